@@ -1,0 +1,278 @@
+//! One call across the seam: who asks what of whom, and what came of it. Plain data, no wasmtime.
+//!
+//! Arguments and results travel as JSON in the shape the WIT types give them: records are objects with kebab-case
+//! keys, a case without a payload is its name and one with a payload is `{"case": payload}`, `option` is `null` or the
+//! value, `result` is `{"ok": …}` or `{"err": …}`, 64-bit integers are JSON integers. That is serde's own shape for
+//! `rename_all = "kebab-case"`, so a service can read its arguments with `serde_json::from_value`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::{BoxFuture, Instant};
+use crate::name::{InterfaceName, StepId};
+
+/// A function of a contract.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FunctionName {
+    /// The interface with its version.
+    pub interface: InterfaceName,
+    /// The function's name in kebab-case.
+    pub function: String,
+}
+
+impl fmt::Display for FunctionName {
+    /// The short form used in grants and messages: `dns/ensure-record`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.interface.short(), self.function)
+    }
+}
+
+/// What a function does to the world, told by the first word of its name (`wit/` states the rule).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallKind {
+    /// `observe-*`, `list-*`, `get-*`: changes nothing.
+    Read,
+    /// `ensure-*`: may be issued any number of times.
+    Ensure,
+    /// `run-*`, and whatever follows no rule: never issued twice by the host on its own.
+    Once,
+}
+
+impl CallKind {
+    /// The kind of the function of this name.
+    #[must_use]
+    pub fn of(function: &str) -> Self {
+        match function.split('-').next().unwrap_or("") {
+            "observe" | "list" | "get" => Self::Read,
+            "ensure" => Self::Ensure,
+            _ => Self::Once,
+        }
+    }
+
+    /// True for calls whose intent must be durable before anything is sent.
+    #[must_use]
+    pub fn is_effect(self) -> bool {
+        self != Self::Read
+    }
+}
+
+/// SHA-256 over interface, function and canonical arguments, lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallHash(pub String);
+
+/// The same for every attempt at one call, and never for two calls: providers pass it to vendors that take one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IdempotencyKey(pub String);
+
+/// Whether a step is being performed or taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// `run-step`.
+    Run,
+    /// `undo-step`.
+    Undo,
+}
+
+/// Where in a run a call stands. Together with the run id this is the call's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CallSite {
+    /// The step that asks.
+    pub step: StepId,
+    /// Performing or taking back.
+    pub direction: Direction,
+    /// Which attempt at the step, from 1. A resume continues an attempt; a retry begins a new one.
+    pub attempt: u32,
+    /// Which call of that attempt, from 0.
+    pub ordinal: u32,
+}
+
+/// A call, ready to be served.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked.
+    pub function: FunctionName,
+    /// Arguments by parameter name.
+    pub args: Map<String, Value>,
+    /// The call's identity for whoever serves it.
+    pub key: IdempotencyKey,
+    /// Which step asks.
+    pub site: CallSite,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+}
+
+/// What came back: the `ok` payload (`null` for none), or the error.
+pub type Reply = Result<Value, CallError>;
+
+/// Whatever serves a contract: a provider plugin, a capability of the host, or the simulated world.
+pub trait Service: Send + Sync {
+    /// Serves one call. The mediation bounds it by the request's deadline; dropping the future abandons the call.
+    fn call(&self, request: Request) -> BoxFuture<'_, Reply>;
+}
+
+/// `types.error` of the contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallError {
+    /// Policy refused.
+    #[error("denied by {}", .0.rule)]
+    Denied(Denial),
+    /// The deadline passed.
+    #[error("timed out: {0}")]
+    TimedOut(String),
+    /// Likely to pass.
+    #[error("unavailable: {}", .0.reason)]
+    Unavailable(RetryHint),
+    /// No such thing.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The world is in the way.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// Wrong arguments or configuration.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// Sent, fate unknown.
+    #[error("in doubt: {0}")]
+    InDoubt(String),
+    /// In the provider's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl CallError {
+    /// An [`Unavailable`](Self::Unavailable) without a wish for when to come back.
+    #[must_use]
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable(RetryHint {
+            reason: reason.into(),
+            after_ms: None,
+        })
+    }
+}
+
+/// `types.denial` of the contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Denial {
+    /// Code of the rule that refused.
+    pub rule: String,
+    /// The line that would allow it; empty where none can.
+    pub grant: String,
+}
+
+/// `types.retry-hint` of the contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RetryHint {
+    /// What was observed.
+    pub reason: String,
+    /// The other side's wish, in milliseconds.
+    pub after_ms: Option<u64>,
+}
+
+/// `types.outcome` of the contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Already so.
+    Unchanged,
+    /// So now.
+    Changed,
+    /// Accepted, not finished.
+    InProgress(Operation),
+}
+
+/// `types.operation` of the contracts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Operation {
+    /// The vendor's identifier.
+    pub id: String,
+    /// What is waited for.
+    pub description: String,
+    /// When to ask again, in milliseconds.
+    pub poll_after_ms: u64,
+}
+
+/// The canonical text of a JSON value: keys sorted, no white space. Equal values give equal bytes.
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    // serde_json's map is a BTreeMap here (its `preserve_order` feature is off), so printing sorts.
+    value.to_string()
+}
+
+/// The hash by which a replayed call is recognised.
+#[must_use]
+pub fn call_hash(function: &FunctionName, args: &Map<String, Value>) -> CallHash {
+    let mut hasher = Sha256::new();
+    for part in [
+        function.interface.as_str(),
+        &function.function,
+        &canonical(&Value::Object(args.clone())),
+    ] {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    CallHash(hex(&hasher.finalize()))
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_outcomes_have_the_shape_of_the_contracts() {
+        let error = CallError::unavailable("HTTP 503");
+        assert_eq!(
+            serde_json::to_string(&error).unwrap(),
+            r#"{"unavailable":{"reason":"HTTP 503","after-ms":null}}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&Outcome::Changed).unwrap(),
+            r#""changed""#
+        );
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_part_and_not_on_key_order() {
+        let function = |name: &str| FunctionName {
+            interface: "understudy:dns/dns@0.1.0".parse().unwrap(),
+            function: name.to_owned(),
+        };
+        let args = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let base = call_hash(&function("ensure-record"), &args(r#"{"a":1,"b":2}"#));
+        assert_eq!(
+            base,
+            call_hash(&function("ensure-record"), &args(r#"{"b":2,"a":1}"#))
+        );
+        assert_ne!(
+            base,
+            call_hash(&function("ensure-record"), &args(r#"{"a":1,"b":3}"#))
+        );
+        assert_ne!(
+            base,
+            call_hash(&function("get-record"), &args(r#"{"a":1,"b":2}"#))
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! Time as the host sees it: one trait, the machine's clock, and a virtual one that jumps.
+//!
+//! Everything in the library asks a [`Clock`]; nothing reads the machine's time by itself. With [`VirtualClock`] and
+//! [`block_on`](VirtualClock::block_on) a four-hour drill takes as long as its computing takes, and the same seed
+//! gives the same run.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z (POSIX time).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+#[serde(transparent)]
+pub struct Instant(pub u64);
+
+impl Instant {
+    /// The instant `duration` later; saturates.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// Time since `earlier`; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Instant {
+    /// RFC 3339 in UTC with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match i64::try_from(self.0)
+            .ok()
+            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        {
+            Some(timestamp) => write!(f, "{timestamp:.3}"),
+            None => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// A duration in whole milliseconds; saturates.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where the library gets the time from.
+pub trait Clock: Send + Sync {
+    /// The current time.
+    fn now(&self) -> Instant;
+
+    /// Resolves once [`now`](Self::now) is `deadline` or later.
+    fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()>;
+}
+
+/// Runs `future` for at most until `deadline`; `None` if the deadline came first.
+pub async fn timeout_at<F: Future>(
+    clock: &dyn Clock,
+    deadline: Instant,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = clock.sleep_until(deadline);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        sleep.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// The machine's clock. Needs a tokio runtime with time enabled.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock"
+    )]
+    fn now(&self) -> Instant {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Instant(since.map_or(0, millis))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+        let wait = deadline.since(self.now());
+        Box::pin(tokio::time::sleep(wait))
+    }
+}
+
+/// A clock that stands still until everybody waits, then jumps to the next thing anybody waits for.
+///
+/// Single-threaded use is what makes it deterministic: drive it with [`block_on`](Self::block_on).
+#[derive(Clone)]
+pub struct VirtualClock(Arc<Mutex<Virtual>>);
+
+struct Virtual {
+    now: Instant,
+    next_timer: u64,
+    timers: BinaryHeap<Reverse<(Instant, u64)>>,
+    wakers: std::collections::BTreeMap<u64, Waker>,
+}
+
+/// Nothing is left that could ever wake the future: it waits for something that cannot come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("everything waits and no timer is set at {at}")]
+pub struct Deadlock {
+    /// The virtual time at which it stopped.
+    pub at: Instant,
+}
+
+impl VirtualClock {
+    /// A clock that shows `start`.
+    #[must_use]
+    pub fn starting_at(start: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Virtual {
+            now: start,
+            next_timer: 0,
+            timers: BinaryHeap::new(),
+            wakers: std::collections::BTreeMap::new(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Virtual> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drives `future` to its end on this thread, advancing the clock whenever nothing can go on.
+    ///
+    /// # Errors
+    /// [`Deadlock`] if the future waits and no timer is set.
+    pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Deadlock> {
+        let flag = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&flag));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            while flag.0.swap(false, Ordering::Relaxed) {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                    return Ok(output);
+                }
+            }
+            self.advance()?;
+        }
+    }
+
+    /// Jumps to the earliest timer that is still waited for and wakes it.
+    fn advance(&self) -> Result<(), Deadlock> {
+        loop {
+            let mut state = self.lock();
+            let Some(Reverse((at, timer))) = state.timers.pop() else {
+                return Err(Deadlock { at: state.now });
+            };
+            // A sleep that was dropped has taken its waker with it.
+            if let Some(waker) = state.wakers.remove(&timer) {
+                state.now = state.now.max(at);
+                drop(state);
+                waker.wake();
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Instant {
+        self.lock().now
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(VirtualSleep {
+            clock: self.clone(),
+            deadline,
+            timer: None,
+        })
+    }
+}
+
+struct VirtualSleep {
+    clock: VirtualClock,
+    deadline: Instant,
+    timer: Option<u64>,
+}
+
+impl Future for VirtualSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let clock = self.clock.clone();
+        let mut state = clock.lock();
+        if state.now >= self.deadline {
+            return Poll::Ready(());
+        }
+        let timer = match self.timer {
+            Some(timer) => timer,
+            None => {
+                let timer = state.next_timer;
+                state.next_timer += 1;
+                state.timers.push(Reverse((self.deadline, timer)));
+                self.timer = Some(timer);
+                timer
+            }
+        };
+        state.wakers.insert(timer, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for VirtualSleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            self.clock.lock().wakers.remove(&timer);
+        }
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_pass_without_waiting() {
+        let clock = VirtualClock::starting_at(Instant(0));
+        let end = clock
+            .block_on(async {
+                clock.sleep_until(Instant(14_400_000)).await;
+                clock.now()
+            })
+            .unwrap();
+        assert_eq!(end, Instant(14_400_000));
+    }
+
+    #[test]
+    fn a_deadline_ends_a_longer_wait() {
+        let clock = VirtualClock::starting_at(Instant(5));
+        let result = clock
+            .block_on(timeout_at(
+                &clock,
+                Instant(10),
+                clock.sleep_until(Instant(100)),
+            ))
+            .unwrap();
+        assert_eq!((result, clock.now()), (None, Instant(10)));
+    }
+
+    #[test]
+    fn waiting_for_nothing_is_an_error_not_a_hang() {
+        let clock = VirtualClock::starting_at(Instant(7));
+        assert_eq!(
+            clock.block_on(std::future::pending::<()>()),
+            Err(Deadlock { at: Instant(7) })
+        );
+    }
+
+    #[test]
+    fn instants_print_as_rfc_3339() {
+        assert_eq!(
+            Instant(1_700_000_000_123).to_string(),
+            "2023-11-14T22:13:20.123Z"
+        );
+    }
+}

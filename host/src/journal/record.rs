@@ -1,0 +1,335 @@
+//! What a journal says, record by record. Reports, resume and verification read nothing else.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::call::{CallHash, CallKind, CallSite, FunctionName, IdempotencyKey, Operation, Reply};
+use crate::clock::Instant;
+use crate::name::{PluginDigest, PluginName, RoleName, RunId, StepId, StrategyName};
+use crate::plan::Plan;
+use crate::run::state::StepState;
+use crate::runbook::types::Gate;
+
+/// Version of the records. A reader refuses a journal of a version it does not know.
+pub const RECORD_VERSION: u32 = 1;
+
+/// A record in its place in the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Entry {
+    /// From 0, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Instant,
+    /// Fencing epoch of the writer: grows by one with each host that takes the run over.
+    pub epoch: u64,
+    /// What is said.
+    pub record: Record,
+    /// SHA-256, lower-case hexadecimal, over the previous entry's hash (64 zeros for the first) and the canonical
+    /// JSON of `[seq, at, epoch, record]`.
+    pub hash: String,
+}
+
+/// Whether the world was real.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Stage {
+    /// The real thing.
+    Live,
+    /// A simulated world.
+    Rehearsal {
+        /// Seed of the world.
+        seed: u64,
+        /// Name of the scenario.
+        scenario: String,
+        /// SHA-256 of the scenario file, lower-case hexadecimal.
+        scenario_digest: String,
+    },
+}
+
+/// What a run is, fixed at its start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Header {
+    /// [`RECORD_VERSION`].
+    pub version: u32,
+    /// The run.
+    pub run: RunId,
+    /// Name of the runbook.
+    pub runbook: String,
+    /// SHA-256 of the runbook file.
+    pub runbook_digest: String,
+    /// Path of the runbook file, so that `resume` finds it again.
+    pub runbook_path: String,
+    /// Strategies, in order.
+    pub strategies: Vec<StrategyName>,
+    /// Live or rehearsal.
+    pub stage: Stage,
+    /// `graceful` or `ungraceful`.
+    pub mode: Mode,
+    /// Recovery time objective in milliseconds.
+    pub rto_target_ms: u64,
+    /// Recovery point objective in milliseconds.
+    pub rpo_target_ms: u64,
+    /// Digests of all plugins the run may use.
+    pub plugins: BTreeMap<PluginName, PluginDigest>,
+    /// SHA-256 of bindings and grants (the policy), lower-case hexadecimal.
+    pub policy_digest: String,
+    /// Version of the host.
+    pub host_version: String,
+    /// Who started it, as given.
+    pub started_by: String,
+    /// The merged plan.
+    pub plan: Plan,
+}
+
+/// Whether the site that is left still answers (`understudy:plugin/strategy.mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It answers.
+    Graceful,
+    /// It may be dead.
+    Ungraceful,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Every step done.
+    Recovered,
+    /// Failed, and everything that could be was taken back.
+    Undone,
+    /// A human is needed. Not final: `resume` goes on.
+    Stuck,
+}
+
+/// Where an answer to a gate came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerSource {
+    /// Typed at the run's own terminal.
+    Terminal,
+    /// By `understudy decide`.
+    Mailbox,
+    /// The gate's default, after its timeout.
+    Timeout,
+    /// A simulated person.
+    Scenario,
+}
+
+/// What a gate is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateKind {
+    /// Before a step starts.
+    Before,
+    /// After a step is done.
+    After,
+    /// A step is over its budget and goes on meanwhile.
+    OverBudget,
+    /// A step failed: go tries it again, no-go takes the run back.
+    Failed,
+    /// A strategy asks (`control.decide`).
+    Question,
+}
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// For authors.
+    Debug,
+    /// For the timeline.
+    Info,
+    /// Somebody should look.
+    Warn,
+}
+
+/// One thing that is said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type", content = "body")]
+pub enum Record {
+    /// Always the first.
+    RunStarted(Box<Header>),
+    /// A host took the run over.
+    RunResumed {
+        /// Version of the host.
+        host_version: String,
+    },
+    /// A step went from one state to another.
+    StepChanged {
+        /// The step.
+        step: StepId,
+        /// Attempt at the step, from 1.
+        attempt: u32,
+        /// Before.
+        from: StepState,
+        /// After.
+        to: StepState,
+        /// One line for the timeline: the strategy's own answer, or why it failed. May be empty.
+        detail: String,
+    },
+    /// A call is about to be made. Effects: durable before anything is sent.
+    Intent {
+        /// Where in the run.
+        site: CallSite,
+        /// What is asked.
+        function: FunctionName,
+        /// Read, ensure or once.
+        kind: CallKind,
+        /// Arguments, secrets redacted.
+        args: Map<String, Value>,
+        /// Hash over the arguments as they were.
+        hash: CallHash,
+        /// The call's identity for whoever serves it.
+        key: IdempotencyKey,
+    },
+    /// An attempt at a call failed in a way that is likely to pass; another follows.
+    Retried {
+        /// Where in the run.
+        site: CallSite,
+        /// From 1.
+        attempt: u32,
+        /// What came back.
+        error: crate::call::CallError,
+        /// When the next attempt is made.
+        next_at: Instant,
+    },
+    /// The other side works on it; the host waits.
+    Waiting {
+        /// Where in the run.
+        site: CallSite,
+        /// What is waited for.
+        operation: Operation,
+    },
+    /// What came of a call. `reply` is what the plugin is told, now and on every replay.
+    Outcome {
+        /// Where in the run.
+        site: CallSite,
+        /// `Ok` payload or error, secrets redacted.
+        reply: Reply,
+        /// Attempts it took, from 1; 0 where policy refused and nothing was sent.
+        attempts: u32,
+    },
+    /// A provider used a capability of the host. Not replayed; for the auditor.
+    Egress {
+        /// The call during which it did.
+        site: CallSite,
+        /// The provider.
+        plugin: PluginName,
+        /// What it did, without payload: `http GET https://host/path`, `sql pz: 2 statements`.
+        action: String,
+        /// What came of it, without payload: `200`, `denied PO0003: …`, `ok, 3 rows`.
+        result: String,
+        /// Time it took, in milliseconds.
+        took_ms: u64,
+    },
+    /// A milestone. Only the first per name and site counts.
+    Marked {
+        /// The step.
+        step: StepId,
+        /// For example `declared`.
+        name: String,
+        /// Site, where it is about one.
+        site: Option<String>,
+    },
+    /// A measurement.
+    Measured {
+        /// The step.
+        step: StepId,
+        /// For example `rpo`.
+        name: String,
+        /// `control.quantity` as JSON, for example `{"duration-ms": 1200}`.
+        quantity: Value,
+    },
+    /// Evidence.
+    Attached {
+        /// The step.
+        step: StepId,
+        /// Unique within the step.
+        name: String,
+        /// Media type of `content`.
+        media_type: String,
+        /// The evidence, secrets redacted.
+        content: String,
+    },
+    /// A log line of a strategy or a provider.
+    Logged {
+        /// The step.
+        step: StepId,
+        /// How much it matters.
+        level: Level,
+        /// The line, secrets redacted.
+        message: String,
+    },
+    /// A human decision is asked for.
+    GateOpened {
+        /// Identity of the gate within the run: stable over a crash.
+        gate: String,
+        /// The step it is about.
+        step: StepId,
+        /// What it is about.
+        kind: GateKind,
+        /// Who may answer, how many, for how long.
+        rule: Gate,
+        /// The question in one line.
+        title: String,
+        /// What the person needs to know.
+        detail: String,
+        /// Digest of the plan the answer is for.
+        plan_digest: String,
+    },
+    /// Somebody answered. With a quorum above one there are several.
+    GateAnswered {
+        /// Which gate.
+        gate: String,
+        /// True for go.
+        go: bool,
+        /// Who.
+        by: String,
+        /// As which role.
+        role: RoleName,
+        /// Why; may be empty.
+        note: String,
+        /// By which way.
+        source: AnswerSource,
+    },
+    /// A step is over its budget.
+    BudgetExceeded {
+        /// The step.
+        step: StepId,
+        /// The budget in milliseconds.
+        budget_ms: u64,
+    },
+    /// Somebody asked for the run to be taken back.
+    AbortAsked {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A rehearsal's own knowledge of the world, independent of what any plugin claims. Written at the end.
+    Truth {
+        /// Time from the outage until simulated clients were served again, in milliseconds; `None` if never.
+        rto_ms: Option<u64>,
+        /// Age of the oldest acknowledged write that is missing, at the moment of the outage, in milliseconds.
+        rpo_ms: u64,
+        /// Acknowledged writes that are missing.
+        lost_writes: u64,
+        /// Acknowledged writes in all.
+        acknowledged_writes: u64,
+        /// Further figures by name, with the unit last in the name.
+        figures: BTreeMap<String, f64>,
+    },
+    /// The run is over, or waits for a human.
+    RunEnded {
+        /// How.
+        ending: Ending,
+        /// One line.
+        detail: String,
+    },
+}

@@ -1,0 +1,3 @@
+//! The binary `understudy`: everything it does is in the library and in `cli/`.
+
+fn main() {}

@@ -1,0 +1,256 @@
+//! A runbook after the door: every name checked, every duration parsed, every reference resolved.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::name::{
+    InterfaceName, ItemId, PluginDigest, PluginName, RoleName, SiteName, StepId, StrategyName,
+};
+
+/// How one service is recovered.
+#[derive(Debug, Clone)]
+pub struct Runbook {
+    /// Name of the service, kebab-case.
+    pub name: String,
+    /// One line for people.
+    pub summary: String,
+    /// Where relative paths start: the folder of the file.
+    pub folder: PathBuf,
+    /// SHA-256 of the file's bytes, lower-case hexadecimal.
+    pub digest: String,
+    /// What the recovery must achieve.
+    pub targets: Targets,
+    /// Sites by name.
+    pub sites: BTreeMap<SiteName, Site>,
+    /// Plugins by the name used in this file.
+    pub plugins: BTreeMap<PluginName, Plugin>,
+    /// Strategies by the name used in step ids.
+    pub strategies: BTreeMap<StrategyName, Strategy>,
+    /// Which provider serves which contract at which site.
+    pub bindings: Vec<Binding>,
+    /// What strategies may do. Default is deny.
+    pub grants: Vec<Grant>,
+    /// Changes to the strategies' plans.
+    pub steps: Vec<StepChange>,
+    /// Named sequences of strategies: what `--procedure` takes.
+    pub procedures: BTreeMap<String, Vec<StrategyName>>,
+    /// What the `probe` contract walks and asks.
+    pub probe: Probe,
+}
+
+/// Recovery objectives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Targets {
+    /// Recovery time objective.
+    pub rto: Duration,
+    /// Recovery point objective.
+    pub rpo: Duration,
+}
+
+/// A place the service can run in.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// For people, for example `Primary zone`.
+    pub title: String,
+}
+
+/// A component on disk.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// The component, relative to the runbook's folder or absolute.
+    pub path: PathBuf,
+    /// From `understudy.lock`; `None` until locked.
+    pub digest: Option<PluginDigest>,
+}
+
+/// A strategy plugin with its parameters.
+#[derive(Debug, Clone)]
+pub struct Strategy {
+    /// Which plugin.
+    pub plugin: PluginName,
+    /// Its parameters, checked against the plugin's own schema when it is loaded.
+    pub parameters: Map<String, Value>,
+}
+
+/// A contract served by a provider.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// The interface served.
+    pub contract: InterfaceName,
+    /// Sites it is served for; empty for every call that names no site, and for sites without a binding of their own.
+    pub sites: Vec<SiteName>,
+    /// The provider.
+    pub plugin: PluginName,
+    /// Its configuration, checked against the plugin's own schema when it is loaded.
+    pub config: Map<String, Value>,
+    /// Credentials by slot.
+    pub credentials: BTreeMap<String, Credential>,
+    /// SQL connections by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// Requests it may send.
+    pub http: Vec<HttpGrant>,
+    /// Authorities (`host:port`) it may shake hands with.
+    pub tls: Vec<String>,
+    /// Roots trusted besides the system's, PEM files.
+    pub trust: Vec<PathBuf>,
+}
+
+/// A secret that the host attaches and no plugin sees.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Where the secret comes from.
+    pub source: SecretSource,
+    /// How it is attached.
+    pub scheme: CredentialScheme,
+}
+
+/// Where a secret comes from. Never in the file itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// An environment variable of the host.
+    Environment(String),
+    /// A file; one trailing newline is dropped.
+    File(PathBuf),
+}
+
+/// How a credential is attached to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialScheme {
+    /// `authorization: Bearer SECRET`.
+    Bearer,
+    /// `authorization: Basic …` with this user name.
+    Basic {
+        /// The user name.
+        user: String,
+    },
+    /// The secret alone in this header.
+    Header {
+        /// Name of the header, lower case.
+        name: String,
+    },
+}
+
+/// A named SQL connection. TLS is always on and always verified.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Name the certificate is verified for, where it is not `host`.
+    pub server_name: Option<String>,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: SecretSource,
+    /// Database to select; empty for none.
+    pub database: String,
+}
+
+/// A kind of request that a provider may send.
+#[derive(Debug, Clone)]
+pub struct HttpGrant {
+    /// Upper-case methods.
+    pub methods: Vec<String>,
+    /// Scheme, authority and path prefix. A path matches if it is the prefix or continues it at a `/`.
+    pub url: Url,
+    /// Private, loopback and link-local addresses are allowed.
+    pub private: bool,
+}
+
+/// Something a strategy may do.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The strategy it is for.
+    pub strategy: StrategyName,
+    /// `contract/function`, or `contract/*` for every function of the contract. The contract is an interface's short
+    /// name or its full name without version.
+    pub allow: String,
+    /// Arguments and the values they may have; an argument that is not named may have any. A list argument is within
+    /// when each of its elements is.
+    pub only: BTreeMap<String, Vec<Value>>,
+}
+
+/// A change to the plan: of a step the strategy planned, or an added one.
+#[derive(Debug, Clone)]
+pub struct StepChange {
+    /// The step in the merged plan.
+    pub step: StepId,
+    /// Take the step out; what needed it needs what it needed.
+    pub drop: bool,
+    /// Perform this step of this strategy instead (replace), or at all (add).
+    pub run: Option<StepId>,
+    /// Needs instead of the strategy's own.
+    pub needs: Option<Vec<StepId>>,
+    /// Steps that come to need this one as well: puts an added step in front of others.
+    pub before: Vec<StepId>,
+    /// Budget instead of the strategy's own.
+    pub budget: Option<Duration>,
+    /// Role instead of the strategy's own.
+    pub role: Option<RoleName>,
+    /// Go or no-go before the step starts.
+    pub gate_before: Option<Gate>,
+    /// Go or no-go after the step is done.
+    pub gate_after: Option<Gate>,
+    /// Items of source runbooks, added to the strategy's own.
+    pub covers: Vec<ItemId>,
+}
+
+/// A human decision.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Gate {
+    /// Who may answer.
+    pub role: RoleName,
+    /// How many different people must say go; one no-go is enough to stop.
+    pub quorum: u32,
+    /// How long to wait; `None` for as long as it takes.
+    pub timeout_ms: Option<u64>,
+    /// The answer when the time is up; `None` leaves the run waiting for a person (*stuck*).
+    pub default: Option<bool>,
+}
+
+/// What the `probe` contract walks and asks.
+#[derive(Debug, Clone, Default)]
+pub struct Probe {
+    /// Response header whose value is the name of the site that answered, lower case.
+    pub zone_header: String,
+    /// Where each site is reached directly.
+    pub entries: BTreeMap<SiteName, SocketAddr>,
+    /// Journeys by name.
+    pub journeys: BTreeMap<String, Vec<JourneyStep>>,
+    /// Resolvers by name.
+    pub resolvers: BTreeMap<String, SocketAddr>,
+    /// Resolver by which the `public` entry looks names up; the system's where `None`.
+    pub public_resolver: Option<String>,
+    /// Credentials by slot, for [`JourneyStep::credential`].
+    pub credentials: BTreeMap<String, Credential>,
+    /// Roots trusted besides the system's, PEM files.
+    pub trust: Vec<PathBuf>,
+}
+
+/// One request of a journey.
+#[derive(Debug, Clone)]
+pub struct JourneyStep {
+    /// Short name.
+    pub name: String,
+    /// Upper-case method.
+    pub method: String,
+    /// Address with the public name.
+    pub url: Url,
+    /// Headers.
+    pub headers: BTreeMap<String, String>,
+    /// Body; empty for none.
+    pub body: String,
+    /// Slot of [`Probe::credentials`].
+    pub credential: Option<String>,
+    /// Accepted statuses.
+    pub expect_status: Vec<u16>,
+    /// Text the body must hold; empty for none.
+    pub expect_body: String,
+}

@@ -1,0 +1,36 @@
+//! What a plugin author needs: the contracts as Rust.
+//!
+//! A strategy implements `strategy::exports::understudy::plugin::strategy::Guest` and calls `strategy::export_strategy!`. A
+//! provider calls `wit_bindgen::generate!` for its own world and maps what every provider shares to [`host`] with
+//! `with`; `plugins/providers/powerdns` is the example to copy.
+//!
+//! Not here: anything that depends on the host. A plugin knows contracts only.
+
+/// Capabilities of the host that a provider imports, and the types every contract shares.
+pub mod host {
+    wit_bindgen::generate!({
+        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls"],
+        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; }",
+        world: "understudy:sdk/host",
+        generate_unused_types: true,
+        generate_all,
+    });
+}
+
+/// The world `strategy-plugin`: every domain contract, `control`, and what a strategy exports.
+pub mod strategy {
+    wit_bindgen::generate!({
+        path: [
+            "../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
+            "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
+            "../../wit/ingress", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
+            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls",
+            "../../wit/plugin",
+        ],
+        world: "understudy:plugin/strategy-plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_strategy",
+        default_bindings_module: "understudy_sdk::strategy",
+        generate_all,
+    });
+}
