@@ -1,0 +1,141 @@
+//! Steps 6 and 7 of the path: send, wait while the other side works, try again what may pass.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::routing::Route;
+use super::{CONTROL, StepCalls, retry};
+use crate::call::{CallError, CallKind, Operation, Outcome, Reply, Request};
+use crate::clock::{Instant, timeout_at};
+use crate::journal::Durability;
+use crate::journal::record::Record;
+use crate::plugin::error::Halt;
+
+/// One attempt at a call. Long work answers `in-progress`; a service that says nothing for this long is taken for dead.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Shortest and longest pause between two looks at work in progress.
+pub const POLL: std::ops::RangeInclusive<u64> = 250..=60_000;
+
+/// Calls that one service serves at once: a recovery must not become the next load problem of a vendor's API.
+pub const CALLS_AT_ONCE: usize = 8;
+
+/// Bounds how many calls one service serves at once.
+#[derive(Default)]
+pub struct Admission(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+impl Admission {
+    fn of(&self, service: &str) -> Arc<Semaphore> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(service.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE))))
+    }
+}
+
+impl StepCalls {
+    /// Sends the call until it has an outcome. Answers it with the number of attempts.
+    pub(super) async fn dispatch(
+        &self,
+        request: &Request,
+        kind: CallKind,
+        since: Instant,
+        in_progress: bool,
+    ) -> Result<(Reply, u32), Halt> {
+        let clock = Arc::clone(&self.mediation.clock);
+        if request.function.interface.unversioned() == CONTROL {
+            let answered = self.deadline.bound(&*clock, self.mediation.control.call(self, request, since)).await;
+            return Ok((answered.unwrap_or_else(|| Ok(Err(timed_out(request))))?, 1));
+        }
+        let Some(route) = self.mediation.routes.find(&request.function, &request.args) else {
+            return Ok((Err(unserved(request)), 0));
+        };
+        let mut attempts = 0;
+        let mut worked = in_progress;
+        loop {
+            attempts += 1;
+            let Some(reply) = self.deadline.bound(&*clock, self.attempt(route, request, kind)).await else {
+                return Ok((Err(timed_out(request)), attempts));
+            };
+            if let Some(operation) = operation(&reply) {
+                worked = true;
+                attempts -= 1;
+                if !self.wait(request, operation).await? {
+                    return Ok((Err(timed_out(request)), attempts.max(1)));
+                }
+                continue;
+            }
+            let pause = match &reply {
+                Err(error) => retry::pause(error, kind, attempts, &request.key, self.mediation.seed),
+                Ok(_) => None,
+            };
+            let Some(pause) = pause else { return Ok((settled(reply, worked), attempts)) };
+            let next_at = clock.now().after(pause);
+            if next_at >= self.deadline.now() {
+                return Ok((reply, attempts));
+            }
+            if let Err(error) = reply {
+                let record = Record::Retried { site: request.site.clone(), attempt: attempts, error, next_at };
+                self.append(record, Durability::Buffered).await?;
+            }
+            clock.sleep_until(next_at).await;
+        }
+    }
+
+    /// One attempt: admitted, then bounded.
+    async fn attempt(&self, route: &Route, request: &Request, kind: CallKind) -> Reply {
+        let permits = self.mediation.admission.of(&route.name);
+        let Ok(_permit) = permits.acquire().await else {
+            return Err(CallError::unavailable("the host is shutting down"));
+        };
+        let until = self.mediation.clock.now().after(ATTEMPT_TIMEOUT).min(self.deadline.now());
+        let request = Request { deadline: until, ..request.clone() };
+        let silent = format!("{} gave no answer for {} s", route.name, ATTEMPT_TIMEOUT.as_secs());
+        let served = timeout_at(&*self.mediation.clock, until, route.service.call(request)).await;
+        served.unwrap_or_else(|| {
+            Err(match kind {
+                CallKind::Read => CallError::unavailable(silent),
+                CallKind::Ensure | CallKind::Once => CallError::InDoubt(silent),
+            })
+        })
+    }
+
+    /// Waits before the next look at work in progress. False: the deadline comes first.
+    async fn wait(&self, request: &Request, operation: Operation) -> Result<bool, Halt> {
+        let pause = Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), *POLL.end()));
+        let record = Record::Waiting { site: request.site.clone(), operation };
+        self.append(record, Durability::Buffered).await?;
+        let clock = &self.mediation.clock;
+        let sleep = clock.sleep_until(clock.now().after(pause));
+        Ok(self.deadline.bound(&**clock, sleep).await.is_some())
+    }
+}
+
+/// The work in progress that a reply speaks of.
+fn operation(reply: &Reply) -> Option<Operation> {
+    let value = reply.as_ref().ok()?.get("in-progress")?;
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// After waiting, `unchanged` means that our own work is done: the world was changed by this call.
+fn settled(reply: Reply, worked: bool) -> Reply {
+    match reply {
+        Ok(Value::String(outcome)) if worked && outcome == "unchanged" => Ok(json!(Outcome::Changed)),
+        reply => reply,
+    }
+}
+
+fn timed_out(request: &Request) -> CallError {
+    CallError::TimedOut(format!("`{}` had no outcome before the step's deadline", request.function))
+}
+
+fn unserved(request: &Request) -> CallError {
+    let at = request.args.get("site").and_then(Value::as_str).map(|site| format!(" at site `{site}`"));
+    CallError::Invalid(format!(
+        "nothing serves {}{}; add a `[[bindings]]` entry for it",
+        request.function.interface,
+        at.unwrap_or_default()
+    ))
+}

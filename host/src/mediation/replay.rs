@@ -1,0 +1,71 @@
+//! What the journal already knows: calls that a resumed step will make again, and the answers they had.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::call::{CallHash, CallSite, FunctionName, Reply};
+use crate::clock::Instant;
+use crate::journal::record::{Entry, Record};
+
+/// A call in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedCall {
+    /// What was asked.
+    pub function: FunctionName,
+    /// With which arguments, secrets redacted.
+    pub args: Map<String, Value>,
+    /// Hash over the arguments as they were.
+    pub hash: CallHash,
+    /// When the intent was recorded.
+    pub since: Instant,
+    /// The other side had accepted it and was working on it.
+    pub in_progress: bool,
+    /// What came of it; `None` if the host died in between (*in doubt*).
+    pub reply: Option<Reply>,
+}
+
+/// The recorded calls of a run, by where they stand. Each is taken once.
+#[derive(Debug, Default)]
+pub struct Recorded(HashMap<CallSite, RecordedCall>);
+
+impl Recorded {
+    /// Reads the calls out of a journal.
+    #[must_use]
+    pub fn from_entries(entries: &[Entry]) -> Self {
+        let mut calls = HashMap::new();
+        for entry in entries {
+            match &entry.record {
+                Record::Intent { site, function, args, hash, .. } => {
+                    let call = RecordedCall {
+                        function: function.clone(),
+                        args: args.clone(),
+                        hash: hash.clone(),
+                        since: entry.at,
+                        in_progress: false,
+                        reply: None,
+                    };
+                    // A re-issued intent keeps the time of the first: a sleep goes on, it does not start over.
+                    calls.entry(site.clone()).or_insert(call);
+                }
+                Record::Waiting { site, .. } => {
+                    if let Some(call) = calls.get_mut(site) {
+                        call.in_progress = true;
+                    }
+                }
+                Record::Outcome { site, reply, .. } => {
+                    if let Some(call) = calls.get_mut(site) {
+                        call.reply = Some(reply.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self(calls)
+    }
+
+    /// The recorded call at this place, once.
+    pub fn take(&mut self, site: &CallSite) -> Option<RecordedCall> {
+        self.0.remove(site)
+    }
+}
