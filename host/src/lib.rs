@@ -8,6 +8,7 @@ pub mod call;
 pub mod clock;
 pub mod journal;
 pub mod name;
+mod nearest;
 pub mod plan;
 pub mod plugin;
 pub mod run;

@@ -22,7 +22,8 @@ pub struct InvalidName {
     pub rule: &'static str,
 }
 
-fn is_kebab(text: &str) -> bool {
+/// Whether `text` is lower-case words of letters and digits, joined by single `-`.
+pub(crate) fn is_kebab(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_NAME_BYTES
         && text.split('-').all(|word| {
@@ -179,6 +180,18 @@ impl StepId {
     #[must_use]
     pub fn step(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, step)| step)
+    }
+}
+
+impl PluginDigest {
+    /// The digest of a component's bytes.
+    #[must_use]
+    pub fn of(component: &[u8]) -> Self {
+        use sha2::{Digest as _, Sha256};
+        Self(format!(
+            "sha256:{}",
+            crate::call::hex(&Sha256::digest(component))
+        ))
     }
 }
 

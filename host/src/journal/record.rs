@@ -333,3 +333,30 @@ pub enum Record {
         detail: String,
     },
 }
+
+impl Record {
+    /// The record's `type` as it is written, for example `run-started`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RunStarted(_) => "run-started",
+            Self::RunResumed { .. } => "run-resumed",
+            Self::StepChanged { .. } => "step-changed",
+            Self::Intent { .. } => "intent",
+            Self::Retried { .. } => "retried",
+            Self::Waiting { .. } => "waiting",
+            Self::Outcome { .. } => "outcome",
+            Self::Egress { .. } => "egress",
+            Self::Marked { .. } => "marked",
+            Self::Measured { .. } => "measured",
+            Self::Attached { .. } => "attached",
+            Self::Logged { .. } => "logged",
+            Self::GateOpened { .. } => "gate-opened",
+            Self::GateAnswered { .. } => "gate-answered",
+            Self::BudgetExceeded { .. } => "budget-exceeded",
+            Self::AbortAsked { .. } => "abort-asked",
+            Self::Truth { .. } => "truth",
+            Self::RunEnded { .. } => "run-ended",
+        }
+    }
+}

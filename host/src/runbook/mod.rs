@@ -1,5 +1,19 @@
 //! Runbooks: one TOML file per service, parsed once into types.
 //!
-//! Start at [`types::Runbook`]. What is not here: anything that loads a plugin or calls one.
+//! Start at [`types::Runbook`] for what a runbook is and at [`types::Runbook::load`] for how it is read: [`source`]
+//! (files, overlays, places) → `shape` (keys and types) → `parse` (meaning). [`lock`] ties plugins to their digests.
+//! What is not here: anything that loads a plugin or calls one.
 
+pub mod duration;
+pub mod error;
+pub mod lock;
+pub mod parameters;
+mod parse;
+mod raw;
+pub mod schema;
+mod shape;
+pub mod source;
 pub mod types;
+
+pub use error::{Problem, RunbookError, RunbookErrors};
+pub use parse::FORMAT;

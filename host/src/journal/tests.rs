@@ -1,0 +1,547 @@
+//! The journal as a whole: chain, writer and stores together.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use super::chain::ChainError;
+use super::memory::MemoryStore;
+use super::record::{Ending, Entry, Header, Level, Mode, RECORD_VERSION, Record, Stage};
+use super::redact::Redactor;
+use super::sqlite::{self, JOURNAL_FILE, SqliteOptions, SqliteStore};
+use super::store::{Seen, Store, StoredEntry};
+use super::*;
+use crate::clock::{Clock, Instant, SystemClock, VirtualClock};
+use crate::plan::Plan;
+
+pub(super) fn clock() -> Arc<dyn Clock> {
+    Arc::new(VirtualClock::starting_at(Instant(1_767_323_045_000)))
+}
+
+pub(super) fn inline() -> Setup {
+    Setup::inline(clock(), Redactor::none())
+}
+
+pub(super) fn header() -> Header {
+    Header {
+        version: RECORD_VERSION,
+        run: "20260102t030405z-wordpress-ab12".parse().unwrap(),
+        runbook: "wordpress".to_owned(),
+        runbook_digest: "00".repeat(32),
+        runbook_path: "runbook.toml".to_owned(),
+        strategies: vec!["replica".parse().unwrap()],
+        stage: Stage::Live,
+        mode: Mode::Graceful,
+        rto_target_ms: 1,
+        rpo_target_ms: 1,
+        plugins: BTreeMap::new(),
+        policy_digest: "00".repeat(32),
+        host_version: "0.1.0".to_owned(),
+        started_by: "ic".to_owned(),
+        plan: Plan { steps: Vec::new() },
+    }
+}
+
+pub(super) fn logged(message: impl Into<String>) -> Record {
+    Record::Logged {
+        step: "replica/flip".parse().unwrap(),
+        level: Level::Info,
+        message: message.into(),
+    }
+}
+
+pub(super) fn now<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn written(records: u64) -> MemoryStore {
+    let store = MemoryStore::new();
+    let journal = Journal::create(Box::new(store.clone()), inline(), header()).unwrap();
+    for number in 1..records {
+        now(journal.append(logged(format!("line {number}")), Durability::Buffered)).unwrap();
+    }
+    store
+}
+
+#[test]
+fn what_is_appended_is_read_back_and_verifies() {
+    let store = written(3);
+    let (journal, before) = Journal::resume(Box::new(store.clone()), inline(), "0.2.0").unwrap();
+    assert_eq!(before.len(), 3);
+    assert_eq!(journal.epoch(), 1);
+    let last = now(journal.append(logged("after"), Durability::Durable)).unwrap();
+    assert_eq!((last.seq, last.epoch), (4, 1));
+    let verified = chain::verify(&store.lines()).unwrap();
+    assert_eq!((verified.entries, verified.last_hash), (5, last.hash));
+    let kinds: Vec<&str> =
+        journal.read(|entries| entries.iter().map(|entry| entry.record.kind()).collect());
+    assert_eq!(
+        kinds,
+        ["run-started", "logged", "logged", "run-resumed", "logged"]
+    );
+}
+
+#[test]
+fn an_inline_journal_needs_no_runtime_and_never_waits() {
+    let virtual_clock = VirtualClock::starting_at(Instant(5));
+    let setup = Setup::inline(Arc::new(virtual_clock.clone()), Redactor::none());
+    let journal = Journal::create(Box::new(MemoryStore::new()), setup, header()).unwrap();
+    let entry = virtual_clock
+        .block_on(journal.append(logged("x"), Durability::Durable))
+        .unwrap()
+        .unwrap();
+    assert_eq!((entry.seq, entry.at), (1, Instant(5)));
+}
+
+#[test]
+fn a_change_of_any_field_is_named() {
+    let lines = written(4).lines();
+    let changed = |change: fn(&mut Vec<StoredEntry>)| {
+        let mut lines = lines.clone();
+        change(&mut lines);
+        chain::verify(&lines).unwrap_err()
+    };
+    let broken_at = |error: ChainError| match error {
+        ChainError::Hash { seq, .. } => seq,
+        other => panic!("{other}"),
+    };
+    assert_eq!(broken_at(changed(|lines| lines[2].record.push(' '))), 2);
+    assert_eq!(
+        broken_at(changed(|lines| lines[1].record = lines[2].record.clone())),
+        1
+    );
+    assert_eq!(broken_at(changed(|lines| lines[3].at = Instant(5))), 3);
+    assert_eq!(broken_at(changed(|lines| lines[1].epoch = 1)), 1);
+    assert_eq!(
+        broken_at(changed(|lines| lines[1].hash = lines[2].hash.clone())),
+        1
+    );
+    assert_eq!(
+        changed(|lines| drop(lines.remove(2))),
+        ChainError::Gap {
+            expected: 2,
+            found: 3
+        }
+    );
+    assert_eq!(
+        changed(|lines| lines.insert(2, lines[1].clone())),
+        ChainError::Gap {
+            expected: 2,
+            found: 1
+        }
+    );
+    assert_eq!(
+        changed(|lines| drop(lines.remove(0))),
+        ChainError::NotStarted
+    );
+    assert_eq!(changed(Vec::clear), ChainError::Empty);
+}
+
+/// Whoever can write the file can also compute hashes: what the chain says must make sense as well.
+#[test]
+fn a_chain_with_good_hashes_and_wrong_content_is_refused() {
+    let rechained = |change: fn(&mut Vec<StoredEntry>)| {
+        let mut lines = written(3).lines();
+        change(&mut lines);
+        let mut previous = chain::GENESIS.to_owned();
+        for line in &mut lines {
+            line.hash = chain::hash(&previous, line.seq, line.at, line.epoch, &line.record);
+            previous.clone_from(&line.hash);
+        }
+        chain::verify(&lines).unwrap_err()
+    };
+    assert_eq!(
+        rechained(|lines| lines.iter_mut().take(2).for_each(|line| line.epoch = 3)),
+        ChainError::EpochBackwards {
+            seq: 2,
+            before: 3,
+            found: 0
+        }
+    );
+    assert_eq!(
+        rechained(|lines| lines[1].epoch = 1),
+        ChainError::EpochUnannounced { seq: 1, found: 1 }
+    );
+    assert_eq!(
+        rechained(
+            |lines| lines[0].record = lines[0].record.replace("\"version\":1", "\"version\":7")
+        ),
+        ChainError::Version { found: 7 }
+    );
+    assert_eq!(
+        rechained(|lines| lines[2].record = lines[0].record.clone()),
+        ChainError::StartedAgain { seq: 2 }
+    );
+    let unknown = rechained(|lines| lines[1].record = r#"{"type":"gone","body":{}}"#.to_owned());
+    assert!(
+        matches!(unknown, ChainError::Record { seq: 1, .. }),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn an_export_verifies_by_itself_and_shows_a_change() {
+    let store = written(3);
+    let (entries, verified) = chain::read(&store.lines()).unwrap();
+    let text = export(&entries);
+    assert_eq!(import(&text).unwrap(), (entries, verified));
+    let error = import(&text.replace("line 1", "line 9")).unwrap_err();
+    assert!(
+        matches!(error, JournalError::Chain(ChainError::Hash { seq: 1, .. })),
+        "{error}"
+    );
+    assert_eq!(import("{}\n").unwrap_err().code(), "JN0015");
+}
+
+#[test]
+fn figures_keep_their_hash_through_text() {
+    let figures = BTreeMap::from([
+        ("a-ratio".to_owned(), 0.1 + 0.2),
+        ("b-ratio".to_owned(), 5e-324),
+    ]);
+    let store = MemoryStore::new();
+    let journal = Journal::create(Box::new(store.clone()), inline(), header()).unwrap();
+    let truth = Record::Truth {
+        rto_ms: None,
+        rpo_ms: 0,
+        lost_writes: 0,
+        acknowledged_writes: 0,
+        figures,
+    };
+    now(journal.append(truth.clone(), Durability::Durable)).unwrap();
+    let (entries, _) = import(&export(&journal.entries())).unwrap();
+    assert_eq!(entries[1].record, truth);
+}
+
+#[test]
+fn a_record_that_could_not_be_read_back_is_refused() {
+    let figures = BTreeMap::from([("nan-ratio".to_owned(), f64::NAN)]);
+    let truth = Record::Truth {
+        rto_ms: None,
+        rpo_ms: 0,
+        lost_writes: 0,
+        acknowledged_writes: 0,
+        figures,
+    };
+    let journal = Journal::create(Box::new(MemoryStore::new()), inline(), header()).unwrap();
+    assert_eq!(
+        now(journal.append(truth, Durability::Durable))
+            .unwrap_err()
+            .code(),
+        "JN0010"
+    );
+}
+
+#[test]
+fn secrets_are_gone_before_anything_is_hashed() {
+    let (redactor, _) = Redactor::new([("db", b"correct horse".as_slice())]);
+    let store = MemoryStore::new();
+    let setup = Setup::inline(clock(), redactor);
+    let journal = Journal::create(Box::new(store.clone()), setup, header()).unwrap();
+    let entry = now(journal.append(logged("pw=correct horse"), Durability::Buffered)).unwrap();
+    assert_eq!(entry.record, logged("pw=[redacted]"));
+    assert!(!format!("{:?}{:?}", store.lines(), journal.entries()).contains("horse"));
+    chain::verify(&store.lines()).unwrap();
+}
+
+#[test]
+fn a_cut_leaves_exactly_so_many_records_and_poisons() {
+    let store = MemoryStore::new();
+    let journal =
+        Journal::create(Box::new(store.clone()), inline().cut_after(2), header()).unwrap();
+    now(journal.append(logged("kept"), Durability::Durable)).unwrap();
+    for _ in 0..2 {
+        let error = now(journal.append(logged("lost"), Durability::Durable)).unwrap_err();
+        assert_eq!(error.code(), "JN0009");
+    }
+    assert_eq!(store.lines().len(), 2);
+    let error = Journal::create(
+        Box::new(MemoryStore::new()),
+        inline().cut_after(0),
+        header(),
+    );
+    assert_eq!(error.err().unwrap().code(), "JN0009");
+}
+
+#[test]
+fn the_hook_sees_every_entry_in_order() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let hook: Hook = {
+        let seen = Arc::clone(&seen);
+        Arc::new(move |entry: &Entry| seen.lock().unwrap().push(entry.seq))
+    };
+    let setup = Setup::threaded(clock(), Redactor::none()).on_append(hook);
+    let journal = Journal::create(Box::new(MemoryStore::new()), setup, header()).unwrap();
+    let appends: Vec<_> = (0..5)
+        .map(|_| journal.append(logged("x"), Durability::Buffered))
+        .collect();
+    drop((appends, journal));
+    assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_older_of_two_hosts_is_fenced() {
+    let store = MemoryStore::new();
+    let old = Journal::create(Box::new(store.clone()), inline(), header()).unwrap();
+    let (new, _) = Journal::resume(Box::new(store.clone()), inline(), "0.1.0").unwrap();
+    let error = now(old.append(logged("late"), Durability::Durable)).unwrap_err();
+    assert_eq!(error.code(), "JN0006");
+    now(new.append(logged("mine"), Durability::Durable)).unwrap();
+    chain::verify(&store.lines()).unwrap();
+    let stale = Seen {
+        epoch: 1,
+        next_seq: 2,
+    };
+    assert_eq!(store.clone().take_over(stale).unwrap_err().code(), "JN0006");
+}
+
+/// Lets the test decide when a transaction ends, and counts them.
+struct Gated {
+    kept: MemoryStore,
+    begun: Sender<(usize, Durability)>,
+    go_on: Receiver<()>,
+}
+
+impl Store for Gated {
+    fn read_all(&mut self) -> Result<(Seen, Vec<StoredEntry>), JournalError> {
+        self.kept.read_all()
+    }
+
+    fn take_over(&mut self, seen: Seen) -> Result<u64, JournalError> {
+        self.kept.take_over(seen)
+    }
+
+    fn append(
+        &mut self,
+        batch: &[StoredEntry],
+        durability: Durability,
+    ) -> Result<(), JournalError> {
+        self.begun.send((batch.len(), durability)).unwrap();
+        self.go_on.recv().unwrap();
+        self.kept.append(batch, durability)
+    }
+}
+
+#[test]
+fn records_that_come_together_share_one_sync() {
+    let (begun, transactions) = channel();
+    let (release, go_on) = channel();
+    let store = Gated {
+        kept: MemoryStore::new(),
+        begun,
+        go_on,
+    };
+    release.send(()).unwrap();
+    let setup = Setup::threaded(clock(), Redactor::none());
+    let journal = Journal::create(Box::new(store), setup, header()).unwrap();
+    assert_eq!(transactions.recv().unwrap(), (1, Durability::Durable));
+
+    let first = journal.append(logged("alone"), Durability::Buffered);
+    assert_eq!(transactions.recv().unwrap(), (1, Durability::Buffered));
+    // The disk is busy with the first; these ten wait together.
+    let mut ten: Vec<_> = (0..9)
+        .map(|_| journal.append(logged("x"), Durability::Buffered))
+        .collect();
+    ten.push(journal.append(logged("effect"), Durability::Durable));
+    release.send(()).unwrap();
+    assert_eq!(transactions.recv().unwrap(), (10, Durability::Durable));
+    release.send(()).unwrap();
+    assert_eq!(now(first).unwrap().seq, 1);
+    let seqs: Vec<u64> = ten.into_iter().map(|one| now(one).unwrap().seq).collect();
+    assert_eq!(seqs, (2..=11).collect::<Vec<_>>());
+    drop(journal);
+    assert_eq!(transactions.try_recv().ok(), None, "no other transaction");
+}
+
+fn run_folder() -> (tempfile::TempDir, std::path::PathBuf) {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = runs.path().join(header().run.as_str());
+    std::fs::create_dir(&folder).unwrap();
+    (runs, folder)
+}
+
+fn create(folder: &std::path::Path, options: SqliteOptions, setup: Setup) -> Journal {
+    let store = SqliteStore::create(folder, options).unwrap();
+    Journal::create(Box::new(store), setup, header()).unwrap()
+}
+
+fn resume(folder: &std::path::Path) -> Result<(Journal, Vec<Entry>), JournalError> {
+    let store = SqliteStore::open(folder, SqliteOptions::default())?;
+    Journal::resume(Box::new(store), inline(), "0.1.0")
+}
+
+#[test]
+fn durable_records_outlive_a_host_that_ends_without_closing() {
+    let (runs, folder) = run_folder();
+    let journal = create(
+        &folder,
+        SqliteOptions::default(),
+        Setup::threaded(Arc::new(SystemClock), Redactor::none()),
+    );
+    now(journal.append(logged("kept"), Durability::Durable)).unwrap();
+    // What a dead host leaves: the files as they are while it has them open.
+    let left = runs.path().join("left");
+    std::fs::create_dir(&left).unwrap();
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let file = file.unwrap();
+        if !file.file_name().to_string_lossy().ends_with("-shm") {
+            std::fs::copy(file.path(), left.join(file.file_name())).unwrap();
+        }
+    }
+    let (_, entries) = resume(&left).unwrap();
+    assert_eq!(entries, journal.entries());
+    assert_eq!(entries[1].record, logged("kept"));
+}
+
+#[test]
+fn a_second_host_on_the_same_run_is_refused_and_readers_are_not() {
+    let (_runs, folder) = run_folder();
+    let journal = create(&folder, SqliteOptions::default(), inline());
+    let error = resume(&folder).err().unwrap();
+    assert_eq!(error.code(), "JN0005");
+    assert!(
+        error
+            .to_string()
+            .contains("20260102t030405z-wordpress-ab12"),
+        "{error}"
+    );
+    assert_eq!(sqlite::read(&folder).unwrap().len(), 1);
+    drop(journal);
+    let (journal, _) = resume(&folder).unwrap();
+    drop(journal);
+    let error = SqliteStore::create(&folder, SqliteOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "JN0013");
+}
+
+/// Where locks do not work (some network file systems) the epoch still does.
+#[test]
+fn a_host_that_lost_the_run_cannot_write_even_without_a_lock() {
+    let (_runs, folder) = run_folder();
+    let old = create(&folder, SqliteOptions::default(), inline());
+    std::fs::remove_file(folder.join(super::lease::LOCK_FILE)).unwrap();
+    let (new, _) = resume(&folder).unwrap();
+    let error = now(old.append(logged("late"), Durability::Durable)).unwrap_err();
+    assert_eq!(error.code(), "JN0006");
+    now(new.append(logged("mine"), Durability::Durable)).unwrap();
+    chain::verify(&sqlite::read(&folder).unwrap()).unwrap();
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_of_the_record_and_stops_the_run() {
+    for threaded in [false, true] {
+        let (_runs, folder) = run_folder();
+        let setup = if threaded {
+            Setup::threaded(clock(), Redactor::none())
+        } else {
+            inline()
+        };
+        let journal = create(
+            &folder,
+            SqliteOptions {
+                max_pages: Some(12),
+            },
+            setup,
+        );
+        now(journal.append(logged("fits"), Durability::Durable)).unwrap();
+        let big = "x".repeat(100_000);
+        let error = now(journal.append(logged(big), Durability::Durable)).unwrap_err();
+        assert_eq!(error.code(), "JN0007");
+        let error = now(journal.append(logged("small"), Durability::Durable)).unwrap_err();
+        assert_eq!(error.code(), "JN0007", "poisoned: a small record would fit");
+        assert_eq!(journal.failure().unwrap().code(), "JN0007");
+        drop(journal);
+        let (journal, entries) = resume(&folder).unwrap();
+        assert_eq!(entries.len(), 2);
+        now(journal.append(logged("with room again"), Durability::Durable)).unwrap();
+    }
+}
+
+#[test]
+fn what_is_not_a_journal_is_refused_by_kind() {
+    let refused = |content: &dyn Fn(&std::path::Path)| {
+        let (_runs, folder) = run_folder();
+        content(&folder.join(JOURNAL_FILE));
+        let by_reader = sqlite::read(&folder).unwrap_err().code();
+        assert_eq!(resume(&folder).err().unwrap().code(), by_reader);
+        by_reader
+    };
+    let sql = |path: &std::path::Path, sql: &str| {
+        rusqlite::Connection::open(path)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap()
+    };
+    let made = |path: &std::path::Path| {
+        drop(create(
+            path.parent().unwrap(),
+            SqliteOptions::default(),
+            inline(),
+        ))
+    };
+    assert_eq!(refused(&|_| ()), "JN0008");
+    assert_eq!(
+        refused(&|path| std::fs::write(path, "x".repeat(9000)).unwrap()),
+        "JN0001"
+    );
+    assert_eq!(refused(&|path| std::fs::write(path, "").unwrap()), "JN0002");
+    assert_eq!(refused(&|path| sql(path, "CREATE TABLE t(a)")), "JN0002");
+    assert_eq!(
+        refused(&|path| {
+            made(path);
+            sql(path, "PRAGMA user_version = 9")
+        }),
+        "JN0003"
+    );
+    assert_eq!(
+        refused(&|path| {
+            made(path);
+            sql(path, "DROP TABLE entries")
+        }),
+        "JN0001"
+    );
+    let torn = |path: &std::path::Path| {
+        made(path);
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    assert_eq!(refused(&torn), "JN0001");
+}
+
+#[test]
+fn a_changed_row_stops_a_resume_and_nothing_is_written() {
+    let (_runs, folder) = run_folder();
+    drop(create(&folder, SqliteOptions::default(), inline()));
+    let change = "UPDATE entries SET record = replace(record, '\"ic\"', '\"someone\"')";
+    rusqlite::Connection::open(folder.join(JOURNAL_FILE))
+        .unwrap()
+        .execute_batch(change)
+        .unwrap();
+    let before = sqlite::read(&folder).unwrap();
+    assert_eq!(resume(&folder).err().unwrap().code(), "JN0004");
+    assert_eq!(sqlite::read(&folder).unwrap(), before);
+}
+
+#[test]
+fn ten_thousand_records_resume() {
+    let (_runs, folder) = run_folder();
+    let setup = Setup::threaded(clock(), Redactor::none());
+    let journal = create(&folder, SqliteOptions::default(), setup);
+    let appends: Vec<_> = (0..9_998)
+        .map(|_| journal.append(logged("x"), Durability::Buffered))
+        .collect();
+    for append in appends {
+        now(append).unwrap();
+    }
+    let ended = Record::RunEnded {
+        ending: Ending::Recovered,
+        detail: String::new(),
+    };
+    drop(journal.append(ended, Durability::Durable));
+    drop(journal);
+    let (journal, entries) = resume(&folder).unwrap();
+    assert_eq!(entries.len(), 10_000);
+    assert_eq!(journal.read(<[Entry]>::len), 10_001);
+}
