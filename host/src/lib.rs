@@ -7,9 +7,11 @@
 pub mod call;
 pub mod clock;
 pub mod journal;
+pub mod mediation;
 pub mod name;
 mod nearest;
 pub mod plan;
 pub mod plugin;
+pub mod policy;
 pub mod run;
 pub mod runbook;

@@ -31,7 +31,10 @@ pub struct Admission(Mutex<HashMap<String, Arc<Semaphore>>>);
 impl Admission {
     fn of(&self, service: &str) -> Arc<Semaphore> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(service.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE))))
+        Arc::clone(
+            all.entry(service.to_owned())
+                .or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE))),
+        )
     }
 }
 
@@ -46,7 +49,10 @@ impl StepCalls {
     ) -> Result<(Reply, u32), Halt> {
         let clock = Arc::clone(&self.mediation.clock);
         if request.function.interface.unversioned() == CONTROL {
-            let answered = self.deadline.bound(&*clock, self.mediation.control.call(self, request, since)).await;
+            let answered = self
+                .deadline
+                .bound(&*clock, self.mediation.control.call(self, request, since))
+                .await;
             return Ok((answered.unwrap_or_else(|| Ok(Err(timed_out(request))))?, 1));
         }
         let Some(route) = self.mediation.routes.find(&request.function, &request.args) else {
@@ -56,7 +62,11 @@ impl StepCalls {
         let mut worked = in_progress;
         loop {
             attempts += 1;
-            let Some(reply) = self.deadline.bound(&*clock, self.attempt(route, request, kind)).await else {
+            let Some(reply) = self
+                .deadline
+                .bound(&*clock, self.attempt(route, request, kind))
+                .await
+            else {
                 return Ok((Err(timed_out(request)), attempts));
             };
             if let Some(operation) = operation(&reply) {
@@ -68,16 +78,25 @@ impl StepCalls {
                 continue;
             }
             let pause = match &reply {
-                Err(error) => retry::pause(error, kind, attempts, &request.key, self.mediation.seed),
+                Err(error) => {
+                    retry::pause(error, kind, attempts, &request.key, self.mediation.seed)
+                }
                 Ok(_) => None,
             };
-            let Some(pause) = pause else { return Ok((settled(reply, worked), attempts)) };
+            let Some(pause) = pause else {
+                return Ok((settled(reply, worked), attempts));
+            };
             let next_at = clock.now().after(pause);
             if next_at >= self.deadline.now() {
                 return Ok((reply, attempts));
             }
             if let Err(error) = reply {
-                let record = Record::Retried { site: request.site.clone(), attempt: attempts, error, next_at };
+                let record = Record::Retried {
+                    site: request.site.clone(),
+                    attempt: attempts,
+                    error,
+                    next_at,
+                };
                 self.append(record, Durability::Buffered).await?;
             }
             clock.sleep_until(next_at).await;
@@ -90,9 +109,21 @@ impl StepCalls {
         let Ok(_permit) = permits.acquire().await else {
             return Err(CallError::unavailable("the host is shutting down"));
         };
-        let until = self.mediation.clock.now().after(ATTEMPT_TIMEOUT).min(self.deadline.now());
-        let request = Request { deadline: until, ..request.clone() };
-        let silent = format!("{} gave no answer for {} s", route.name, ATTEMPT_TIMEOUT.as_secs());
+        let until = self
+            .mediation
+            .clock
+            .now()
+            .after(ATTEMPT_TIMEOUT)
+            .min(self.deadline.now());
+        let request = Request {
+            deadline: until,
+            ..request.clone()
+        };
+        let silent = format!(
+            "{} gave no answer for {} s",
+            route.name,
+            ATTEMPT_TIMEOUT.as_secs()
+        );
         let served = timeout_at(&*self.mediation.clock, until, route.service.call(request)).await;
         served.unwrap_or_else(|| {
             Err(match kind {
@@ -104,8 +135,12 @@ impl StepCalls {
 
     /// Waits before the next look at work in progress. False: the deadline comes first.
     async fn wait(&self, request: &Request, operation: Operation) -> Result<bool, Halt> {
-        let pause = Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), *POLL.end()));
-        let record = Record::Waiting { site: request.site.clone(), operation };
+        let pause =
+            Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), *POLL.end()));
+        let record = Record::Waiting {
+            site: request.site.clone(),
+            operation,
+        };
         self.append(record, Durability::Buffered).await?;
         let clock = &self.mediation.clock;
         let sleep = clock.sleep_until(clock.now().after(pause));
@@ -122,17 +157,26 @@ fn operation(reply: &Reply) -> Option<Operation> {
 /// After waiting, `unchanged` means that our own work is done: the world was changed by this call.
 fn settled(reply: Reply, worked: bool) -> Reply {
     match reply {
-        Ok(Value::String(outcome)) if worked && outcome == "unchanged" => Ok(json!(Outcome::Changed)),
+        Ok(Value::String(outcome)) if worked && outcome == "unchanged" => {
+            Ok(json!(Outcome::Changed))
+        }
         reply => reply,
     }
 }
 
 fn timed_out(request: &Request) -> CallError {
-    CallError::TimedOut(format!("`{}` had no outcome before the step's deadline", request.function))
+    CallError::TimedOut(format!(
+        "`{}` had no outcome before the step's deadline",
+        request.function
+    ))
 }
 
 fn unserved(request: &Request) -> CallError {
-    let at = request.args.get("site").and_then(Value::as_str).map(|site| format!(" at site `{site}`"));
+    let at = request
+        .args
+        .get("site")
+        .and_then(Value::as_str)
+        .map(|site| format!(" at site `{site}`"));
     CallError::Invalid(format!(
         "nothing serves {}{}; add a `[[bindings]]` entry for it",
         request.function.interface,

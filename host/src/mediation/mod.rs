@@ -28,8 +28,8 @@ use self::deadline::Deadline;
 use self::replay::{Recorded, RecordedCall};
 use self::routing::Routes;
 use crate::call::{
-    CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply, Request, call_hash,
-    canonical, hex,
+    CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply,
+    Request, call_hash, canonical, hex,
 };
 use crate::clock::{BoxFuture, Clock, Instant};
 use crate::journal::record::Record;
@@ -90,7 +90,11 @@ pub struct StepCalls {
 }
 
 impl Imports for StepCalls {
-    fn call(&self, function: FunctionName, args: Map<String, Value>) -> BoxFuture<'_, Result<Reply, Halt>> {
+    fn call(
+        &self,
+        function: FunctionName,
+        args: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<Reply, Halt>> {
         Box::pin(async move {
             let ordinal = self.calls.fetch_add(1, Ordering::Relaxed);
             if ordinal >= limits::CALLS_PER_STEP {
@@ -133,7 +137,12 @@ struct Call {
 }
 
 impl Call {
-    fn identify(run: &RunId, site: CallSite, function: FunctionName, args: Map<String, Value>) -> Self {
+    fn identify(
+        run: &RunId,
+        site: CallSite,
+        function: FunctionName,
+        args: Map<String, Value>,
+    ) -> Self {
         let hash = call_hash(&function, &args);
         let key = key(run, &site);
         let kind = if function.interface.unversioned() == CONTROL {
@@ -141,7 +150,14 @@ impl Call {
         } else {
             CallKind::of(&function.function)
         };
-        Self { site, function, args, hash, key, kind }
+        Self {
+            site,
+            function,
+            args,
+            hash,
+            key,
+            kind,
+        }
     }
 
     fn describe(&self) -> String {
@@ -160,19 +176,33 @@ fn key(run: &RunId, site: &CallSite) -> IdempotencyKey {
         Direction::Run => "run",
         Direction::Undo => "undo",
     };
-    let text = format!("{run} {} {direction} {} {}", site.step, site.attempt, site.ordinal);
-    IdempotencyKey(hex(&Sha256::digest(text.as_bytes())).chars().take(32).collect())
+    let text = format!(
+        "{run} {} {direction} {} {}",
+        site.step, site.attempt, site.ordinal
+    );
+    IdempotencyKey(
+        hex(&Sha256::digest(text.as_bytes()))
+            .chars()
+            .take(32)
+            .collect(),
+    )
 }
 
 impl StepCalls {
     async fn mediate(&self, call: Call) -> Result<Reply, Halt> {
         let recorded = self.replay(&call)?;
         let (since, in_progress) = match recorded {
-            Some(RecordedCall { reply: Some(reply), .. }) => return Ok(reply),
-            Some(RecordedCall { since, in_progress, .. }) => {
+            Some(RecordedCall {
+                reply: Some(reply), ..
+            }) => return Ok(reply),
+            Some(RecordedCall {
+                since, in_progress, ..
+            }) => {
                 // In doubt. What may be issued again is, with the same key; anything else waits for a person.
                 if call.kind == CallKind::Once {
-                    return Err(Halt::InDoubt { call: call.describe() });
+                    return Err(Halt::InDoubt {
+                        call: call.describe(),
+                    });
                 }
                 (Some(since), in_progress)
             }
@@ -192,21 +222,30 @@ impl StepCalls {
             site: call.site,
             deadline: self.deadline.now(),
         };
-        let (reply, attempts) = self.dispatch(&request, call.kind, since, in_progress).await?;
-        self.conclude(&request.site, call.kind, &reply, attempts).await?;
+        let (reply, attempts) = self
+            .dispatch(&request, call.kind, since, in_progress)
+            .await?;
+        self.conclude(&request.site, call.kind, &reply, attempts)
+            .await?;
         Ok(reply)
     }
 
     /// Step 2. `Ok(None)`: nobody made this call before.
     fn replay(&self, call: &Call) -> Result<Option<RecordedCall>, Halt> {
-        let mut recorded = self.mediation.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self
+            .mediation
+            .recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match recorded.take(&call.site) {
-            Some(found) if found.function != call.function || found.hash != call.hash => Err(Halt::Diverged {
-                step: call.site.step.to_string(),
-                ordinal: call.site.ordinal,
-                recorded: describe(&found.function, &found.args),
-                attempted: call.describe(),
-            }),
+            Some(found) if found.function != call.function || found.hash != call.hash => {
+                Err(Halt::Diverged {
+                    step: call.site.step.to_string(),
+                    ordinal: call.site.ordinal,
+                    recorded: describe(&found.function, &found.args),
+                    attempted: call.describe(),
+                })
+            }
             found => Ok(found),
         }
     }
@@ -219,7 +258,11 @@ impl StepCalls {
             uses: &self.step.uses,
             read_only: self.read_only,
         };
-        if let Err(denial) = self.mediation.policy.check(asker, &call.function, &call.args) {
+        if let Err(denial) = self
+            .mediation
+            .policy
+            .check(asker, &call.function, &call.args)
+        {
             tracing::warn!(rule = denial.rule, call = %call.function, "call.denied");
             return Some(CallError::Denied(denial));
         }
@@ -257,19 +300,39 @@ impl StepCalls {
     }
 
     /// Step 8: the outcome.
-    async fn conclude(&self, site: &CallSite, kind: CallKind, reply: &Reply, attempts: u32) -> Result<(), Halt> {
-        let record = Record::Outcome { site: site.clone(), reply: reply.clone(), attempts };
+    async fn conclude(
+        &self,
+        site: &CallSite,
+        kind: CallKind,
+        reply: &Reply,
+        attempts: u32,
+    ) -> Result<(), Halt> {
+        let record = Record::Outcome {
+            site: site.clone(),
+            reply: reply.clone(),
+            attempts,
+        };
         self.append(record, durability(kind)).await.map(drop)
     }
 
-    pub(super) async fn append(&self, record: Record, durability: Durability) -> Result<Instant, Halt> {
+    pub(super) async fn append(
+        &self,
+        record: Record,
+        durability: Durability,
+    ) -> Result<Instant, Halt> {
         let appended = self.mediation.journal.append(record, durability).await;
-        appended.map(|entry| entry.at).map_err(|error| Halt::Journal(error.to_string()))
+        appended
+            .map(|entry| entry.at)
+            .map_err(|error| Halt::Journal(error.to_string()))
     }
 }
 
 /// Effects are synced to disk. Reads ride along: records keep their order, so what a step read is durable no later than
 /// the intent of the next effect that could depend on it.
 fn durability(kind: CallKind) -> Durability {
-    if kind.is_effect() { Durability::Durable } else { Durability::Buffered }
+    if kind.is_effect() {
+        Durability::Durable
+    } else {
+        Durability::Buffered
+    }
 }

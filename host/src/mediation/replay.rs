@@ -36,7 +36,13 @@ impl Recorded {
         let mut calls = HashMap::new();
         for entry in entries {
             match &entry.record {
-                Record::Intent { site, function, args, hash, .. } => {
+                Record::Intent {
+                    site,
+                    function,
+                    args,
+                    hash,
+                    ..
+                } => {
                     let call = RecordedCall {
                         function: function.clone(),
                         args: args.clone(),

@@ -24,7 +24,13 @@ pub const HINT_CAP: Duration = Duration::from_secs(120);
 /// The pause is drawn uniformly from the upper half of the backoff window ("equal jitter"), from a hash, so that a
 /// resumed or rehearsed run draws the same.
 #[must_use]
-pub fn pause(error: &CallError, kind: CallKind, attempt: u32, key: &IdempotencyKey, seed: u64) -> Option<Duration> {
+pub fn pause(
+    error: &CallError,
+    kind: CallKind,
+    attempt: u32,
+    key: &IdempotencyKey,
+    seed: u64,
+) -> Option<Duration> {
     if attempt >= ATTEMPTS {
         return None;
     }
@@ -45,7 +51,10 @@ fn fraction(key: &IdempotencyKey, attempt: u32, seed: u64) -> f64 {
     hasher.update(attempt.to_be_bytes());
     hasher.update(key.0.as_bytes());
     let bytes = hasher.finalize();
-    let head = bytes.iter().take(4).fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
+    let head = bytes
+        .iter()
+        .take(4)
+        .fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
     f64::from(head) / (f64::from(u32::MAX) + 1.0)
 }
 
@@ -66,7 +75,16 @@ mod tests {
         let doubt = CallError::InDoubt("reset".into());
         assert!(pause(&doubt, CallKind::Ensure, 1, &key(), 1).is_some());
         assert!(pause(&doubt, CallKind::Once, 1, &key(), 1).is_none());
-        assert!(pause(&CallError::Conflict("x".into()), CallKind::Ensure, 1, &key(), 1).is_none());
+        assert!(
+            pause(
+                &CallError::Conflict("x".into()),
+                CallKind::Ensure,
+                1,
+                &key(),
+                1
+            )
+            .is_none()
+        );
     }
 
     #[test]
@@ -75,10 +93,24 @@ mod tests {
         for attempt in 1..ATTEMPTS {
             let pause = pause(&busy, CallKind::Ensure, attempt, &key(), 7).unwrap();
             let window = CAP.min(BASE * (1 << (attempt - 1)));
-            assert!(pause >= window / 2 && pause <= window, "attempt {attempt}: {pause:?}");
+            assert!(
+                pause >= window / 2 && pause <= window,
+                "attempt {attempt}: {pause:?}"
+            );
         }
-        let hint = |ms| CallError::Unavailable(RetryHint { reason: "429".into(), after_ms: Some(ms) });
-        assert_eq!(pause(&hint(30_000), CallKind::Ensure, 1, &key(), 7), Some(Duration::from_secs(30)));
-        assert_eq!(pause(&hint(9_999_000), CallKind::Ensure, 1, &key(), 7), Some(HINT_CAP));
+        let hint = |ms| {
+            CallError::Unavailable(RetryHint {
+                reason: "429".into(),
+                after_ms: Some(ms),
+            })
+        };
+        assert_eq!(
+            pause(&hint(30_000), CallKind::Ensure, 1, &key(), 7),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(
+            pause(&hint(9_999_000), CallKind::Ensure, 1, &key(), 7),
+            Some(HINT_CAP)
+        );
     }
 }

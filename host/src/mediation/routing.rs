@@ -35,8 +35,14 @@ impl Routes {
     #[must_use]
     pub fn find(&self, function: &FunctionName, args: &Map<String, Value>) -> Option<&Route> {
         let site = args.get("site").and_then(Value::as_str);
-        let serving = || self.0.iter().filter(|route| route.interface == function.interface);
-        let of_site = site.and_then(|site| serving().find(|route| route.sites.iter().any(|at| at.as_str() == site)));
+        let serving = || {
+            self.0
+                .iter()
+                .filter(|route| route.interface == function.interface)
+        };
+        let of_site = site.and_then(|site| {
+            serving().find(|route| route.sites.iter().any(|at| at.as_str() == site))
+        });
         of_site.or_else(|| serving().find(|route| route.sites.is_empty()))
     }
 

@@ -59,25 +59,44 @@ impl Policy {
     pub fn new(grants: &[Grant]) -> Self {
         let mut by_strategy: BTreeMap<StrategyName, Vec<Grant>> = BTreeMap::new();
         for grant in grants {
-            by_strategy.entry(grant.strategy.clone()).or_default().push(grant.clone());
+            by_strategy
+                .entry(grant.strategy.clone())
+                .or_default()
+                .push(grant.clone());
         }
-        Self { grants: by_strategy }
+        Self {
+            grants: by_strategy,
+        }
     }
 
     /// Allows or denies a call.
     ///
     /// # Errors
     /// [`Denial`] with the rule's code and the grant that would allow the call.
-    pub fn check(&self, asker: Asker<'_>, function: &FunctionName, args: &Map<String, Value>) -> Result<(), Denial> {
-        let declared = asker.uses.iter().any(|name| name == function.interface.short());
+    pub fn check(
+        &self,
+        asker: Asker<'_>,
+        function: &FunctionName,
+        args: &Map<String, Value>,
+    ) -> Result<(), Denial> {
+        let declared = asker
+            .uses
+            .iter()
+            .any(|name| name == function.interface.short());
         if !declared && !asker.read_only {
-            return Err(Denial { rule: UNDECLARED.to_owned(), grant: String::new() });
+            return Err(Denial {
+                rule: UNDECLARED.to_owned(),
+                grant: String::new(),
+            });
         }
         if function.interface.unversioned() == CONTROL {
             return Ok(());
         }
         if asker.read_only && CallKind::of(&function.function).is_effect() {
-            return Err(Denial { rule: READ_ONLY.to_owned(), grant: String::new() });
+            return Err(Denial {
+                rule: READ_ONLY.to_owned(),
+                grant: String::new(),
+            });
         }
         let naming: Vec<&Grant> = self
             .grants
@@ -86,25 +105,42 @@ impl Policy {
             .flatten()
             .filter(|grant| names_function(&grant.allow, function))
             .collect();
-        if naming.iter().any(|grant| grant.only.iter().all(|(name, allowed)| within(args.get(name), allowed))) {
+        if naming.iter().any(|grant| {
+            grant
+                .only
+                .iter()
+                .all(|(name, allowed)| within(args.get(name), allowed))
+        }) {
             return Ok(());
         }
-        let rule = if naming.is_empty() { NO_GRANT } else { ARGUMENT };
-        Err(Denial { rule: rule.to_owned(), grant: suggestion(asker.strategy, function, args, &naming) })
+        let rule = if naming.is_empty() {
+            NO_GRANT
+        } else {
+            ARGUMENT
+        };
+        Err(Denial {
+            rule: rule.to_owned(),
+            grant: suggestion(asker.strategy, function, args, &naming),
+        })
     }
 }
 
 /// Whether `contract/function` or `contract/*` names this function.
 fn names_function(allow: &str, function: &FunctionName) -> bool {
-    let Some((contract, name)) = allow.rsplit_once('/') else { return false };
-    let contract_matches = contract == function.interface.short() || contract == function.interface.unversioned();
+    let Some((contract, name)) = allow.rsplit_once('/') else {
+        return false;
+    };
+    let contract_matches =
+        contract == function.interface.short() || contract == function.interface.unversioned();
     contract_matches && (name == "*" || name == function.function)
 }
 
 /// Whether an argument has one of the allowed values; a list is within when each element is.
 fn within(argument: Option<&Value>, allowed: &[Value]) -> bool {
     match argument {
-        Some(Value::Array(items)) => !items.is_empty() && items.iter().all(|item| allowed.contains(item)),
+        Some(Value::Array(items)) => {
+            !items.is_empty() && items.iter().all(|item| allowed.contains(item))
+        }
         Some(value) => allowed.contains(value),
         None => false,
     }
@@ -140,11 +176,17 @@ mod tests {
     use serde_json::json;
 
     fn function(name: &str) -> FunctionName {
-        FunctionName { interface: "understudy:dns/dns@0.1.0".parse().unwrap(), function: name.to_owned() }
+        FunctionName {
+            interface: "understudy:dns/dns@0.1.0".parse().unwrap(),
+            function: name.to_owned(),
+        }
     }
 
     fn policy(only: &[(&str, Value)]) -> Policy {
-        let only = only.iter().map(|(name, value)| ((*name).to_owned(), vec![value.clone()])).collect();
+        let only = only
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), vec![value.clone()]))
+            .collect();
         Policy::new(&[Grant {
             strategy: "replica".parse().unwrap(),
             allow: "dns/ensure-record".to_owned(),
@@ -152,10 +194,21 @@ mod tests {
         }])
     }
 
-    fn check(policy: &Policy, strategy: &str, uses: &[&str], name: &str, args: &Value) -> Result<(), Denial> {
+    fn check(
+        policy: &Policy,
+        strategy: &str,
+        uses: &[&str],
+        name: &str,
+        args: &Value,
+    ) -> Result<(), Denial> {
         let uses: Vec<String> = uses.iter().map(|name| (*name).to_owned()).collect();
         let (strategy, step) = (strategy.parse().unwrap(), "replica/flip".parse().unwrap());
-        let asker = Asker { strategy: &strategy, step: &step, uses: &uses, read_only: false };
+        let asker = Asker {
+            strategy: &strategy,
+            step: &step,
+            uses: &uses,
+            read_only: false,
+        };
         policy.check(asker, &function(name), args.as_object().unwrap())
     }
 
@@ -163,7 +216,10 @@ mod tests {
     fn a_record_that_is_not_granted_is_denied_with_the_line_that_would_allow_it() {
         let policy = policy(&[("name", json!("wp-active.example.test"))]);
         let ok = json!({"name": "wp-active.example.test", "ttl-seconds": 60});
-        assert_eq!(check(&policy, "replica", &["dns"], "ensure-record", &ok), Ok(()));
+        assert_eq!(
+            check(&policy, "replica", &["dns"], "ensure-record", &ok),
+            Ok(())
+        );
         let other = json!({"name": "wp-pz.example.test", "ttl-seconds": 60});
         let denial = check(&policy, "replica", &["dns"], "ensure-record", &other).unwrap_err();
         assert_eq!(denial.rule, ARGUMENT);
@@ -177,10 +233,25 @@ mod tests {
     fn default_is_deny() {
         let args = json!({"name": "wp-active.example.test"});
         let empty = Policy::default();
-        assert_eq!(check(&empty, "replica", &["dns"], "get-record", &args).unwrap_err().rule, NO_GRANT);
+        assert_eq!(
+            check(&empty, "replica", &["dns"], "get-record", &args)
+                .unwrap_err()
+                .rule,
+            NO_GRANT
+        );
         let granted = policy(&[]);
-        assert_eq!(check(&granted, "restore", &["dns"], "ensure-record", &args).unwrap_err().rule, NO_GRANT);
-        assert_eq!(check(&granted, "replica", &[], "ensure-record", &args).unwrap_err().rule, UNDECLARED);
+        assert_eq!(
+            check(&granted, "restore", &["dns"], "ensure-record", &args)
+                .unwrap_err()
+                .rule,
+            NO_GRANT
+        );
+        assert_eq!(
+            check(&granted, "replica", &[], "ensure-record", &args)
+                .unwrap_err()
+                .rule,
+            UNDECLARED
+        );
     }
 
     #[test]

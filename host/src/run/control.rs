@@ -116,7 +116,10 @@ impl Control {
         for entry in entries {
             match &entry.record {
                 Record::Marked { name, site, .. } => {
-                    facts.marks.entry((name.clone(), site.clone())).or_insert(entry.at);
+                    facts
+                        .marks
+                        .entry((name.clone(), site.clone()))
+                        .or_insert(entry.at);
                 }
                 Record::Measured { name, quantity, .. } => {
                     facts.measurements.insert(name.clone(), quantity.clone());
@@ -124,7 +127,10 @@ impl Control {
                 _ => {}
             }
         }
-        Self { gates, facts: Mutex::new(facts) }
+        Self {
+            gates,
+            facts: Mutex::new(facts),
+        }
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -135,7 +141,12 @@ impl Control {
     ///
     /// # Errors
     /// [`Halt::Journal`] if something cannot be recorded.
-    pub async fn call(&self, calls: &StepCalls, request: &Request, since: Instant) -> Result<Reply, Halt> {
+    pub async fn call(
+        &self,
+        calls: &StepCalls,
+        request: &Request,
+        since: Instant,
+    ) -> Result<Reply, Halt> {
         match self.answer(calls, request, since).await {
             Ok(value) => Ok(Ok(value)),
             Err(Refusal::Told(error)) => Ok(Err(error)),
@@ -143,7 +154,12 @@ impl Control {
         }
     }
 
-    async fn answer(&self, calls: &StepCalls, request: &Request, since: Instant) -> Result<Value, Refusal> {
+    async fn answer(
+        &self,
+        calls: &StepCalls,
+        request: &Request,
+        since: Instant,
+    ) -> Result<Value, Refusal> {
         match request.function.function.as_str() {
             "now" => Ok(json!(calls.mediation.clock.now())),
             "random" => Ok(json!(draw(calls.mediation.seed, &request.key.0))),
@@ -159,14 +175,23 @@ impl Control {
             "measure" => {
                 let Measure { name, quantity } = read(request)?;
                 let step = calls.step.id.clone();
-                let record = Record::Measured { step, name: name.clone(), quantity: quantity.clone() };
+                let record = Record::Measured {
+                    step,
+                    name: name.clone(),
+                    quantity: quantity.clone(),
+                };
                 calls.append(record, Durability::Buffered).await?;
                 self.facts().measurements.insert(name, quantity);
                 Ok(Value::Null)
             }
             "recall" => {
                 let Recall { name } = read(request)?;
-                Ok(self.facts().measurements.get(&name).cloned().unwrap_or(Value::Null))
+                Ok(self
+                    .facts()
+                    .measurements
+                    .get(&name)
+                    .cloned()
+                    .unwrap_or(Value::Null))
             }
             "recall-mark" => {
                 let Mark { name, site } = read(request)?;
@@ -180,13 +205,20 @@ impl Control {
     async fn log(&self, calls: &StepCalls, line: Log) -> Result<Value, Refusal> {
         let within = {
             let mut facts = self.facts();
-            let (lines, bytes) = facts.logged.entry((calls.step.id.clone(), calls.attempt)).or_default();
+            let (lines, bytes) = facts
+                .logged
+                .entry((calls.step.id.clone(), calls.attempt))
+                .or_default();
             *lines += 1;
             *bytes += line.message.len();
             *lines <= limits::LOG_LINES && *bytes <= limits::LOG_BYTES
         };
         if within {
-            let record = Record::Logged { step: calls.step.id.clone(), level: line.level, message: line.message };
+            let record = Record::Logged {
+                step: calls.step.id.clone(),
+                level: line.level,
+                message: line.message,
+            };
             calls.append(record, Durability::Buffered).await?;
         }
         Ok(Value::Null)
@@ -197,20 +229,38 @@ impl Control {
         if self.facts().marks.contains_key(&key) {
             return Ok(Value::Null);
         }
-        let record = Record::Marked { step: calls.step.id.clone(), name: mark.name, site: mark.site };
+        let record = Record::Marked {
+            step: calls.step.id.clone(),
+            name: mark.name,
+            site: mark.site,
+        };
         let at = calls.append(record, Durability::Buffered).await?;
         self.facts().marks.entry(key).or_insert(at);
         Ok(Value::Null)
     }
 
-    async fn decide(&self, calls: &StepCalls, request: &Request, asked: Decide) -> Result<Value, Refusal> {
-        let Asked { role, title, detail } = asked.question;
+    async fn decide(
+        &self,
+        calls: &StepCalls,
+        request: &Request,
+        asked: Decide,
+    ) -> Result<Value, Refusal> {
+        let Asked {
+            role,
+            title,
+            detail,
+        } = asked.question;
         let site = &request.site;
         let question = Question {
             gate: format!("{}:question:{}:{}", site.step, site.attempt, site.ordinal),
             step: calls.step.id.clone(),
             kind: GateKind::Question,
-            rule: Gate { role, quorum: 1, timeout_ms: None, default: None },
+            rule: Gate {
+                role,
+                quorum: 1,
+                timeout_ms: None,
+                default: None,
+            },
             title,
             detail,
         };
@@ -219,12 +269,24 @@ impl Control {
     }
 
     async fn attach(&self, calls: &StepCalls, attach: Attach) -> Result<Value, Refusal> {
-        let Evidence { name, media_type, body } = attach.evidence;
+        let Evidence {
+            name,
+            media_type,
+            body,
+        } = attach.evidence;
         if body.len() > EVIDENCE_BYTES {
-            let told = format!("evidence `{name}` has {} bytes; at most {EVIDENCE_BYTES} are kept", body.len());
+            let told = format!(
+                "evidence `{name}` has {} bytes; at most {EVIDENCE_BYTES} are kept",
+                body.len()
+            );
             return Err(CallError::Invalid(told).into());
         }
-        let record = Record::Attached { step: calls.step.id.clone(), name, media_type, content: body };
+        let record = Record::Attached {
+            step: calls.step.id.clone(),
+            name,
+            media_type,
+            content: body,
+        };
         calls.append(record, Durability::Buffered).await?;
         Ok(Value::Null)
     }
@@ -255,5 +317,9 @@ fn draw(seed: u64, key: &str) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update(seed.to_be_bytes());
     hasher.update(key.as_bytes());
-    hasher.finalize().iter().take(8).fold(0, |word, byte| (word << 8) | u64::from(*byte))
+    hasher
+        .finalize()
+        .iter()
+        .take(8)
+        .fold(0, |word, byte| (word << 8) | u64::from(*byte))
 }

@@ -121,7 +121,11 @@ impl Gates {
             self.append(record).await?;
             tally.count(answer);
         }
-        Ok(Decision { go: false, by: NOBODY.to_owned(), note: format!("no decision after {ANSWERS} answers") })
+        Ok(Decision {
+            go: false,
+            by: NOBODY.to_owned(),
+            note: format!("no decision after {ANSWERS} answers"),
+        })
     }
 
     /// Records the question unless it already is; answers when it was asked, and what was answered so far.
@@ -143,9 +147,14 @@ impl Gates {
 
     async fn next_answer(&self, question: &Question, asked_at: Instant) -> Answer {
         let asking = self.keeper.answer(question, asked_at);
-        let Some(timeout_ms) = question.rule.timeout_ms else { return asking.await };
+        let Some(timeout_ms) = question.rule.timeout_ms else {
+            return asking.await;
+        };
         let until = asked_at.after(Duration::from_millis(timeout_ms));
-        match (timeout_at(&*self.clock, until, asking).await, question.rule.default) {
+        match (
+            timeout_at(&*self.clock, until, asking).await,
+            question.rule.default,
+        ) {
             (Some(answer), _) => answer,
             (None, Some(go)) => Answer {
                 go,
@@ -161,7 +170,9 @@ impl Gates {
 
     async fn append(&self, record: Record) -> Result<Instant, Halt> {
         let appended = self.journal.append(record, Durability::Durable).await;
-        appended.map(|entry| entry.at).map_err(|error| Halt::Journal(error.to_string()))
+        appended
+            .map(|entry| entry.at)
+            .map_err(|error| Halt::Journal(error.to_string()))
     }
 }
 
@@ -170,8 +181,20 @@ fn known(entries: &[Entry], wanted: &str) -> Option<(Instant, Vec<Answer>)> {
     let mut found: Option<(Instant, Vec<Answer>)> = None;
     for entry in entries {
         match (&entry.record, &mut found) {
-            (Record::GateOpened { gate, .. }, None) if gate == wanted => found = Some((entry.at, Vec::new())),
-            (Record::GateAnswered { gate, go, by, role, note, source }, Some((_, answers))) if gate == wanted => {
+            (Record::GateOpened { gate, .. }, None) if gate == wanted => {
+                found = Some((entry.at, Vec::new()))
+            }
+            (
+                Record::GateAnswered {
+                    gate,
+                    go,
+                    by,
+                    role,
+                    note,
+                    source,
+                },
+                Some((_, answers)),
+            ) if gate == wanted => {
                 answers.push(Answer {
                     go: *go,
                     by: by.clone(),
@@ -197,7 +220,12 @@ struct Tally<'a> {
 impl<'a> Tally<'a> {
     fn new(question: &Question, started_by: &'a str) -> Self {
         let quorum = usize::try_from(question.rule.quorum.max(1)).unwrap_or(usize::MAX);
-        Self { quorum, started_by, approvers: Vec::new(), refusal: None }
+        Self {
+            quorum,
+            started_by,
+            approvers: Vec::new(),
+            refusal: None,
+        }
     }
 
     fn count(&mut self, answer: Answer) {
@@ -215,17 +243,33 @@ impl<'a> Tally<'a> {
 
     fn decision(&self) -> Option<Decision> {
         if let Some(refusal) = &self.refusal {
-            return Some(Decision { go: false, by: refusal.by.clone(), note: refusal.note.clone() });
+            return Some(Decision {
+                go: false,
+                by: refusal.by.clone(),
+                note: refusal.note.clone(),
+            });
         }
-        let by_default = self.approvers.iter().any(|answer| answer.source == AnswerSource::Timeout);
+        let by_default = self
+            .approvers
+            .iter()
+            .any(|answer| answer.source == AnswerSource::Timeout);
         if self.approvers.len() < self.quorum && !by_default {
             return None;
         }
         let join = |text: fn(&Answer) -> &str| {
-            let parts: Vec<&str> = self.approvers.iter().map(text).filter(|part| !part.is_empty()).collect();
+            let parts: Vec<&str> = self
+                .approvers
+                .iter()
+                .map(text)
+                .filter(|part| !part.is_empty())
+                .collect();
             parts.join(", ")
         };
-        Some(Decision { go: true, by: join(|answer| &answer.by), note: join(|answer| &answer.note) })
+        Some(Decision {
+            go: true,
+            by: join(|answer| &answer.by),
+            note: join(|answer| &answer.note),
+        })
     }
 }
 
@@ -239,7 +283,12 @@ mod tests {
             gate: "replica/flip:before:1".into(),
             step: "replica/flip".parse().unwrap(),
             kind: GateKind::Before,
-            rule: Gate { role, quorum, timeout_ms: None, default: None },
+            rule: Gate {
+                role,
+                quorum,
+                timeout_ms: None,
+                default: None,
+            },
             title: "Flip?".into(),
             detail: String::new(),
         }
@@ -247,13 +296,21 @@ mod tests {
 
     fn answer(go: bool, by: &str) -> Answer {
         let role = "incident-commander".parse().unwrap();
-        Answer { go, by: by.into(), role, note: String::new(), source: AnswerSource::Terminal }
+        Answer {
+            go,
+            by: by.into(),
+            role,
+            note: String::new(),
+            source: AnswerSource::Terminal,
+        }
     }
 
     fn decide(quorum: u32, answers: &[(bool, &str)]) -> Option<bool> {
         let question = question(quorum);
         let mut tally = Tally::new(&question, "ada");
-        answers.iter().for_each(|(go, by)| tally.count(answer(*go, by)));
+        answers
+            .iter()
+            .for_each(|(go, by)| tally.count(answer(*go, by)));
         tally.decision().map(|decision| decision.go)
     }
 

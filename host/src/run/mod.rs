@@ -1,5 +1,17 @@
 //! A run: the step graph, its states, gates and budgets.
 //!
-//! Start at [`state`], the one table of a step's life.
+//! Start at [`state`], the one table of a step's life. [`board`] knows where every step stands, [`scheduler`] runs the
+//! graph, [`rollback`] takes it back, [`attempt`] performs one step, [`gate`] asks people, [`control`] answers the
+//! contract of that name.
 
+pub mod attempt;
+pub mod board;
+pub mod control;
+pub mod error;
+pub mod gate;
+mod rollback;
+pub mod scheduler;
 pub mod state;
+
+pub use error::{PAGES, RunError};
+pub use scheduler::{Ended, Run};

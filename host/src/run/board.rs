@@ -1,0 +1,201 @@
+//! Where every step of a run stands: derived from the journal, changed through the one table, written back to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::RunError;
+use super::state::{Event, StepState, next};
+use crate::clock::Instant;
+use crate::journal::record::{Entry, Record};
+use crate::journal::{Durability, Journal};
+use crate::name::StepId;
+use crate::plan::{Plan, Reversal, Step};
+
+/// One step on the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Square {
+    /// Where it stands.
+    pub state: StepState,
+    /// Attempts begun; 0 before the first.
+    pub attempt: u32,
+    /// When the current attempt began.
+    pub since: Option<Instant>,
+}
+
+/// The steps of a run.
+#[derive(Debug, Clone)]
+pub struct Board {
+    squares: BTreeMap<StepId, Square>,
+    /// Steps that have begun, in the order they last began.
+    begun: Vec<StepId>,
+    /// The run is being taken back.
+    rolling_back: bool,
+}
+
+impl Board {
+    /// The board of a plan as a journal leaves it.
+    #[must_use]
+    pub fn new(plan: &Plan, entries: &[Entry]) -> Self {
+        let fresh = Square {
+            state: StepState::Pending,
+            attempt: 0,
+            since: None,
+        };
+        let squares = plan
+            .steps
+            .iter()
+            .map(|step| (step.id.clone(), fresh.clone()))
+            .collect();
+        let mut board = Self {
+            squares,
+            begun: Vec::new(),
+            rolling_back: false,
+        };
+        for entry in entries {
+            match &entry.record {
+                Record::StepChanged {
+                    step, attempt, to, ..
+                } => board.set(step, *to, *attempt, entry.at),
+                Record::AbortAsked { .. } => board.rolling_back = true,
+                _ => {}
+            }
+        }
+        board
+    }
+
+    fn set(&mut self, step: &StepId, state: StepState, attempt: u32, at: Instant) {
+        let Some(square) = self.squares.get_mut(step) else {
+            return;
+        };
+        square.state = state;
+        if state == StepState::Running {
+            square.attempt = attempt;
+            square.since = Some(at);
+            self.begun.retain(|begun| begun != step);
+            self.begun.push(step.clone());
+        }
+    }
+
+    /// Where a step stands.
+    #[must_use]
+    pub fn square(&self, step: &StepId) -> Square {
+        let nowhere = Square {
+            state: StepState::Skipped,
+            attempt: 0,
+            since: None,
+        };
+        self.squares.get(step).cloned().unwrap_or(nowhere)
+    }
+
+    /// Steps in this state, in order of their ids.
+    pub fn in_state(&self, state: StepState) -> impl Iterator<Item = &StepId> {
+        self.squares
+            .iter()
+            .filter(move |(_, square)| square.state == state)
+            .map(|(step, _)| step)
+    }
+
+    /// Every step is done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.squares
+            .values()
+            .all(|square| square.state == StepState::Done)
+    }
+
+    /// The run is being taken back.
+    #[must_use]
+    pub fn is_rolling_back(&self) -> bool {
+        self.rolling_back
+    }
+
+    /// Notes that the run is being taken back.
+    pub fn roll_back(&mut self) {
+        self.rolling_back = true;
+    }
+
+    /// Pending steps whose needs are all done, in plan order.
+    pub fn ready<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Step> {
+        let done = |step: &StepId| self.square(step).state == StepState::Done;
+        plan.steps.iter().filter(move |step| {
+            self.square(&step.id).state == StepState::Pending && step.needs.iter().all(done)
+        })
+    }
+
+    /// Begun steps that can be taken back, last begun first. What a point of no return that has begun relies on
+    /// stays: taking back the fence under a promotion would make two writers.
+    #[must_use]
+    pub fn reversible<'a>(&self, plan: &'a Plan) -> Vec<&'a Step> {
+        let kept = self.behind_no_return(plan);
+        self.begun
+            .iter()
+            .rev()
+            .filter(|step| !kept.contains(*step) && self.square(step).state != StepState::Undone)
+            .filter_map(|step| plan.step(step))
+            .filter(|step| step.reversal == Reversal::Undo)
+            .collect()
+    }
+
+    /// Points of no return that have begun, in plan order.
+    #[must_use]
+    pub fn passed_no_return<'a>(&self, plan: &'a Plan) -> Vec<&'a Step> {
+        let is_passed = |step: &&Step| {
+            step.reversal == Reversal::PointOfNoReturn && self.begun.contains(&step.id)
+        };
+        plan.steps.iter().filter(is_passed).collect()
+    }
+
+    /// Points of no return that have begun, and everything they need, directly or not.
+    fn behind_no_return(&self, plan: &Plan) -> BTreeSet<StepId> {
+        let mut kept = BTreeSet::new();
+        let mut open: Vec<StepId> = self
+            .passed_no_return(plan)
+            .into_iter()
+            .map(|step| step.id.clone())
+            .collect();
+        while let Some(id) = open.pop() {
+            if let Some(step) = plan.step(&id)
+                && kept.insert(id)
+            {
+                open.extend(step.needs.iter().cloned());
+            }
+        }
+        kept
+    }
+
+    /// Lets an event happen to a step, by the table, and records it.
+    ///
+    /// # Errors
+    /// [`RunError::Impossible`] if the table has no such transition, [`RunError::Parked`] if it cannot be recorded.
+    pub async fn happen(
+        &mut self,
+        journal: &Journal,
+        step: &StepId,
+        event: Event,
+        detail: impl Into<String>,
+    ) -> Result<(), RunError> {
+        let square = self.square(step);
+        let impossible = RunError::Impossible {
+            step: step.clone(),
+            state: square.state,
+            event,
+        };
+        let to = next(square.state, event).ok_or(impossible)?;
+        let begins = to == StepState::Running;
+        let attempt = if begins {
+            square.attempt + 1
+        } else {
+            square.attempt
+        };
+        let record = Record::StepChanged {
+            step: step.clone(),
+            attempt,
+            from: square.state,
+            to,
+            detail: detail.into(),
+        };
+        let entry = journal.append(record, Durability::Buffered).await;
+        let entry = entry.map_err(|error| RunError::Parked(error.to_string()))?;
+        self.set(step, to, attempt, entry.at);
+        Ok(())
+    }
+}

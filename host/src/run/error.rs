@@ -1,0 +1,50 @@
+//! Why a run stops without an ending of its own.
+
+use super::state::{Event, StepState};
+use crate::name::{InvalidName, StepId};
+
+/// Pages for `understudy explain`.
+pub const PAGES: &[(&str, &str)] = &[
+    ("RN0001", include_str!("../../../docs/codes/RN0001.md")),
+    ("RN0002", include_str!("../../../docs/codes/RN0002.md")),
+    ("RN0003", include_str!("../../../docs/codes/RN0003.md")),
+    ("RN0004", include_str!("../../../docs/codes/RN0004.md")),
+    ("RN0005", include_str!("../../../docs/codes/RN0005.md")),
+    ("RN0006", include_str!("../../../docs/codes/RN0006.md")),
+    ("RN0007", include_str!("../../../docs/codes/RN0007.md")),
+];
+
+/// A run that stopped where it stood.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal cannot be written. Nothing more was sent; `resume` goes on once it can be.
+    #[error(
+        "RN0005: the run is parked, because {0}; nothing more was sent. Make the journal writable, then `understudy resume`"
+    )]
+    Parked(String),
+    /// The plan names a strategy that is not loaded.
+    #[error(
+        "RN0006: step `{step}` is performed by strategy `{strategy}`, which this runbook does not declare"
+    )]
+    NoStrategy {
+        /// The step.
+        step: StepId,
+        /// The strategy.
+        strategy: String,
+    },
+    /// An event that cannot happen to a step in its state: a bug of the host.
+    #[error(
+        "RN0007: step `{step}` is {state:?} and cannot {event:?}; this is a bug of the host, the journal is intact"
+    )]
+    Impossible {
+        /// The step.
+        step: StepId,
+        /// Where it stands.
+        state: StepState,
+        /// What was to happen.
+        event: Event,
+    },
+    /// A name of the plan is none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+}

@@ -1,0 +1,518 @@
+//! Runs the step graph: everything whose needs are done runs at once, budgets are watched, people are asked.
+//!
+//! One task drives it all and every happening comes to one place, so that with a virtual clock the same world gives the
+//! same order of events. States live on the [`Board`]; this file decides which event happens next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use super::attempt::{Actors, Verdict, attempt};
+use super::board::Board;
+use super::error::RunError;
+use super::gate::{AbortRequest, Decision, Gates, Question};
+use super::state::{Event, StepState};
+use crate::call::Direction;
+use crate::clock::{BoxFuture, Instant};
+use crate::journal::Durability;
+use crate::journal::record::{Ending, GateKind, Record};
+use crate::mediation::Mediation;
+use crate::mediation::deadline::Deadline;
+use crate::name::{RoleName, StepId};
+use crate::plan::{Plan, Step};
+use crate::plugin::error::Halt;
+use crate::runbook::types::Gate;
+
+/// A step's deadline is its budget times this, until people extend it: a budget is a time to look, not to stop.
+pub const PATIENCE: u32 = 4;
+
+/// Who is asked about budgets and failures.
+pub const COMMANDER: &str = "incident-commander";
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub ending: Ending,
+    /// One line.
+    pub detail: String,
+}
+
+/// A run, ready to be executed or resumed.
+pub struct Run {
+    /// The path of its calls.
+    pub mediation: Arc<Mediation>,
+    /// The way to people.
+    pub gates: Gates,
+    /// The graph.
+    pub plan: Arc<Plan>,
+    /// Who performs steps.
+    pub actors: Actors,
+}
+
+/// Something that comes to the scheduler.
+enum Happening {
+    Attempted {
+        step: StepId,
+        attempt: u32,
+        verdict: Result<Verdict, RunError>,
+    },
+    Decided {
+        step: StepId,
+        kind: GateKind,
+        decision: Result<Decision, Halt>,
+    },
+    OverBudget {
+        step: StepId,
+        attempt: u32,
+    },
+    Abort(AbortRequest),
+    /// Withdrawn: the step it was about is over.
+    Nothing,
+}
+
+/// A run being executed.
+pub(super) struct Execution<'a> {
+    pub(super) run: &'a Run,
+    pub(super) board: Board,
+    tasks: FuturesUnordered<BoxFuture<'a, Happening>>,
+    /// Tasks that will come back by themselves; the wait for an abort is not one.
+    active: usize,
+    /// What can be withdrawn, by step: its attempt, its budget and its gates.
+    handles: BTreeMap<StepId, Vec<AbortHandle>>,
+    deadlines: BTreeMap<StepId, Deadline>,
+    /// Times the budget was extended, by step.
+    extensions: BTreeMap<StepId, u32>,
+    /// A step is stuck: what runs may finish, nothing new starts.
+    stuck: Option<String>,
+    commander: RoleName,
+}
+
+impl Run {
+    /// Executes the run from wherever its journal leaves it.
+    ///
+    /// # Errors
+    /// [`RunError`] if it stopped where it stood; `resume` goes on from there.
+    pub async fn execute(&self) -> Result<Ended, RunError> {
+        let mut execution = Execution {
+            run: self,
+            board: self
+                .mediation
+                .journal
+                .read(|entries| Board::new(&self.plan, entries)),
+            tasks: FuturesUnordered::new(),
+            active: 0,
+            handles: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
+            extensions: BTreeMap::new(),
+            stuck: None,
+            commander: COMMANDER.parse()?,
+        };
+        let ended = execution.drive().await?;
+        let record = Record::RunEnded {
+            ending: ended.ending,
+            detail: ended.detail.clone(),
+        };
+        execution.append(record).await?;
+        Ok(ended)
+    }
+}
+
+impl<'a> Execution<'a> {
+    async fn drive(&mut self) -> Result<Ended, RunError> {
+        if self.board.is_rolling_back() {
+            return self.roll_back().await;
+        }
+        self.tasks.push(Box::pin(async {
+            Happening::Abort(self.run.gates.keeper.abort().await)
+        }));
+        self.pick_up().await?;
+        loop {
+            if self.stuck.is_none() {
+                self.start_ready().await?;
+            }
+            if self.active == 0 {
+                return Ok(self.rest());
+            }
+            let Some(happening) = self.tasks.next().await else {
+                return Ok(self.rest());
+            };
+            if let Some(abort) = self.handle(happening).await? {
+                let record = Record::AbortAsked {
+                    by: abort.by,
+                    reason: abort.reason,
+                };
+                self.append(record).await?;
+                self.board.roll_back();
+                return self.roll_back().await;
+            }
+        }
+    }
+
+    /// Nothing is under way and nothing can start.
+    fn rest(&self) -> Ended {
+        if self.board.is_done() {
+            return Ended {
+                ending: Ending::Recovered,
+                detail: "every step is done".to_owned(),
+            };
+        }
+        let waiting: Vec<&str> = self
+            .board
+            .in_state(StepState::Stuck)
+            .map(StepId::as_str)
+            .collect();
+        let detail = self
+            .stuck
+            .clone()
+            .unwrap_or_else(|| format!("nothing can go on: {}", waiting.join(", ")));
+        Ended {
+            ending: Ending::Stuck,
+            detail,
+        }
+    }
+
+    /// Continues what a crash or an earlier end left under way.
+    async fn pick_up(&mut self) -> Result<(), RunError> {
+        let plan = Arc::clone(&self.run.plan);
+        for step in &plan.steps {
+            match self.board.square(&step.id).state {
+                StepState::AwaitingGo => self.ask_before(step),
+                StepState::Running => self.launch(step)?,
+                StepState::AwaitingAcceptance => self.ask_after(step, String::new()),
+                StepState::Failed | StepState::Stuck => {
+                    self.ask_failed(step, "it had failed before")
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_ready(&mut self) -> Result<(), RunError> {
+        let plan = Arc::clone(&self.run.plan);
+        let ready: Vec<Step> = self.board.ready(&plan).cloned().collect();
+        for step in ready {
+            if step.gate_before.is_some() {
+                self.happen(&step.id, Event::Ask, "").await?;
+                self.ask_before(&step);
+            } else {
+                self.happen(&step.id, Event::Start, "").await?;
+                self.launch(&step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a happening means. `Some`: the run is to be taken back.
+    async fn handle(&mut self, happening: Happening) -> Result<Option<AbortRequest>, RunError> {
+        if !matches!(happening, Happening::Abort(_)) {
+            self.active -= 1;
+        }
+        match happening {
+            Happening::Nothing => Ok(None),
+            Happening::Abort(request) => Ok(Some(request)),
+            Happening::Attempted {
+                step,
+                attempt,
+                verdict,
+            } => {
+                let current = self.board.square(&step);
+                if current.state == StepState::Running && current.attempt == attempt {
+                    self.attempted(&step, verdict?).await?;
+                }
+                Ok(None)
+            }
+            Happening::OverBudget { step, attempt } => {
+                let current = self.board.square(&step);
+                if current.state == StepState::Running && current.attempt == attempt {
+                    self.over_budget(&step).await?;
+                }
+                Ok(None)
+            }
+            Happening::Decided {
+                step,
+                kind,
+                decision,
+            } => {
+                let decision = decision.map_err(|halt| RunError::Parked(halt.to_string()))?;
+                self.decided(&step, kind, decision).await
+            }
+        }
+    }
+
+    async fn attempted(&mut self, id: &StepId, verdict: Verdict) -> Result<(), RunError> {
+        let Some(step) = self.step(id) else {
+            return Ok(());
+        };
+        self.withdraw(id);
+        match verdict {
+            Verdict::Done(line) if step.gate_after.is_some() => {
+                self.happen(id, Event::Review, line.clone()).await?;
+                self.ask_after(&step, line);
+            }
+            Verdict::Done(line) => self.happen(id, Event::Succeed, line).await?,
+            Verdict::Failed(reason) => {
+                self.happen(id, Event::Fail, reason.clone()).await?;
+                self.ask_failed(&step, &reason);
+            }
+            Verdict::Unclear(reason) => {
+                self.happen(id, Event::Park, reason.clone()).await?;
+                self.stuck.get_or_insert(reason);
+            }
+            Verdict::Unrecorded(reason) => return Err(RunError::Parked(reason)),
+        }
+        Ok(())
+    }
+
+    async fn decided(
+        &mut self,
+        id: &StepId,
+        kind: GateKind,
+        decision: Decision,
+    ) -> Result<Option<AbortRequest>, RunError> {
+        let Some(step) = self.step(id) else {
+            return Ok(None);
+        };
+        let state = self.board.square(id).state;
+        if !decision.go {
+            let reason = match decision.note.as_str() {
+                "" => format!("no-go for `{id}`"),
+                note => format!("no-go for `{id}`: {note}"),
+            };
+            return Ok(Some(AbortRequest {
+                by: decision.by,
+                reason,
+            }));
+        }
+        match (kind, state) {
+            (GateKind::Before, StepState::AwaitingGo) => {
+                self.happen(id, Event::Start, format!("go by {}", decision.by))
+                    .await?;
+                self.launch(&step)?;
+            }
+            (GateKind::After, StepState::AwaitingAcceptance) => {
+                self.happen(id, Event::Accept, format!("accepted by {}", decision.by))
+                    .await?;
+            }
+            (GateKind::Failed, StepState::Failed | StepState::Stuck) => {
+                self.happen(id, Event::Retry, format!("retry by {}", decision.by))
+                    .await?;
+                self.launch(&step)?;
+            }
+            (GateKind::OverBudget, StepState::Running) => {
+                *self.extensions.entry(id.clone()).or_default() += 1;
+                let now = self.now();
+                if let Some(deadline) = self.deadlines.get(id) {
+                    deadline.extend(now.after(step.budget() * PATIENCE));
+                }
+                let attempt = self.board.square(id).attempt;
+                self.watch_budget(&step, attempt, now.after(step.budget()));
+            }
+            // The step went on without the answer.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    async fn over_budget(&mut self, id: &StepId) -> Result<(), RunError> {
+        let Some(step) = self.step(id) else {
+            return Ok(());
+        };
+        self.append(Record::BudgetExceeded {
+            step: id.clone(),
+            budget_ms: step.budget_ms,
+        })
+        .await?;
+        let question = self.question(
+            &step,
+            GateKind::OverBudget,
+            format!("`{}` is over its budget of {} s. Go on?", step.title, step.budget_ms / 1000),
+            "It goes on while you decide. Go: it gets its budget once more. No-go: the run is taken back as far as \
+             it can be."
+                .to_owned(),
+        );
+        self.ask(question);
+        Ok(())
+    }
+
+    fn ask_before(&mut self, step: &Step) {
+        let title = format!("Start `{}`?", step.title);
+        let question = self.question(
+            step,
+            GateKind::Before,
+            title,
+            "No-go takes the run back.".to_owned(),
+        );
+        self.ask(question);
+    }
+
+    fn ask_after(&mut self, step: &Step, line: String) {
+        let title = format!("Is `{}` good enough to go on?", step.title);
+        let question = self.question(step, GateKind::After, title, line);
+        self.ask(question);
+    }
+
+    fn ask_failed(&mut self, step: &Step, reason: &str) {
+        let title = format!("`{}` failed. Try again?", step.title);
+        let detail = format!("{reason}. No-go takes the run back as far as it can be.");
+        let question = self.question(step, GateKind::Failed, title, detail);
+        self.ask(question);
+    }
+
+    fn question(&self, step: &Step, kind: GateKind, title: String, detail: String) -> Question {
+        let own = match kind {
+            GateKind::Before => step.gate_before.clone(),
+            GateKind::After => step.gate_after.clone(),
+            _ => None,
+        };
+        let commander = || Gate {
+            role: self.commander.clone(),
+            quorum: 1,
+            timeout_ms: None,
+            default: None,
+        };
+        let attempt = self.board.square(&step.id).attempt;
+        let gate = match kind {
+            GateKind::Before => format!("{}:before:{}", step.id, attempt + 1),
+            GateKind::After => format!("{}:after:{attempt}", step.id),
+            GateKind::Failed => format!("{}:failed:{attempt}", step.id),
+            GateKind::OverBudget | GateKind::Question => {
+                let extension = self.extensions.get(&step.id).copied().unwrap_or_default();
+                format!("{}:over-budget:{attempt}:{extension}", step.id)
+            }
+        };
+        Question {
+            gate,
+            step: step.id.clone(),
+            kind,
+            rule: own.unwrap_or_else(commander),
+            title,
+            detail,
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        let gates = self.run.gates.clone();
+        let (step, kind) = (question.step.clone(), question.kind);
+        let id = step.clone();
+        let asking = async move {
+            Happening::Decided {
+                step,
+                kind,
+                decision: gates.ask(&question).await,
+            }
+        };
+        self.spawn(&id, asking);
+    }
+
+    /// Begins (or, after a crash, continues) the current attempt.
+    fn launch(&mut self, step: &Step) -> Result<(), RunError> {
+        let square = self.board.square(&step.id);
+        let since = square.since.unwrap_or_else(|| self.now());
+        let deadline = Deadline::at(since.after(step.budget() * PATIENCE));
+        // After a crash the time the host was away does not count against the step.
+        deadline.extend(self.now().after(step.budget()));
+        self.deadlines.insert(step.id.clone(), deadline.clone());
+        let number = square.attempt;
+        self.watch_budget(step, number, since.after(step.budget()));
+        let (run, shared, id) = (self.run, Arc::new(step.clone()), step.id.clone());
+        let attempting = async move {
+            let mediation = Arc::clone(&run.mediation);
+            let verdict = attempt(
+                mediation,
+                &run.actors,
+                shared,
+                Direction::Run,
+                number,
+                deadline,
+            )
+            .await;
+            Happening::Attempted {
+                step: id,
+                attempt: number,
+                verdict,
+            }
+        };
+        self.spawn(&step.id, attempting);
+        Ok(())
+    }
+
+    fn watch_budget(&mut self, step: &Step, attempt: u32, at: Instant) {
+        let sleep = self.run.mediation.clock.sleep_until(at);
+        let id = step.id.clone();
+        let watching = async move {
+            sleep.await;
+            Happening::OverBudget { step: id, attempt }
+        };
+        self.spawn(&step.id, watching);
+    }
+
+    fn spawn(&mut self, step: &StepId, task: impl Future<Output = Happening> + Send + 'a) {
+        let (handle, registration) = AbortHandle::new_pair();
+        self.handles.entry(step.clone()).or_default().push(handle);
+        self.active += 1;
+        let task = Abortable::new(task, registration);
+        self.tasks
+            .push(Box::pin(async { task.await.unwrap_or(Happening::Nothing) }));
+    }
+
+    /// Ends everything that is under way about a step.
+    pub(super) fn withdraw(&mut self, step: &StepId) {
+        self.handles
+            .remove(step)
+            .into_iter()
+            .flatten()
+            .for_each(|handle| handle.abort());
+        self.deadlines.remove(step);
+        self.extensions.remove(step);
+    }
+
+    /// Ends everything that is under way. What was sent and has no outcome is in doubt, and the journal says so.
+    pub(super) fn withdraw_all(&mut self) {
+        let steps: Vec<StepId> = self.handles.keys().cloned().collect();
+        steps.iter().for_each(|step| self.withdraw(step));
+        self.tasks = FuturesUnordered::new();
+        self.active = 0;
+    }
+
+    pub(super) fn step(&self, id: &StepId) -> Option<Step> {
+        self.run.plan.step(id).cloned()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.run.mediation.clock.now()
+    }
+
+    pub(super) async fn happen(
+        &mut self,
+        step: &StepId,
+        event: Event,
+        detail: impl Into<String>,
+    ) -> Result<(), RunError> {
+        self.board
+            .happen(&self.run.mediation.journal, step, event, detail)
+            .await
+    }
+
+    pub(super) async fn append(&self, record: Record) -> Result<(), RunError> {
+        let appended = self
+            .run
+            .mediation
+            .journal
+            .append(record, Durability::Durable)
+            .await;
+        appended
+            .map(drop)
+            .map_err(|error| RunError::Parked(error.to_string()))
+    }
+}
+
+/// The time a step may take before people are asked, at most.
+#[must_use]
+pub fn deadline_of(step: &Step) -> Duration {
+    step.budget() * PATIENCE
+}
