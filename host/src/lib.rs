@@ -10,5 +10,6 @@ pub mod journal;
 pub mod name;
 mod nearest;
 pub mod plan;
+pub mod rules;
 pub mod run;
 pub mod runbook;
