@@ -13,5 +13,7 @@ mod nearest;
 pub mod plan;
 pub mod plugin;
 pub mod policy;
+pub mod prepare;
+pub mod rules;
 pub mod run;
 pub mod runbook;

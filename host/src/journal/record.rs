@@ -63,6 +63,9 @@ pub struct Header {
     pub runbook_digest: String,
     /// Path of the runbook file, so that `resume` finds it again.
     pub runbook_path: String,
+    /// Paths of the files laid over it, in order.
+    #[serde(default)]
+    pub overlays: Vec<String>,
     /// Strategies, in order.
     pub strategies: Vec<StrategyName>,
     /// Live or rehearsal.

@@ -1,4 +1,11 @@
 //! The plan: the steps of one or more strategies, merged with the runbook's changes into one graph.
+//!
+//! Start at [`merge`], which makes a [`Plan`] of what strategies planned. What is not here: whether the plan is safe
+//! ([`crate::rules`]), and anything that runs it.
+
+mod error;
+mod merge;
+mod order;
 
 use std::time::Duration;
 
@@ -7,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::call::hex;
 use crate::name::{ItemId, RoleName, StepId};
 use crate::runbook::types::Gate;
+
+pub use error::{PlanError, PlanErrors};
+pub use merge::{MAX_STEPS, merge};
 
 /// A step as a strategy's `plan` returns it (`understudy:plugin/strategy.step`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +63,38 @@ pub struct Act {
     /// Site name, or empty.
     pub site: String,
 }
+
+/// Every verb that an [`Act`] may have. A verb that no rule knows would be a step that no rule watches, so a plan with
+/// one is refused.
+pub const VERBS: [&str; 22] = [
+    "activate",
+    "announce",
+    "catch-up",
+    "certify",
+    "check",
+    "choose-recovery-point",
+    "declare",
+    "expose",
+    "fence",
+    "flip",
+    "freeze",
+    "lower-ttl",
+    "measure-lag",
+    "observe-slo",
+    "point-app",
+    "promote",
+    "protect",
+    "reseed",
+    "restore",
+    "restore-ttl",
+    "stand-down",
+    "validate",
+];
+
+/// The verbs that mean nothing without a site: rules ask where.
+pub const SITED_VERBS: [&str; 8] = [
+    "activate", "certify", "expose", "fence", "flip", "freeze", "promote", "restore",
+];
 
 /// A step of the merged plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

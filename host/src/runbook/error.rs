@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::source::{MAX_FILE_BYTES, MAX_OVERLAYS, Place, Sources};
 use crate::name::PluginDigest;
@@ -146,6 +146,9 @@ pub enum Problem {
         /// The runbook.
         runbook: PathBuf,
     },
+    /// An URL with a user name or a password in it.
+    #[error("this URL holds a user name or a password")]
+    SecretInUrl,
     /// A file that cannot be written.
     #[error("cannot write `{}`", path.display())]
     Unwritable {
@@ -178,6 +181,7 @@ impl Problem {
             Self::WrongDigest { .. } => "RB0012",
             Self::Unwritable { .. } => "RB0013",
             Self::BrokenLock { .. } => "RB0014",
+            Self::SecretInUrl => "RB0015",
         }
     }
 
@@ -223,6 +227,10 @@ impl Problem {
                     "restore it from version control, or delete it and write it anew with {}",
                     lock(runbook)
                 )
+            }
+            Self::SecretInUrl => {
+                "take it out, change it where it is used, and name it in a credential slot"
+                    .to_owned()
             }
             Self::Unwritable { .. } => {
                 "check that the folder exists and may be written to".to_owned()
@@ -349,44 +357,58 @@ impl RunbookErrors {
     }
 
     fn group<'a>(&'a self, error: &'a RunbookError) -> Group<'a> {
-        let mut group =
-            Group::with_title(Level::ERROR.primary_title(error.title()).id(error.code()));
-        let first = error.problem.first();
-        if let Some((place, text)) = error.place.as_ref().and_then(|place| self.shown(place)) {
-            let mut snippet = Snippet::source(text)
-                .path(place.file.display().to_string())
-                .annotation(AnnotationKind::Primary.span(visible(&place.span, text)));
-            let (same, other): (Vec<_>, Vec<_>) = first
-                .into_iter()
-                .partition(|(first, _)| first.file == place.file);
-            for (first, label) in same {
-                snippet = snippet.annotation(
-                    AnnotationKind::Context
-                        .span(visible(&first.span, text))
-                        .label(label),
-                );
+        let title = Level::ERROR.primary_title(error.title()).id(error.code());
+        let group = Group::with_title(title);
+        let group = match &error.place {
+            Some(place) if matches!(error.problem, Problem::SecretInUrl) => {
+                group.element(origin(place))
             }
-            group = group.element(snippet);
-            for (first, label) in other {
-                if let Some((first, text)) = self.shown(first) {
-                    group = group.element(
-                        Snippet::source(text)
-                            .path(first.file.display().to_string())
-                            .annotation(
-                                AnnotationKind::Context
-                                    .span(visible(&first.span, text))
-                                    .label(label),
-                            ),
-                    );
-                }
-            }
-        }
+            Some(place) => self.lines(group, place, error.problem.first()),
+            None => group,
+        };
         group.element(Level::HELP.message(error.help()))
     }
 
-    fn shown<'a>(&'a self, place: &'a Place) -> Option<(&'a Place, &'a str)> {
-        self.sources.text(place).map(|text| (place, text))
+    /// The lines of `place`, and those of the first of two things.
+    fn lines<'a>(
+        &'a self,
+        group: Group<'a>,
+        place: &'a Place,
+        first: Option<(&'a Place, &'static str)>,
+    ) -> Group<'a> {
+        let Some(text) = self.sources.text(place) else {
+            return group.element(origin(place));
+        };
+        let primary = AnnotationKind::Primary.span(visible(&place.span, text));
+        let snippet = snippet(place, text).annotation(primary);
+        let Some((first, label)) = first else {
+            return group.element(snippet);
+        };
+        let Some(first_text) = self.sources.text(first) else {
+            return group.element(snippet);
+        };
+        let context = AnnotationKind::Context
+            .span(visible(&first.span, first_text))
+            .label(label);
+        if first.file == place.file {
+            group.element(snippet.annotation(context))
+        } else {
+            group
+                .element(snippet)
+                .element(self::snippet(first, first_text).annotation(context))
+        }
     }
+}
+
+/// Where, without the lines themselves.
+fn origin(place: &Place) -> Origin<'_> {
+    Origin::path(place.file.display().to_string())
+        .line(place.line)
+        .char_column(place.column)
+}
+
+fn snippet<'a>(place: &Place, text: &'a str) -> Snippet<'a, Annotation<'a>> {
+    Snippet::source(text).path(place.file.display().to_string())
 }
 
 /// The part of a span on its first line: a table's span may go on for a page.

@@ -166,11 +166,7 @@ impl<'s> Door<'s> {
         match parsed {
             None => self.invalid("URL", text, "use `https://host[:port]/path`"),
             Some(url) if !url.username().is_empty() || url.password().is_some() => {
-                self.invalid(
-                    "URL",
-                    text,
-                    "no secret stands in a runbook: put it into a credential slot",
-                );
+                self.report(&text.span(), Problem::SecretInUrl);
             }
             Some(url) if url.fragment().is_some() => {
                 self.invalid("URL", text, "leave `#…` out: it is never sent");

@@ -11,7 +11,7 @@ use crate::runbook::raw::{At, RawAnswer, RawGate, RawStep, Text};
 use crate::runbook::types::{Gate, StepChange};
 
 /// Most people that a gate asks for. More is a typing error, not a decision.
-pub const MAX_QUORUM: u32 = 16;
+const MAX_QUORUM: u32 = 16;
 
 impl Door<'_> {
     pub(super) fn steps(
