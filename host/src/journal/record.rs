@@ -122,6 +122,8 @@ pub enum AnswerSource {
     Timeout,
     /// A simulated person.
     Scenario,
+    /// Given beforehand, by the command that started the run (`--answer ROLE=go`).
+    CommandLine,
 }
 
 /// What a gate is about.

@@ -68,7 +68,7 @@ pub struct Mediation {
     pub admission: dispatch::Admission,
 }
 
-pub use dispatch::Admission;
+pub use dispatch::{Admission, ATTEMPT_TIMEOUT, CALLS_AT_ONCE, POLL};
 
 /// The imports of one step attempt.
 pub struct StepCalls {

@@ -143,6 +143,12 @@ fn actor_of<'a>(actors: &'a Actors, step: &StepId) -> Option<&'a Actor> {
 }
 
 impl Prepared {
+    /// The contract of this name, at the version the plan's strategies were built for.
+    #[must_use]
+    pub fn contract(&self, unversioned: &str) -> Option<&InterfaceName> {
+        self.contracts.iter().find(|contract| contract.unversioned() == unversioned)
+    }
+
     /// The header of a run of this.
     #[must_use]
     pub fn header(&self, stage: Stage, runbook_path: String, overlays: Vec<String>, host_version: &str) -> Header {

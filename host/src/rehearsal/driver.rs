@@ -1,0 +1,211 @@
+//! A rehearsal: a prepared runbook in a simulated world, under a virtual clock, on one thread.
+//!
+//! The same seed gives the same journal, byte for byte. A rehearsal that was cut off is resumed like a live run; its
+//! world is brought to where it was by making the recorded calls again ([`rebuild`](super::rebuild)).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::people::SimulatedPeople;
+use super::rebuild;
+use super::scenario::{Missed, Scenario};
+use super::truth::Truth;
+use super::world::{SimulatedService, World};
+use crate::clock::{Clock, Instant, VirtualClock};
+use crate::journal::record::{Ending, Entry, Record, Stage};
+use crate::journal::redact::Redactor;
+use crate::journal::store::Store;
+use crate::journal::{Durability, Hook, Journal, JournalError, Setup};
+use crate::mediation::replay::Recorded;
+use crate::mediation::routing::{Route, Routes};
+use crate::mediation::{Admission, Mediation};
+use crate::name::InterfaceName;
+use crate::policy::Policy;
+use crate::prepare::{PrepareErrors, Prepared, bindings};
+use crate::run::control::Control;
+use crate::run::gate::Gates;
+use crate::run::{Ended, Run, RunError};
+
+/// A rehearsal, ready to begin or to go on.
+pub struct Rehearsal {
+    /// What is rehearsed.
+    pub prepared: Prepared,
+    /// What goes wrong, and what must hold.
+    pub scenario: Arc<Scenario>,
+    /// Seed of the world.
+    pub seed: u64,
+    /// Path of the runbook, for the journal's header.
+    pub runbook_path: String,
+    /// Paths laid over it.
+    pub overlays: Vec<String>,
+    /// Name or path by which the scenario is found again.
+    pub scenario_name: String,
+    /// Version of the host.
+    pub host_version: String,
+}
+
+/// How a rehearsal is carried out; switches of the host, not of the world.
+#[derive(Clone, Default)]
+pub struct Switches {
+    /// Cut the journal off once it holds this many records, as if the host had died there.
+    pub cut_after: Option<u64>,
+    /// Told every record.
+    pub on_append: Option<Hook>,
+}
+
+/// What came of a rehearsal.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// How the run ended.
+    pub ended: Ended,
+    /// What the simulated clients saw.
+    pub truth: Truth,
+    /// Expectations of the scenario that were missed.
+    pub missed: Vec<Missed>,
+    /// The journal.
+    pub entries: Vec<Entry>,
+}
+
+/// Why a rehearsal has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    /// The world does not serve what the plan uses.
+    #[error(transparent)]
+    Prepare(#[from] PrepareErrors),
+    /// The journal cannot be begun or taken over.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The run stopped where it stood.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl Rehearsal {
+    /// Checks that the world serves everything the plan uses.
+    ///
+    /// # Errors
+    /// [`PrepareErrors`] naming what it does not.
+    pub fn check(&self) -> Result<(), PrepareErrors> {
+        let served = self.world().interfaces();
+        let way_out = "the simulated world does not know it: add `[[stand-ins]]` to the scenario";
+        bindings::check_served(&self.prepared, &served, way_out)
+    }
+
+    /// Begins and carries through.
+    ///
+    /// # Errors
+    /// [`RehearsalError`]; with `cut_after`, [`RunError::Parked`] at the cut.
+    pub fn begin(&self, store: Box<dyn Store>, switches: Switches) -> Result<Rehearsed, RehearsalError> {
+        self.check()?;
+        let clock = VirtualClock::starting_at(self.start());
+        let stage = Stage::Rehearsal {
+            seed: self.seed,
+            scenario: self.scenario_name.clone(),
+            scenario_digest: self.scenario.digest.clone(),
+        };
+        let header =
+            self.prepared.header(stage, self.runbook_path.clone(), self.overlays.clone(), &self.host_version);
+        let journal = Journal::create(store, setup(&clock, switches), header)?;
+        self.carry_on(&clock, self.world(), &journal, &[])
+    }
+
+    /// Goes on where a journal was cut off.
+    ///
+    /// # Errors
+    /// [`RehearsalError`].
+    pub fn resume(&self, store: Box<dyn Store>, known: &[Entry], switches: Switches) -> Result<Rehearsed, RehearsalError> {
+        let last = known.last().map_or(self.start(), |entry| entry.at);
+        let clock = VirtualClock::starting_at(last);
+        let mut world = self.world();
+        for seen in rebuild::calls(known) {
+            // What it answers now is what it answered then.
+            drop(world.call(seen.at, &seen.request));
+        }
+        let (journal, entries) = Journal::resume(store, setup(&clock, switches), &self.host_version)?;
+        self.carry_on(&clock, world, &journal, &entries)
+    }
+
+    fn start(&self) -> Instant {
+        self.scenario.start()
+    }
+
+    fn world(&self) -> World {
+        let sites: Vec<_> = self.prepared.runbook.sites.keys().cloned().collect();
+        World::new(&self.scenario, &sites, self.seed, self.start())
+    }
+
+    fn carry_on(
+        &self,
+        clock: &VirtualClock,
+        world: World,
+        journal: &Journal,
+        entries: &[Entry],
+    ) -> Result<Rehearsed, RehearsalError> {
+        let interfaces = world.interfaces();
+        let world = Arc::new(Mutex::new(world));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let gates = Gates {
+            clock: Arc::clone(&shared),
+            journal: journal.clone(),
+            keeper: Arc::new(SimulatedPeople { world: Arc::clone(&world), clock: Arc::clone(&shared) }),
+            plan_digest: self.prepared.plan.digest(),
+            started_by: self.prepared.order.started_by.clone(),
+        };
+        let mediation = Mediation {
+            run: self.prepared.order.run.clone(),
+            seed: self.seed,
+            clock: Arc::clone(&shared),
+            journal: journal.clone(),
+            policy: Policy::new(&self.prepared.runbook.grants),
+            routes: routes(interfaces, &world, &shared),
+            control: Control::new(gates.clone(), entries),
+            recorded: Mutex::new(Recorded::from_entries(entries)),
+            admission: Admission::default(),
+        };
+        let run = Run {
+            mediation: Arc::new(mediation),
+            gates,
+            plan: Arc::clone(&self.prepared.plan),
+            actors: self.prepared.actors.clone(),
+        };
+        let ended = match clock.block_on(run.execute()) {
+            Ok(ended) => ended?,
+            Err(deadlock) => {
+                let detail = format!("at {} nothing could go on: a person is waited for who does not answer", deadlock.at);
+                let ended = Ended { ending: Ending::Stuck, detail: detail.clone() };
+                append(clock, journal, Record::RunEnded { ending: Ending::Stuck, detail })?;
+                ended
+            }
+        };
+        let truth = world.lock().unwrap_or_else(PoisonError::into_inner).truth(clock.now());
+        append(clock, journal, truth.clone().into_record())?;
+        let missed = self.scenario.judge(&truth, ended.ending);
+        Ok(Rehearsed { ended, truth, missed, entries: journal.entries() })
+    }
+}
+
+fn setup(clock: &VirtualClock, switches: Switches) -> Setup {
+    let mut setup = Setup::inline(Arc::new(clock.clone()), Redactor::none());
+    if let Some(records) = switches.cut_after {
+        setup = setup.cut_after(records);
+    }
+    if let Some(hook) = switches.on_append {
+        setup = setup.on_append(hook);
+    }
+    setup
+}
+
+fn routes(interfaces: Vec<InterfaceName>, world: &Arc<Mutex<World>>, clock: &Arc<dyn Clock>) -> Routes {
+    let route = |interface: InterfaceName| Route {
+        name: format!("simulated {}", interface.short()),
+        interface,
+        sites: Vec::new(),
+        service: Arc::new(SimulatedService::new(Arc::clone(world), Arc::clone(clock))),
+    };
+    Routes::new(interfaces.into_iter().map(route).collect())
+}
+
+fn append(clock: &VirtualClock, journal: &Journal, record: Record) -> Result<(), RehearsalError> {
+    let parked = |reason: String| RehearsalError::Run(RunError::Parked(reason));
+    let appended = clock.block_on(journal.append(record, Durability::Durable));
+    appended.map_err(|deadlock| parked(deadlock.to_string()))?.map(drop).map_err(|error| parked(error.to_string()))
+}

@@ -1,0 +1,40 @@
+//! Simulated people: the way to them that a rehearsal has instead of a terminal.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::world::World;
+use crate::clock::{BoxFuture, Clock, Instant};
+use crate::journal::record::AnswerSource;
+use crate::run::gate::{AbortRequest, Answer, Gatekeeper, Question};
+
+/// Asks the people of a simulated world.
+pub struct SimulatedPeople {
+    /// The world they live in.
+    pub world: Arc<Mutex<World>>,
+    /// Its time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Gatekeeper for SimulatedPeople {
+    fn answer<'a>(&'a self, question: &'a Question, asked_at: Instant) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let answer = {
+                let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+                world.answer(asked_at, question)
+            };
+            let Some(after) = answer.after else { return std::future::pending().await };
+            self.clock.sleep_until(asked_at.after(after)).await;
+            Answer {
+                go: answer.go,
+                by: answer.by,
+                role: question.rule.role.clone(),
+                note: answer.note,
+                source: AnswerSource::Scenario,
+            }
+        })
+    }
+
+    fn abort(&self) -> BoxFuture<'_, AbortRequest> {
+        Box::pin(std::future::pending())
+    }
+}

@@ -1,0 +1,75 @@
+//! The calls that a journal says were made, so that a simulated world can be brought to where it was.
+//!
+//! A world is a function of its seed and of the calls made to it at their times. A rehearsal whose process died is
+//! resumed by making the recorded calls again, in a fresh world, at the recorded times.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::call::{CallSite, Request};
+use crate::clock::Instant;
+use crate::journal::record::{Entry, Record};
+use crate::mediation::{CONTROL, POLL};
+
+/// A call with the time at which the world saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// When.
+    pub at: Instant,
+    /// What was asked.
+    pub request: Request,
+}
+
+/// Every attempt that reached the world, in order of time.
+#[must_use]
+pub fn calls(entries: &[Entry]) -> Vec<Seen> {
+    let mut requests: BTreeMap<CallSite, Request> = BTreeMap::new();
+    let mut seen: Vec<(Instant, u64, Seen)> = Vec::new();
+    let mut note = |at: Instant, seq: u64, request: &Request| {
+        seen.push((at, seq, Seen { at, request: request.clone() }));
+    };
+    let last = entries.last().map_or(Instant::default(), |entry| entry.at);
+    for entry in entries {
+        match &entry.record {
+            Record::Intent { site, function, args, key, .. } if function.interface.unversioned() != CONTROL => {
+                let request = Request {
+                    function: function.clone(),
+                    args: args.clone(),
+                    key: key.clone(),
+                    site: site.clone(),
+                    deadline: Instant(u64::MAX),
+                };
+                note(entry.at, entry.seq, &request);
+                requests.insert(site.clone(), request);
+            }
+            Record::Waiting { site, operation } => {
+                let pause = operation.poll_after_ms.clamp(*POLL.start(), *POLL.end());
+                let next = entry.at.after(Duration::from_millis(pause));
+                if let Some(request) = requests.get(site).filter(|_| next <= last) {
+                    note(next, entry.seq, request);
+                }
+            }
+            Record::Retried { site, next_at, .. } => {
+                if let Some(request) = requests.get(site).filter(|_| *next_at <= last) {
+                    note(*next_at, entry.seq, request);
+                }
+            }
+            _ => {}
+        }
+    }
+    let refused = refused(entries);
+    seen.retain(|(_, _, call)| !refused.contains(&call.request.site));
+    seen.sort_by_key(|(at, seq, _)| (*at, *seq));
+    seen.into_iter().map(|(_, _, call)| call).collect()
+}
+
+/// Calls that policy refused: they never reached the world.
+fn refused(entries: &[Entry]) -> std::collections::BTreeSet<CallSite> {
+    entries
+        .iter()
+        .filter_map(|entry| match &entry.record {
+            Record::Outcome { site, attempts: 0, .. } => Some(site.clone()),
+            _ => None,
+        })
+        .collect()
+}
