@@ -69,11 +69,8 @@ pub(super) fn measure_before_takeover<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>>
     for takeover in deeds.takeovers() {
         let restores: Vec<Deed<'p>> = deeds
             .of_verb("restore")
-            .filter(|restore| {
-                restore.site == takeover.site && restore.step.id == takeover.step.id
-                    || deeds.leads_to(*restore, takeover)
-            })
             .filter(|restore| restore.site == takeover.site)
+            .filter(|restore| restore.is(takeover) || deeds.leads_to(*restore, takeover))
             .collect();
         let missing = if restores.is_empty() {
             let measured = deeds

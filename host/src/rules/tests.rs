@@ -17,7 +17,7 @@ const DRILL: &str = "
     replica/flip     : replica/activate replica/certify replica/ttl : flip bz
     replica/validate : replica/flip                     : validate bz, observe-slo bz
     replica/protect  : replica/promote                  : reseed pz, protect pz
-    replica/done     : replica/validate replica/protect : announce, restore-ttl
+    replica/done     : replica/validate replica/protect replica/fence : announce, restore-ttl
     failback/ttl     : replica/done                     : lower-ttl
     failback/sync    : replica/done                     : catch-up pz
     failback/freeze  : failback/sync failback/ttl       : freeze bz
@@ -286,8 +286,10 @@ fn lowering_in_the_flips_own_step_is_too_late() {
 
 #[test]
 fn two_flips_at_once_are_caught() {
-    let text = format!(
-        "{RESTORE}\n    restore/again : restore/serve restore/ttl : flip bz, validate bz, restore-ttl"
+    let text = changed(
+        RESTORE,
+        "restore/done     : restore/flip ",
+        "restore/again : restore/serve restore/ttl : flip bz\n restore/done : restore/flip restore/again ",
     );
     assert_eq!(
         broken(&text),
