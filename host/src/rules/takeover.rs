@@ -76,14 +76,14 @@ pub(super) fn measure_before_takeover<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>>
             let measured = deeds
                 .of_verb("measure-lag")
                 .any(|measure| deeds.leads_to(measure, takeover));
-            (!measured).then(|| "without its lag measured before")
+            (!measured).then_some("without its lag measured before")
         } else {
             let chosen = restores.iter().all(|restore| {
                 deeds
                     .of_verb("choose-recovery-point")
                     .any(|choice| deeds.is_before(choice, *restore))
             });
-            (!chosen).then(|| "from a restore whose recovery point was not chosen before")
+            (!chosen).then_some("from a restore whose recovery point was not chosen before")
         };
         if let Some(missing) = missing {
             let message = format!(

@@ -9,14 +9,16 @@ pub mod error;
 pub mod lock;
 pub mod parameters;
 mod parse;
+pub mod problem;
 mod raw;
 pub mod schema;
 mod shape;
 pub mod source;
 pub mod types;
 
-pub use error::{Problem, RunbookError, RunbookErrors};
+pub use error::{RunbookError, RunbookErrors};
 pub use parse::FORMAT;
+pub use problem::Problem;
 
 /// Pages of this module's codes.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
