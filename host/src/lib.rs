@@ -6,6 +6,7 @@
 
 pub mod call;
 pub mod clock;
+pub mod explain;
 pub mod journal;
 pub mod mediation;
 pub mod name;

@@ -18,6 +18,11 @@ use crate::runbook::types::Gate;
 pub use error::{PlanError, PlanErrors};
 pub use merge::{MAX_STEPS, merge};
 
+/// Pages of this module's codes.
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "PL0001", "PL0002", "PL0003", "PL0004", "PL0005", "PL0006", "PL0007",
+];
+
 /// A step as a strategy's `plan` returns it (`understudy:plugin/strategy.step`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -19,6 +19,13 @@ pub(super) struct Deed<'p> {
     at: (usize, usize),
 }
 
+impl Deed<'_> {
+    /// Whether the two are one and the same.
+    pub(super) fn is(self, other: Deed<'_>) -> bool {
+        self.at == other.at
+    }
+}
+
 /// All acts of a plan.
 pub(super) struct Deeds<'p> {
     all: Vec<Deed<'p>>,
@@ -84,7 +91,7 @@ impl<'p> Deeds<'p> {
     ) -> bool {
         self.is_before(earlier, later)
             && spoilers.all(|spoiler| {
-                spoiler.at == later.at
+                spoiler.is(later)
                     || self.is_before(spoiler, earlier)
                     || self.is_before(later, spoiler)
             })

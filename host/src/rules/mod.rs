@@ -16,6 +16,12 @@ use self::deeds::Deeds;
 use crate::name::StepId;
 use crate::plan::{Plan, Step};
 
+/// Pages of this module's codes.
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "SR0001", "SR0002", "SR0003", "SR0004", "SR0005", "SR0006", "SR0007", "SR0008", "SR0009",
+    "SR0010", "SR0011",
+];
+
 /// A rule that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

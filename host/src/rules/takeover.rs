@@ -69,24 +69,21 @@ pub(super) fn measure_before_takeover<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>>
     for takeover in deeds.takeovers() {
         let restores: Vec<Deed<'p>> = deeds
             .of_verb("restore")
-            .filter(|restore| {
-                restore.site == takeover.site && restore.step.id == takeover.step.id
-                    || deeds.leads_to(*restore, takeover)
-            })
             .filter(|restore| restore.site == takeover.site)
+            .filter(|restore| restore.is(takeover) || deeds.leads_to(*restore, takeover))
             .collect();
         let missing = if restores.is_empty() {
             let measured = deeds
                 .of_verb("measure-lag")
                 .any(|measure| deeds.leads_to(measure, takeover));
-            (!measured).then(|| "without its lag measured before")
+            (!measured).then_some("without its lag measured before")
         } else {
             let chosen = restores.iter().all(|restore| {
                 deeds
                     .of_verb("choose-recovery-point")
                     .any(|choice| deeds.is_before(choice, *restore))
             });
-            (!chosen).then(|| "from a restore whose recovery point was not chosen before")
+            (!chosen).then_some("from a restore whose recovery point was not chosen before")
         };
         if let Some(missing) = missing {
             let message = format!(

@@ -17,7 +17,7 @@ const DRILL: &str = "
     replica/flip     : replica/activate replica/certify replica/ttl : flip bz
     replica/validate : replica/flip                     : validate bz, observe-slo bz
     replica/protect  : replica/promote                  : reseed pz, protect pz
-    replica/done     : replica/validate replica/protect : announce, restore-ttl
+    replica/done     : replica/validate replica/protect replica/fence : announce, restore-ttl
     failback/ttl     : replica/done                     : lower-ttl
     failback/sync    : replica/done                     : catch-up pz
     failback/freeze  : failback/sync failback/ttl       : freeze bz
@@ -106,165 +106,176 @@ fn a_good_plan_passes() {
     assert_eq!(broken(RESTORE), []);
 }
 
+/// A plan, what is replaced in it by what, the rule that this breaks, and at which step.
+type Break = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const BREAKS: &[Break] = &[
+    // Not fenced at all, in either direction; fenced beside the promotion; the wrong site fenced.
+    (DRILL, ": fence pz", ":", "SR0001", "replica/promote"),
+    (DRILL, ": fence bz", ":", "SR0001", "failback/promote"),
+    (
+        DRILL,
+        ": replica/fence                    : promote bz",
+        ": replica/catch-up : promote bz",
+        "SR0001",
+        "replica/promote",
+    ),
+    (
+        DRILL,
+        ": fence pz",
+        ": fence bz",
+        "SR0001",
+        "replica/promote",
+    ),
+    (
+        RESTORE,
+        "restore/choose restore/fence ",
+        "restore/choose ",
+        "SR0001",
+        "restore/restore",
+    ),
+    // Not frozen before the last catch-up.
+    (DRILL, ": freeze pz", ":", "SR0002", "replica/catch-up"),
+    (DRILL, ": freeze bz", ":", "SR0002", "failback/last"),
+    (
+        DRILL,
+        ": catch-up pz, measure-lag pz",
+        ": measure-lag pz",
+        "SR0002",
+        "failback/sync",
+    ),
+    (DRILL, ": measure-lag bz", ":", "SR0003", "replica/promote"),
+    (DRILL, ", measure-lag pz", "", "SR0003", "failback/promote"),
+    (
+        RESTORE,
+        ": choose-recovery-point bz",
+        ":",
+        "SR0003",
+        "restore/restore",
+    ),
+    (
+        RESTORE,
+        "restore/choose restore/fence ",
+        "restore/fence ",
+        "SR0003",
+        "restore/restore",
+    ),
+    // Not lowered, lowered beside the flip, and raised again since.
+    (
+        DRILL,
+        "replica/ttl      :                                  : lower-ttl",
+        "replica/ttl : :",
+        "SR0004",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        "replica/certify replica/ttl",
+        "replica/certify",
+        "SR0004",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        "failback/ttl     : replica/done                     : lower-ttl",
+        "failback/ttl : replica/done :",
+        "SR0004",
+        "failback/flip",
+    ),
+    (
+        DRILL,
+        "replica/certify  :                                  : certify bz",
+        "replica/certify : :",
+        "SR0005",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        "activate replica/certify",
+        "activate",
+        "SR0005",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        ", certify pz",
+        ", certify bz",
+        "SR0005",
+        "failback/flip",
+    ),
+    (DRILL, ", activate bz", "", "SR0006", "replica/flip"),
+    (
+        DRILL,
+        ": expose pz, certify pz",
+        ": expose pz, certify pz, stand-down pz",
+        "SR0006",
+        "failback/flip",
+    ),
+    (
+        DRILL,
+        "replica/activate : replica/promote ",
+        "replica/activate : replica/fence ",
+        "SR0007",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        "failback/expose  : failback/promote",
+        "failback/expose : failback/fence",
+        "SR0007",
+        "failback/flip",
+    ),
+    (
+        DRILL,
+        ": validate bz, observe-slo bz",
+        ":",
+        "SR0008",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        ": validate pz",
+        ": validate bz",
+        "SR0008",
+        "failback/flip",
+    ),
+    (
+        DRILL,
+        ": reseed pz, protect pz",
+        ": reseed pz",
+        "SR0009",
+        "replica/flip",
+    ),
+    (
+        DRILL,
+        ": protect bz",
+        ": protect pz",
+        "SR0009",
+        "failback/flip",
+    ),
+    (RESTORE, ", protect", "", "SR0009", "restore/flip"),
+    (RESTORE, ", restore-ttl", "", "SR0011", "restore/flip"),
+    (
+        DRILL,
+        "failback/validate failback/protect : restore-ttl",
+        "failback/validate failback/protect :",
+        "SR0011",
+        "failback/flip",
+    ),
+];
+
 #[test]
 fn each_break_is_caught_by_exactly_its_rule() {
-    for (base, from, to, code, step) in [
-        // Not fenced at all, in either direction; fenced beside the promotion; the wrong site fenced.
-        (DRILL, ": fence pz", ":", "SR0001", "replica/promote"),
-        (DRILL, ": fence bz", ":", "SR0001", "failback/promote"),
-        (
-            DRILL,
-            ": replica/fence                    : promote bz",
-            ": replica/catch-up : promote bz",
-            "SR0001",
-            "replica/promote",
-        ),
-        (
-            DRILL,
-            ": fence pz",
-            ": fence bz",
-            "SR0001",
-            "replica/promote",
-        ),
-        (
-            RESTORE,
-            "restore/choose restore/fence ",
-            "restore/choose ",
-            "SR0001",
-            "restore/restore",
-        ),
-        // Not frozen before the last catch-up.
-        (DRILL, ": freeze pz", ":", "SR0002", "replica/catch-up"),
-        (DRILL, ": freeze bz", ":", "SR0002", "failback/last"),
-        (
-            DRILL,
-            ": catch-up pz, measure-lag pz",
-            ": measure-lag pz",
-            "SR0002",
-            "failback/sync",
-        ),
-        (DRILL, ": measure-lag bz", ":", "SR0003", "replica/promote"),
-        (DRILL, ", measure-lag pz", "", "SR0003", "failback/promote"),
-        (
-            RESTORE,
-            ": choose-recovery-point bz",
-            ":",
-            "SR0003",
-            "restore/restore",
-        ),
-        (
-            RESTORE,
-            "restore/choose restore/fence ",
-            "restore/fence ",
-            "SR0003",
-            "restore/restore",
-        ),
-        // Not lowered, lowered beside the flip, and raised again since.
-        (
-            DRILL,
-            "replica/ttl      :                                  : lower-ttl",
-            "replica/ttl : :",
-            "SR0004",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            "replica/certify replica/ttl",
-            "replica/certify",
-            "SR0004",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            "failback/ttl     : replica/done                     : lower-ttl",
-            "failback/ttl : replica/done :",
-            "SR0004",
-            "failback/flip",
-        ),
-        (
-            DRILL,
-            "replica/certify  :                                  : certify bz",
-            "replica/certify : :",
-            "SR0005",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            "activate replica/certify",
-            "activate",
-            "SR0005",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            ", certify pz",
-            ", certify bz",
-            "SR0005",
-            "failback/flip",
-        ),
-        (DRILL, ", activate bz", "", "SR0006", "replica/flip"),
-        (
-            DRILL,
-            ": expose pz, certify pz",
-            ": expose pz, certify pz, stand-down pz",
-            "SR0006",
-            "failback/flip",
-        ),
-        (
-            DRILL,
-            "replica/activate : replica/promote ",
-            "replica/activate : replica/fence ",
-            "SR0007",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            "failback/expose  : failback/promote",
-            "failback/expose : failback/fence",
-            "SR0007",
-            "failback/flip",
-        ),
-        (
-            DRILL,
-            ": validate bz, observe-slo bz",
-            ":",
-            "SR0008",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            ": validate pz",
-            ": validate bz",
-            "SR0008",
-            "failback/flip",
-        ),
-        (
-            DRILL,
-            ": reseed pz, protect pz",
-            ": reseed pz",
-            "SR0009",
-            "replica/flip",
-        ),
-        (
-            DRILL,
-            ": protect bz",
-            ": protect pz",
-            "SR0009",
-            "failback/flip",
-        ),
-        (RESTORE, ", protect", "", "SR0009", "restore/flip"),
-        (RESTORE, ", restore-ttl", "", "SR0011", "restore/flip"),
-        (
-            DRILL,
-            "failback/validate failback/protect : restore-ttl",
-            "failback/validate failback/protect :",
-            "SR0011",
-            "failback/flip",
-        ),
-    ] {
+    for (base, from, to, code, step) in BREAKS {
         assert_eq!(
             broken(&changed(base, from, to)),
-            [(code.to_owned(), step.to_owned())],
+            [((*code).to_owned(), (*step).to_owned())],
             "{from} -> {to}"
         );
     }
@@ -285,9 +296,22 @@ fn lowering_in_the_flips_own_step_is_too_late() {
 }
 
 #[test]
+fn validating_after_the_next_flip_is_too_late() {
+    let text = changed(DRILL, ": validate pz", ": validate");
+    assert_eq!(broken(&text), []);
+    let text = changed(&text, ": validate bz, observe-slo bz", ":");
+    assert_eq!(
+        broken(&text),
+        [("SR0008".to_owned(), "replica/flip".to_owned())]
+    );
+}
+
+#[test]
 fn two_flips_at_once_are_caught() {
-    let text = format!(
-        "{RESTORE}\n    restore/again : restore/serve restore/ttl : flip bz, validate bz, restore-ttl"
+    let text = changed(
+        RESTORE,
+        "restore/done     : restore/flip ",
+        "restore/again : restore/serve restore/ttl : flip bz\n restore/done : restore/flip restore/again ",
     );
     assert_eq!(
         broken(&text),

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Problem, RunbookError, RunbookErrors};
+use super::error::{RunbookError, RunbookErrors};
+use super::problem::Problem;
 use super::source::Sources;
 use super::types::Runbook;
 use crate::name::{PluginDigest, PluginName};

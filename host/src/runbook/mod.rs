@@ -9,11 +9,19 @@ pub mod error;
 pub mod lock;
 pub mod parameters;
 mod parse;
+pub mod problem;
 mod raw;
 pub mod schema;
 mod shape;
 pub mod source;
 pub mod types;
 
-pub use error::{Problem, RunbookError, RunbookErrors};
+pub use error::{RunbookError, RunbookErrors};
 pub use parse::FORMAT;
+pub use problem::Problem;
+
+/// Pages of this module's codes.
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "RB0001", "RB0002", "RB0003", "RB0004", "RB0005", "RB0006", "RB0007", "RB0008", "RB0009",
+    "RB0010", "RB0011", "RB0012", "RB0013", "RB0014", "RB0015",
+];

@@ -12,7 +12,8 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::error::{Problem, RunbookError};
+use super::error::RunbookError;
+use super::problem::Problem;
 use super::raw::{At, RawRunbook, Text};
 use super::schema;
 use super::source::Sources;

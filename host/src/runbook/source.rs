@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::error::{Problem, RunbookError};
+use super::error::RunbookError;
+use super::problem::Problem;
 use crate::call::hex;
 
 /// Largest file accepted, in bytes: a runbook is written by hand, and every part of it is held in memory.

@@ -21,7 +21,8 @@ pub struct Runbook {
     pub summary: String,
     /// Where relative paths start: the folder of the file.
     pub folder: PathBuf,
-    /// SHA-256 of the file's bytes, lower-case hexadecimal.
+    /// SHA-256 of the file's bytes, lower-case hexadecimal; read with overlays, of the digests of all files, one per
+    /// line.
     pub digest: String,
     /// What the recovery must achieve.
     pub targets: Targets,

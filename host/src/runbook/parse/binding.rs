@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Declared;
 use super::door::Door;
 use crate::name::{InterfaceName, SiteName};
-use crate::runbook::error::Problem;
+use crate::runbook::problem::Problem;
 use crate::runbook::raw::{
     At, RawBinding, RawConnection, RawCredential, RawHttpGrant, RawScheme, RawSecret, Text,
 };

@@ -12,7 +12,8 @@ use url::Url;
 
 use crate::name::{InvalidName, is_kebab};
 use crate::runbook::duration;
-use crate::runbook::error::{Problem, RunbookError};
+use crate::runbook::error::RunbookError;
+use crate::runbook::problem::Problem;
 use crate::runbook::raw::Text;
 use crate::runbook::source::Sources;
 

@@ -16,7 +16,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use self::door::Door;
-use super::error::{Problem, RunbookError, RunbookErrors};
+use super::error::{RunbookError, RunbookErrors};
+use super::problem::Problem;
 use super::raw::{At, RawGrant, RawRunbook, RawStrategy, Text};
 use super::shape;
 use super::source::{MAX_OVERLAYS, Sources};

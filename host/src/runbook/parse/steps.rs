@@ -6,7 +6,7 @@ use super::Declared;
 use super::door::Door;
 use crate::clock::millis;
 use crate::name::{ItemId, RoleName, StepId};
-use crate::runbook::error::Problem;
+use crate::runbook::problem::Problem;
 use crate::runbook::raw::{At, RawAnswer, RawGate, RawStep, Text};
 use crate::runbook::types::{Gate, StepChange};
 

@@ -408,3 +408,27 @@ fn a_file_that_is_not_there_is_told() {
     assert_eq!(codes(&errors), ["RB0009"]);
     assert!(errors.render(false).contains("/nonexistent/runbook.toml"));
 }
+
+/// Whatever is wrong with a file, it is told with a code and a way out, and never ends the host.
+#[test]
+fn no_text_is_too_broken_to_be_shown() {
+    for (index, character) in GOOD.char_indices().step_by(11) {
+        let (before, after) = GOOD.split_at(index);
+        let rest = &after[character.len_utf8()..];
+        for text in [
+            before.to_owned(),
+            format!("{before}{rest}"),
+            format!("{before}\u{e9}{rest}"),
+            format!("{before}\n\u{1f600}\"{rest}"),
+        ] {
+            if let Err(errors) = read(&[("runbook.toml", &text), ("overlay.toml", before)]) {
+                assert!(!errors.errors.is_empty());
+                let shown = errors.render(false);
+                assert!(
+                    shown.contains("error[RB00") && shown.contains("help: "),
+                    "{shown}"
+                );
+            }
+        }
+    }
+}
