@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::record::{Entry, RECORD_VERSION, Record};
+use super::record::{Entry, Header, RECORD_VERSION, Record};
 use super::store::StoredEntry;
 use crate::call::hex;
 use crate::clock::Instant;
@@ -143,6 +143,19 @@ pub fn read(lines: &[StoredEntry]) -> Result<(Vec<Entry>, Verified), ChainError>
             last_hash,
         },
     ))
+}
+
+/// The header, without looking at anything else.
+///
+/// # Errors
+/// [`ChainError`] if `first` is not the first entry of a journal of this version.
+pub fn header(first: &StoredEntry) -> Result<Header, ChainError> {
+    check_version(first)?;
+    match serde_json::from_str(&first.record) {
+        Ok(Record::RunStarted(header)) => Ok(*header),
+        Ok(_) => Err(ChainError::NotStarted),
+        Err(error) => Err(unread(0, &error)),
+    }
 }
 
 /// The version comes first: a record of a later version may have another shape and another hash.

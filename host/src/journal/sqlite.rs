@@ -314,3 +314,37 @@ fn rows(connection: &Connection, sql: &str) -> Result<Vec<StoredEntry>, rusqlite
     })?;
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1 is NORMAL, 2 is FULL (sqlite.org/pragma.html#pragma_synchronous).
+    #[test]
+    fn only_what_must_be_durable_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::create(folder.path(), SqliteOptions::default()).unwrap();
+        let line = |seq| StoredEntry {
+            seq,
+            at: Instant(0),
+            epoch: 0,
+            record: "{}".to_owned(),
+            hash: String::new(),
+        };
+        let mut level_after = |seq, durability| {
+            store.append(&[line(seq)], durability).unwrap();
+            let level = store
+                .connection
+                .pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
+            level.unwrap()
+        };
+        assert_eq!(level_after(0, Durability::Durable), 2);
+        assert_eq!(level_after(1, Durability::Buffered), 1);
+        assert_eq!(level_after(2, Durability::Durable), 2);
+        let mode: String = store
+            .connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "wal");
+    }
+}

@@ -105,7 +105,7 @@ enum Sink {
     Inline(Box<dyn Store>),
     Threaded {
         // Both `None` only while the journal is being dropped.
-        queue: Option<SyncSender<Job>>,
+        queue: Option<SyncSender<Box<Job>>>,
         thread: Option<JoinHandle<()>>,
     },
 }
@@ -314,12 +314,12 @@ impl Inner {
             }
             Sink::Threaded { queue, .. } => {
                 let (answer, pending) = oneshot::channel();
-                let job = Job {
+                let job = Box::new(Job {
                     entry,
                     line,
                     durability,
                     answer,
-                };
+                });
                 let refused = match queue.as_ref().map(|queue| queue.try_send(job)) {
                     Some(Ok(())) => return Pending::Queued(pending),
                     Some(Err(TrySendError::Full(_))) => {
@@ -384,7 +384,7 @@ impl Shared {
 }
 
 /// The writing thread: everything queued in one transaction, until the last handle is gone.
-fn write_all(jobs: &Receiver<Job>, mut store: Box<dyn Store>, shared: &Shared) {
+fn write_all(jobs: &Receiver<Box<Job>>, mut store: Box<dyn Store>, shared: &Shared) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
@@ -392,7 +392,7 @@ fn write_all(jobs: &Receiver<Job>, mut store: Box<dyn Store>, shared: &Shared) {
     }
 }
 
-fn write_batch(batch: Vec<Job>, store: &mut dyn Store, shared: &Shared) {
+fn write_batch(batch: Vec<Box<Job>>, store: &mut dyn Store, shared: &Shared) {
     let durable = batch
         .iter()
         .any(|job| job.durability == Durability::Durable);
