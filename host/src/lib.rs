@@ -16,5 +16,6 @@ pub mod plugin;
 pub mod policy;
 pub mod prepare;
 pub mod rules;
+pub mod report;
 pub mod run;
 pub mod runbook;

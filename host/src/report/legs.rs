@@ -1,0 +1,232 @@
+//! Recovery times and points: each strategy of a run is a leg with its own figures, and beside them stands what the
+//! simulated world knows.
+//!
+//! The definitions, after the source runbook: RTO is the time from the declaration (`declared`) until clients are
+//! served by the other site (`served`); RPO is the measured loss (`rpo`), else the replication lag or the age of the
+//! backup. A later leg is a planned move: its service is not down while it prepares, so its objective is held against
+//! the time clients could not write (`frozen` to `served`).
+
+use std::collections::BTreeSet;
+
+use super::account::{Mark, Measurement, StepLine};
+use super::model::{
+    Comparison, Convergence, Leg, LegStart, Objective, TRUTH_TOLERANCE_PERCENT, Truth, Verdict,
+};
+use super::units;
+use crate::clock::{Instant, millis};
+use crate::journal::record::{Entry, Header, Record};
+use crate::name::StrategyName;
+
+/// Milestones in order; the first per strategy, name and site counts.
+pub(super) fn marks(entries: &[Entry]) -> Vec<Mark> {
+    let mut seen = BTreeSet::new();
+    let mut marks = Vec::new();
+    for entry in entries {
+        if let Record::Marked { step, name, site } = &entry.record
+            && seen.insert((step.strategy(), name, site))
+        {
+            marks.push(Mark {
+                at: entry.at,
+                name: units::one_line(name),
+                site: site.as_deref().map(units::one_line),
+                step: step.clone(),
+            });
+        }
+    }
+    marks
+}
+
+/// One leg per strategy of the header.
+pub(super) fn legs(
+    header: &Header,
+    marks: &[Mark],
+    measurements: &[Measurement],
+    steps: &[StepLine],
+) -> Vec<Leg> {
+    let strategies = header.strategies.iter().enumerate();
+    strategies
+        .map(|(place, strategy)| {
+            let own = Own {
+                strategy,
+                marks,
+                measurements,
+                steps,
+            };
+            own.leg(header, place > 0)
+        })
+        .collect()
+}
+
+/// What belongs to one strategy.
+struct Own<'a> {
+    strategy: &'a StrategyName,
+    marks: &'a [Mark],
+    measurements: &'a [Measurement],
+    steps: &'a [StepLine],
+}
+
+impl Own<'_> {
+    fn mark(&self, name: &str) -> Option<&Mark> {
+        self.marks
+            .iter()
+            .find(|mark| mark.name == name && mark.step.strategy() == self.strategy.as_str())
+    }
+
+    fn at(&self, name: &str) -> Option<Instant> {
+        self.mark(name).map(|mark| mark.at)
+    }
+
+    /// The newest duration of this name.
+    fn measured(&self, name: &str) -> Option<u64> {
+        let own = self.measurements.iter().rev();
+        own.filter(|m| m.name == name && m.step.strategy() == self.strategy.as_str())
+            .find_map(|m| m.quantity.get("duration-ms")?.as_u64())
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &StepLine> {
+        let strategy = self.strategy.as_str();
+        self.steps
+            .iter()
+            .filter(move |step| step.id.strategy() == strategy)
+    }
+
+    fn leg(&self, header: &Header, planned_move: bool) -> Leg {
+        let first_step = self.steps().filter_map(|step| step.started_at).min();
+        let (begun_at, begun_by) = match (self.at("declared"), first_step) {
+            (Some(at), _) => (Some(at), LegStart::Declared),
+            (None, Some(at)) => (Some(at), LegStart::FirstStep),
+            (None, None) => (None, LegStart::NotBegun),
+        };
+        let served = self.mark("served");
+        let served_at = served.map(|mark| mark.at);
+        let until_served = |from: Option<Instant>| {
+            Some(millis(
+                served_at?.since(from.filter(|f| Some(*f) <= served_at)?),
+            ))
+        };
+        let lag = self.measured("replication-lag");
+        let backup_age = self.measured("backup-age");
+        let writes_stopped_ms = until_served(self.at("frozen"));
+        let rto = match (served_at, planned_move, self.at("frozen"), begun_by) {
+            (None, ..) => (None, "not served"),
+            (_, true, Some(_), _) => (writes_stopped_ms, "writes stopped, frozen to served"),
+            (_, _, _, LegStart::FirstStep) => (until_served(begun_at), "first step to served"),
+            _ => (until_served(begun_at), "declared to served"),
+        };
+        let rpo = match (self.measured("rpo"), lag, backup_age) {
+            (Some(rpo), ..) => (Some(rpo), "measured loss"),
+            (None, Some(lag), _) => (Some(lag), "replication lag"),
+            (None, None, Some(age)) => (Some(age), "age of the backup"),
+            (None, None, None) => (None, "not measured"),
+        };
+        Leg {
+            strategy: self.strategy.clone(),
+            to_site: served.and_then(|mark| mark.site.clone()),
+            begun_at,
+            begun_by,
+            ended_at: self
+                .steps()
+                .flat_map(|step| step.periods.iter().map(|period| period.until))
+                .max(),
+            served_at,
+            begun_to_served_ms: until_served(begun_at),
+            rto_from_detection_ms: until_served(self.at("outage-detected")),
+            writes_stopped_ms,
+            rto: objective(header.rto_target_ms, rto),
+            rpo: objective(header.rpo_target_ms, rpo),
+            replication_lag_ms: lag,
+            backup_age_ms: backup_age,
+            dns: self.convergence(),
+        }
+    }
+
+    fn convergence(&self) -> Option<Convergence> {
+        let flipped_at = self.at("flipped")?;
+        let converged_at = self.at("converged").filter(|at| *at >= flipped_at);
+        Some(Convergence {
+            flipped_at,
+            converged_at,
+            took_ms: converged_at.map(|at| millis(at.since(flipped_at))),
+        })
+    }
+}
+
+fn objective(target_ms: u64, (achieved_ms, basis): (Option<u64>, &str)) -> Objective {
+    Objective {
+        target_ms,
+        achieved_ms,
+        basis: basis.to_owned(),
+        verdict: match achieved_ms {
+            None => Verdict::Unknown,
+            Some(achieved) if achieved <= target_ms => Verdict::Met,
+            Some(_) => Verdict::Missed,
+        },
+    }
+}
+
+/// The world's own figures, beside those of the first leg: that is the one an outage began.
+pub(super) fn truth(entries: &[Entry], legs: &[Leg]) -> Option<Truth> {
+    let truth = entries.iter().rev().find_map(|entry| match &entry.record {
+        Record::Truth {
+            rto_ms,
+            rpo_ms,
+            lost_writes,
+            acknowledged_writes,
+            figures,
+        } => Some(Truth {
+            rto_ms: *rto_ms,
+            rpo_ms: *rpo_ms,
+            lost_writes: *lost_writes,
+            acknowledged_writes: *acknowledged_writes,
+            figures: figures.clone(),
+            rto: None,
+            rpo: None,
+        }),
+        _ => None,
+    })?;
+    let (rto, rpo) = match legs.first() {
+        None => (None, None),
+        Some(leg) => {
+            let (reported, basis) = match leg.rto_from_detection_ms {
+                Some(ms) => (Some(ms), "outage detected to served"),
+                None => (leg.begun_to_served_ms, leg.rto.basis.as_str()),
+            };
+            (
+                compare(reported, basis, truth.rto_ms),
+                compare(leg.rpo.achieved_ms, &leg.rpo.basis, Some(truth.rpo_ms)),
+            )
+        }
+    };
+    Some(Truth { rto, rpo, ..truth })
+}
+
+/// `None` where neither figure exists.
+fn compare(reported_ms: Option<u64>, basis: &str, truth_ms: Option<u64>) -> Option<Comparison> {
+    let difference_ms = match (reported_ms, truth_ms) {
+        (None, None) => return None,
+        (Some(reported), Some(truth)) => {
+            let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+            Some(signed(reported).saturating_sub(signed(truth)))
+        }
+        _ => None,
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a percentage of milliseconds needs no more than 52 bits"
+    )]
+    let percent = match (difference_ms, truth_ms) {
+        (Some(0), _) => Some(0.0),
+        (Some(difference), Some(truth)) if truth > 0 => {
+            Some((difference as f64 / truth as f64 * 1000.0).round() / 10.0)
+        }
+        _ => None,
+    };
+    Some(Comparison {
+        reported_ms,
+        basis: basis.to_owned(),
+        truth_ms,
+        difference_ms,
+        difference_percent: percent,
+        flagged: percent.is_none_or(|percent| percent.abs() > TRUTH_TOLERANCE_PERCENT),
+    })
+}

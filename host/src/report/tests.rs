@@ -1,0 +1,233 @@
+//! Reports of made-up journals: files for whole pages, single facts for everything that must hold.
+
+use std::path::PathBuf;
+
+use super::account::{EffectOutcome, GateResult, IssueKind, Severity};
+use super::fixture::{self, stories};
+use super::model::{LegStart, Report, Standing, Verdict};
+use super::{ReportError, json, markdown};
+use crate::clock::Instant;
+use crate::run::state::StepState;
+
+fn report(entries: &[crate::journal::record::Entry]) -> Report {
+    Report::of(entries).unwrap()
+}
+
+/// Compares with the file of this name. `UNDERSTUDY_BLESS=1 cargo test` writes the files anew, to be reviewed.
+fn matches_file(name: &str, actual: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("src/report/snapshots")
+        .join(name);
+    if std::env::var_os("UNDERSTUDY_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let differing = expected
+        .lines()
+        .zip(actual.lines())
+        .enumerate()
+        .find(|(_, (expected, actual))| expected != actual);
+    assert!(
+        expected == actual,
+        "{name} differs, first at {differing:?}; UNDERSTUDY_BLESS=1 writes it anew"
+    );
+}
+
+#[test]
+fn whole_reports_are_as_reviewed() {
+    let whole = report(&stories::failover_and_failback());
+    matches_file("failover-and-failback.md", &markdown::render(&whole));
+    matches_file("failover-and-failback.json", &json::render(&whole).unwrap());
+    matches_file("stuck.md", &markdown::render(&report(&stories::stuck())));
+    matches_file("killed.md", &markdown::render(&report(&stories::killed())));
+    matches_file("denied.md", &markdown::render(&report(&stories::denied())));
+}
+
+#[test]
+fn recovery_time_and_point_follow_their_definitions() {
+    let report = report(&stories::failover_and_failback());
+    let [failover, failback] = &report.legs[..] else {
+        panic!("two strategies are two legs");
+    };
+    assert_eq!(failover.begun_by, LegStart::Declared);
+    assert_eq!(
+        failover.rto.achieved_ms,
+        Some(493_000),
+        "declared 48 s, served 541 s"
+    );
+    assert_eq!(failover.rto_from_detection_ms, Some(539_000));
+    assert_eq!(failover.rpo.achieved_ms, Some(3_200));
+    assert_eq!(failover.to_site.as_deref(), Some("bz"));
+    assert_eq!(failover.dns.as_ref().unwrap().took_ms, Some(96_900));
+    assert_eq!(
+        failback.rto.achieved_ms,
+        Some(53_000),
+        "frozen 1826 s, served 1879 s"
+    );
+    assert_eq!(failback.begun_to_served_ms, Some(1_179_000));
+    assert_eq!(failback.rpo.achieved_ms, Some(0));
+    assert!(
+        report
+            .legs
+            .iter()
+            .all(|leg| leg.rto.verdict == Verdict::Met)
+    );
+}
+
+#[test]
+fn truth_is_compared_with_what_was_reported() {
+    let report = report(&stories::failover_and_failback());
+    let truth = report.truth.unwrap();
+    let rto = truth.rto.unwrap();
+    assert_eq!(rto.basis, "outage detected to served");
+    assert_eq!((rto.difference_percent, rto.flagged), (Some(-1.1), false));
+    let rpo = truth.rpo.unwrap();
+    assert_eq!((rpo.difference_ms, rpo.flagged), (Some(-900), true));
+    let flagged = report
+        .issues
+        .iter()
+        .find(|issue| issue.kind == IssueKind::DiffersFromTruth)
+        .unwrap();
+    assert_eq!(
+        flagged.severity,
+        Severity::Problem,
+        "it looked better than it was"
+    );
+}
+
+#[test]
+fn steps_are_timed_without_the_people() {
+    let report = report(&stories::failover_and_failback());
+    let step = |id: &str| report.steps.iter().find(|s| s.id.as_str() == id).unwrap();
+    let activate = step("replica/activate");
+    assert_eq!(
+        (activate.took_ms, activate.over_budget_ms),
+        (Some(292_000), Some(52_000))
+    );
+    let flip = step("replica/flip");
+    assert_eq!(
+        (flip.took_ms, flip.waited_for_people_ms),
+        (Some(3_000), 54_000)
+    );
+    let validate = step("replica/validate");
+    assert_eq!(
+        (validate.attempts, validate.waited_for_people_ms),
+        (2, 24_000)
+    );
+    assert_eq!(validate.took_ms, Some(65_000 + 52_000));
+}
+
+#[test]
+fn gates_say_who_answered_and_after_how_long() {
+    let report = report(&stories::failover_and_failback());
+    let flip = report
+        .gates
+        .iter()
+        .find(|g| g.gate == "flip-before")
+        .unwrap();
+    assert_eq!((flip.result, flip.took_ms), (GateResult::Go, Some(54_000)));
+    assert_eq!(flip.answers[0].by, "sam");
+}
+
+#[test]
+fn a_run_that_was_killed_has_a_report_too() {
+    let report = report(&stories::killed());
+    assert_eq!(report.conclusion.ending, Standing::Unfinished);
+    assert_eq!(report.legs[0].rto.verdict, Verdict::Unknown);
+    assert!(
+        report
+            .issues
+            .iter()
+            .any(|i| i.kind == IssueKind::Unanswered)
+    );
+    assert!(
+        report
+            .issues
+            .iter()
+            .any(|i| i.kind == IssueKind::Unfinished)
+    );
+    assert_eq!(report.scope.excluded.len(), 4, "flip and what needs it");
+}
+
+#[test]
+fn a_stuck_run_shows_the_effect_in_doubt_and_the_waiver() {
+    let report = report(&stories::stuck());
+    assert_eq!(report.conclusion.ending, Standing::Stuck);
+    assert_eq!(report.run.resumes, 1);
+    assert_eq!(report.effects[0].outcome, EffectOutcome::InDoubt);
+    for kind in [
+        IssueKind::InDoubt,
+        IssueKind::Stuck,
+        IssueKind::LossWaived,
+        IssueKind::ObjectiveMissed,
+        IssueKind::Resumed,
+    ] {
+        assert!(report.issues.iter().any(|i| i.kind == kind), "{kind:?}");
+    }
+    assert_eq!(report.legs[1].begun_by, LegStart::NotBegun);
+}
+
+#[test]
+fn an_ending_before_a_resume_is_no_ending() {
+    let mut entries = stories::stuck();
+    let mut resumed = entries[0].clone();
+    resumed.at = Instant(fixture::START + 500_000);
+    resumed.record = crate::journal::record::Record::RunResumed {
+        host_version: "0.1.1".to_owned(),
+    };
+    entries.push(resumed);
+    assert_eq!(report(&entries).conclusion.ending, Standing::Unfinished);
+}
+
+#[test]
+fn a_denied_call_shows_the_grant_and_the_run_is_undone() {
+    let report = report(&stories::denied());
+    assert_eq!(report.conclusion.ending, Standing::Undone);
+    let denied = &report.effects[0];
+    assert_eq!(
+        (denied.outcome, denied.attempts),
+        (EffectOutcome::Denied, 0)
+    );
+    assert!(
+        denied.detail.contains("PO0001") && denied.detail.contains("allow = \"dns/ensure-record\"")
+    );
+    assert_eq!(report.steps[1].state, StepState::Undone);
+    assert!(
+        report
+            .scope
+            .excluded
+            .iter()
+            .any(|e| e.reason.starts_with("skipped"))
+    );
+}
+
+#[test]
+fn every_prefix_of_a_journal_has_a_report_in_every_format() {
+    for entries in [
+        stories::failover_and_failback(),
+        stories::stuck(),
+        stories::denied(),
+    ] {
+        for cut in 1..=entries.len() {
+            let report = report(&entries[..cut]);
+            assert!(markdown::render(&report).contains("## Action items"));
+            assert!(json::render(&report).unwrap().ends_with("}\n"));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_journal_is_refused() {
+    assert_eq!(Report::of(&[]).unwrap_err(), ReportError::Empty);
+    let entries = stories::stuck();
+    assert_eq!(Report::of(&entries[1..]).unwrap_err(), ReportError::NoStart);
+}
+
+#[test]
+fn hostile_text_stays_text_in_markdown() {
+    let page = markdown::render(&report(&stories::denied()));
+    for bad in ["<script", "\u{1b}", "\u{202e}", "[x](", "\n# x"] {
+        assert!(!page.contains(bad), "{bad:?} got through");
+    }
+}
