@@ -6,6 +6,9 @@
 //!
 //! Not here: anything that depends on the host. A plugin knows contracts only.
 
+/// Answers and errors, for providers.
+pub mod provider;
+
 /// Capabilities of the host that a provider imports, and the types every contract shares.
 pub mod host {
     wit_bindgen::generate!({
