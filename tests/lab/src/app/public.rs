@@ -1,0 +1,165 @@
+//! What users reach: read the front page, log in, write a post, upload a file.
+//!
+//! Every response says which site it comes from in `x-zone`. Writing needs HTTP basic authentication as `editor`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use sqlx::mysql::MySqlPool;
+use tokio::time::timeout;
+
+use crate::secret;
+
+/// How long the database may take for a request.
+const QUERY_LIMIT: Duration = Duration::from_secs(3);
+/// Largest body of a request: what the `BLOB` of an upload holds, in bytes.
+const BODY_BYTES: usize = 65_535;
+/// Error number of a duplicate key (MariaDB: ER_DUP_ENTRY).
+const DUPLICATE_KEY: &str = "23000";
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) site: String,
+    pub(super) editor_password: String,
+    pub(super) maintenance: Arc<AtomicBool>,
+    pub(super) pool: MySqlPool,
+}
+
+/// Status and a line of text.
+type Reply = (StatusCode, String);
+
+/// A post as it is sent; anything that is not one is a post without number.
+#[derive(Default, Deserialize)]
+struct Post {
+    number: Option<u64>,
+    #[serde(default)]
+    title: String,
+}
+
+pub(super) fn router(service: Service) -> Router {
+    let zone = HeaderValue::from_str(&service.site)
+        .unwrap_or_else(|_| HeaderValue::from_static("unnamed"));
+    let name_site = move |request: Request, next: Next| {
+        let zone = zone.clone();
+        async move {
+            let mut response: Response = next.run(request).await;
+            response.headers_mut().insert("x-zone", zone);
+            response
+        }
+    };
+    Router::new()
+        .route("/", get(front_page))
+        .route("/login", post(log_in))
+        .route("/posts", post(write_post))
+        .route("/media", post(upload))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn(name_site))
+        .with_state(service)
+}
+
+async fn front_page(State(service): State<Service>) -> Reply {
+    let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM posts").fetch_one(&service.pool);
+    match bounded(query).await {
+        Ok(posts) => (
+            StatusCode::OK,
+            format!("site {}, posts {posts}\n", service.site),
+        ),
+        Err(reply) => reply,
+    }
+}
+
+async fn log_in(State(service): State<Service>, headers: HeaderMap) -> Reply {
+    match service.editor(&headers) {
+        Ok(()) => (StatusCode::OK, "welcome, editor\n".to_owned()),
+        Err(reply) => reply,
+    }
+}
+
+async fn write_post(State(service): State<Service>, headers: HeaderMap, body: Bytes) -> Reply {
+    if let Err(reply) = service.writer(&headers) {
+        return reply;
+    }
+    let post: Post = serde_json::from_slice(&body).unwrap_or_default();
+    let insert = sqlx::query("INSERT INTO posts (number, title, site) VALUES (?, ?, ?)")
+        .bind(post.number)
+        .bind(post.title)
+        .bind(&service.site)
+        .execute(&service.pool);
+    match bounded(insert).await {
+        Ok(done) => (
+            StatusCode::CREATED,
+            format!("post {}\n", done.last_insert_id()),
+        ),
+        Err(reply) => reply,
+    }
+}
+
+async fn upload(State(service): State<Service>, headers: HeaderMap, body: Bytes) -> Reply {
+    if let Err(reply) = service.writer(&headers) {
+        return reply;
+    }
+    let insert = sqlx::query("INSERT INTO media (name, body) VALUES ('upload', ?)")
+        .bind(body.as_ref())
+        .execute(&service.pool);
+    match bounded(insert).await {
+        Ok(done) => (
+            StatusCode::CREATED,
+            format!("media {}\n", done.last_insert_id()),
+        ),
+        Err(reply) => reply,
+    }
+}
+
+impl Service {
+    /// Lets the editor pass.
+    fn editor(&self, headers: &HeaderMap) -> Result<(), Reply> {
+        let wanted = format!(
+            "Basic {}",
+            secret::base64(&format!("editor:{}", self.editor_password))
+        );
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        if given == Some(wanted.as_str()) {
+            return Ok(());
+        }
+        Err((StatusCode::UNAUTHORIZED, "log in as editor\n".to_owned()))
+    }
+
+    /// Lets the editor pass where writes are accepted.
+    fn writer(&self, headers: &HeaderMap) -> Result<(), Reply> {
+        self.editor(headers)?;
+        if self.maintenance.load(Ordering::SeqCst) {
+            return Err((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "in maintenance\n".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The query's answer, or what the user is told instead.
+async fn bounded<T>(query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Reply> {
+    match timeout(QUERY_LIMIT, query).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some(DUPLICATE_KEY) => {
+            Err((StatusCode::CONFLICT, format!("{error}\n")))
+        }
+        Ok(Err(error)) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))),
+        Err(_) => Err((
+            StatusCode::GATEWAY_TIMEOUT,
+            "the database does not answer\n".to_owned(),
+        )),
+    }
+}

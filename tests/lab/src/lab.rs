@@ -1,0 +1,245 @@
+//! Everything, up at once: the place to start.
+//!
+//! Sites are loopback addresses (`pz` is 127.0.1.1, `bz` is 127.0.2.1), as a zone's public address would be. The
+//! application has the same port at both, so that an address is all that a flip changes.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use crate::app::config::{Config, Settings};
+use crate::authority::Authority;
+use crate::board::Board;
+use crate::pair::Pair;
+use crate::ports::free_port;
+use crate::powerdns::{Authoritative, ZONE, Zone};
+use crate::programs::Programs;
+use crate::recursor::Recursor;
+use crate::secret;
+use crate::site::Site;
+use crate::writer::{Users, Writer};
+
+/// Address of the primary site.
+pub const PZ: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
+/// Address of the backup site.
+pub const BZ: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 1));
+/// Address of what belongs to no site: name servers and the notice board.
+pub const SHARED: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What can be chosen about a lab.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The program with the `app` command: `understudy-lab` itself.
+    pub program: PathBuf,
+    /// TTL of `wp-active` at first, in seconds.
+    pub ttl_seconds: u32,
+    /// How long the stubborn resolver keeps every answer at least, in seconds.
+    pub stubborn_ttl_seconds: u32,
+}
+
+impl Options {
+    /// With a TTL of two seconds, and a resolver that makes it five.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            ttl_seconds: 2,
+            stubborn_ttl_seconds: 5,
+        }
+    }
+}
+
+/// A running lab. Dropping it ends every server and deletes the folder.
+#[derive(Debug)]
+pub struct Lab {
+    // Fields are dropped in this order: users and applications before the servers, the folder last.
+    /// Application at the primary site.
+    pub pz: Site,
+    /// Application at the backup site, scaled to zero.
+    pub bz: Site,
+    /// Databases of both sites.
+    pub databases: Pair,
+    /// Resolver that honours TTLs.
+    pub resolver: Recursor,
+    /// Resolver that does not.
+    pub stubborn: Recursor,
+    /// The authoritative name server.
+    pub authoritative: Authoritative,
+    /// Where announcements are shown.
+    pub board: Board,
+    secrets: Secrets,
+    public_port: u16,
+    root: PathBuf,
+    folder: TempDir,
+}
+
+/// Secrets that are not a server's own.
+#[derive(Debug, Clone)]
+struct Secrets {
+    admin_token: String,
+    editor_password: String,
+}
+
+impl Lab {
+    /// Brings everything up: `pz` serves, `bz` replicates and is scaled to zero.
+    ///
+    /// # Errors
+    /// Where a program is missing (the message names its package) or a server does not start (it quotes its log).
+    pub async fn up(options: Options) -> Result<Self> {
+        let programs = Programs::locate()?;
+        let folder = tempfile::Builder::new()
+            .prefix("understudy-lab-")
+            .tempdir()?;
+        let path = folder.path().to_owned();
+        let authority = Authority::create(&path)?;
+        let secrets = Secrets {
+            admin_token: secret::fresh()?,
+            editor_password: secret::fresh()?,
+        };
+        let board_certificate = authority.issue("board", &[&SHARED.to_string()])?;
+        let board = address(SHARED)?;
+        let (databases, (authoritative, resolver, stubborn), board) = tokio::try_join!(
+            Pair::start(&programs, &authority, &path, [address(PZ)?, address(BZ)?]),
+            names(&programs, &path, &options),
+            Board::start(board, &board_certificate, &secrets.admin_token),
+        )?;
+        let public_port = free_port(&[PZ, BZ])?;
+        let mut sites = Vec::new();
+        for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, 0)] {
+            let database = databases.at(site).context("no such database")?;
+            let settings = Settings {
+                desired,
+                database_endpoint: database.address().to_string(),
+                maintenance: false,
+                restart_token: String::new(),
+            };
+            let config = Config {
+                name: "wordpress".to_owned(),
+                site: site.to_owned(),
+                public: SocketAddr::new(zone, public_port),
+                admin: address(zone)?,
+                certificate: authority.issue(
+                    &format!("app-{site}"),
+                    &[&format!("wp-active.{ZONE}"), &format!("wp-{site}.{ZONE}")],
+                )?,
+                admin_certificate: authority
+                    .issue(&format!("admin-{site}"), &[&zone.to_string()])?,
+                root: authority.root().to_owned(),
+                database_password: database.passwords().app.clone(),
+                admin_token: secrets.admin_token.clone(),
+                editor_password: secrets.editor_password.clone(),
+                settings: path.join(format!("settings-{site}.json")),
+            };
+            sites.push(Site::start(&programs, &options.program, config, &settings).await?);
+        }
+        let [pz, bz] = <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))?;
+        pz.becomes("ready", &1.into()).await?;
+        Ok(Self {
+            pz,
+            bz,
+            databases,
+            resolver,
+            stubborn,
+            authoritative,
+            board,
+            secrets,
+            public_port,
+            root: authority.root().to_owned(),
+            folder,
+        })
+    }
+
+    /// Folder of everything, for files that should go when the lab goes.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Root certificate of every server, a PEM file.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Port of the application at both sites.
+    #[must_use]
+    pub fn public_port(&self) -> u16 {
+        self.public_port
+    }
+
+    /// Secrets by the name of the environment variable in which a host should find them.
+    #[must_use]
+    pub fn credentials(&self) -> BTreeMap<String, String> {
+        let passwords = self.databases.pz.passwords();
+        [
+            ("LAB_DATABASE_PASSWORD", &passwords.understudy),
+            ("LAB_APP_PASSWORD", &passwords.app),
+            ("LAB_REPLICATION_PASSWORD", &passwords.repl),
+            ("LAB_DNS_KEY", &self.authoritative.api_key().to_owned()),
+            ("LAB_ADMIN_TOKEN", &self.secrets.admin_token),
+            ("LAB_EDITOR_PASSWORD", &self.secrets.editor_password),
+        ]
+        .into_iter()
+        .map(|(name, secret)| (name.to_owned(), secret.clone()))
+        .collect()
+    }
+
+    /// Users who write at this pace, from now on.
+    #[must_use]
+    pub fn users(&self, pace: Duration) -> Writer {
+        Writer::start(Users {
+            resolver: self.resolver.address(),
+            name: format!("wp-active.{ZONE}"),
+            port: self.public_port,
+            root: self.root.clone(),
+            editor_password: self.secrets.editor_password.clone(),
+            pace,
+        })
+    }
+
+    /// A client that reaches the service's public name at one site, whatever DNS says.
+    ///
+    /// # Errors
+    /// Where the root cannot be read.
+    pub fn client_of(&self, site: &Site) -> Result<reqwest::Client> {
+        let name = format!("wp-active.{ZONE}");
+        crate::client::verified(&self.root, Some((&name, site.public())))
+    }
+
+    /// Address of a path of the service, by its public name.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("https://wp-active.{ZONE}:{}{path}", self.public_port)
+    }
+}
+
+/// Name servers: the authoritative one first, since the others answer only with it behind them.
+async fn names(
+    programs: &Programs,
+    folder: &Path,
+    options: &Options,
+) -> Result<(Authoritative, Recursor, Recursor)> {
+    let zone = Zone {
+        ttl_seconds: options.ttl_seconds,
+        pz: PZ.to_string(),
+        bz: BZ.to_string(),
+    };
+    let (dns, api) = (address(SHARED)?, address(SHARED)?);
+    let authoritative =
+        Authoritative::start(programs, &folder.join("pdns"), dns, api, &zone).await?;
+    let (one, two) = (folder.join("resolver"), folder.join("stubborn"));
+    let stubborn_ttl = Some(options.stubborn_ttl_seconds);
+    let (resolver, stubborn) = tokio::try_join!(
+        Recursor::start(programs, &one, address(SHARED)?, dns, None),
+        Recursor::start(programs, &two, address(SHARED)?, dns, stubborn_ttl),
+    )?;
+    Ok((authoritative, resolver, stubborn))
+}
+
+fn address(of: IpAddr) -> Result<SocketAddr> {
+    Ok(SocketAddr::new(of, free_port(&[of])?))
+}

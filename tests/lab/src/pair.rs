@@ -1,0 +1,92 @@
+//! Two MariaDB servers of which one replicates from the other: the database of the service at its two sites.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::authority::Authority;
+use crate::mariadb::{Passwords, Server, Setup};
+use crate::programs::Programs;
+use crate::secret;
+
+/// How long the replica may take for the few statements that make the schema.
+const SEED_LIMIT: Duration = Duration::from_secs(30);
+
+/// The application's tables. A row of `posts` is numbered by whoever writes it, so that a missing one can be named.
+const SCHEMA: &str = "CREATE DATABASE wordpress CHARACTER SET utf8mb4;
+    CREATE TABLE wordpress.posts (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        number BIGINT UNSIGNED NULL UNIQUE,
+        title VARCHAR(200) NOT NULL,
+        site VARCHAR(16) NOT NULL,
+        written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB;
+    CREATE TABLE wordpress.media (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        name VARCHAR(200) NOT NULL,
+        body BLOB NOT NULL,
+        written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB;";
+
+/// The servers of both sites.
+#[derive(Debug)]
+pub struct Pair {
+    /// At the primary site: writable.
+    pub pz: Server,
+    /// At the backup site: read-only, replicating from `pz`.
+    pub bz: Server,
+}
+
+impl Pair {
+    /// Starts both, lets `bz` replicate from `pz` by GTID over verified TLS, and creates the schema on `pz`, so that
+    /// a pair that came up has replicated something.
+    ///
+    /// # Errors
+    /// Where a server does not start or replication does not deliver the schema.
+    pub async fn start(
+        programs: &Programs,
+        authority: &Authority,
+        folder: &Path,
+        [pz, bz]: [SocketAddr; 2],
+    ) -> Result<Self> {
+        let passwords = Passwords {
+            root: secret::fresh()?,
+            app: secret::fresh()?,
+            repl: secret::fresh()?,
+            understudy: secret::fresh()?,
+        };
+        let setup = |name: &str, address: SocketAddr, server_id: u32| -> Result<Setup> {
+            Ok(Setup {
+                name: name.to_owned(),
+                folder: folder.join(name),
+                address,
+                server_id,
+                read_only: server_id != 1,
+                root: authority.root().to_owned(),
+                certificate: authority
+                    .issue(&format!("mariadb-{name}"), &[&address.ip().to_string()])?,
+                passwords: passwords.clone(),
+            })
+        };
+        let (pz, bz) = tokio::try_join!(
+            Server::create(programs, setup("pz", pz, 1)?),
+            Server::create(programs, setup("bz", bz, 2)?),
+        )?;
+        bz.replicate_from(pz.address()).await?;
+        pz.execute(SCHEMA).await?;
+        bz.applied(&pz.position().await?, SEED_LIMIT).await?;
+        Ok(Self { pz, bz })
+    }
+
+    /// The server of a site, `pz` or `bz`.
+    #[must_use]
+    pub fn at(&self, site: &str) -> Option<&Server> {
+        match site {
+            "pz" => Some(&self.pz),
+            "bz" => Some(&self.bz),
+            _ => None,
+        }
+    }
+}

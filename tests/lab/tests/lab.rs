@@ -1,0 +1,287 @@
+//! The lab itself: a test that relies on a server doing something must see it done here first.
+//!
+//! Every wait is for a condition, with a limit that only bounds a failure.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Connection as _;
+use understudy_lab::audit::audit;
+use understudy_lab::clock::eventually;
+use understudy_lab::lab::{BZ, Lab, Options, PZ};
+use understudy_lab::powerdns::ZONE;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn options() -> Options {
+    Options::new(env!("CARGO_BIN_EXE_understudy-lab"))
+}
+
+async fn insert(lab: &Lab, number: u64) {
+    lab.databases
+        .pz
+        .execute(&format!(
+            "INSERT INTO wordpress.posts (number, title, site) VALUES ({number}, 't', 'pz')"
+        ))
+        .await
+        .unwrap();
+}
+
+async fn numbers(server: &understudy_lab::mariadb::Server) -> Vec<String> {
+    server
+        .column("SELECT CAST(number AS CHAR) FROM wordpress.posts ORDER BY number")
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn changes_replicate_and_lag_is_as_long_as_asked_for() {
+    let lab = Lab::up(options()).await.unwrap();
+    insert(&lab, 1).await;
+    let position = lab.databases.pz.position().await.unwrap();
+    lab.databases.bz.applied(&position, LIMIT).await.unwrap();
+    assert_eq!(numbers(&lab.databases.bz).await, ["1"]);
+
+    lab.databases.bz.set_replication_delay(3600).await.unwrap();
+    insert(&lab, 2).await;
+    let position = lab.databases.pz.position().await.unwrap();
+    eventually("the change to be received", LIMIT, async || {
+        let status = lab.databases.bz.replica_status().await?.unwrap();
+        Ok((status.received == position).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(numbers(&lab.databases.bz).await, ["1"]);
+
+    lab.databases.bz.set_replication_delay(0).await.unwrap();
+    lab.databases.bz.applied(&position, LIMIT).await.unwrap();
+    assert_eq!(numbers(&lab.databases.bz).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn users_need_tls_and_only_the_operator_passes_read_only() {
+    let lab = Lab::up(options()).await.unwrap();
+    let (bz, passwords) = (&lab.databases.bz, lab.databases.bz.passwords());
+    assert!(bz.is_read_only().await.unwrap());
+    assert!(!lab.databases.pz.is_read_only().await.unwrap());
+
+    let insert = "INSERT INTO wordpress.posts (title, site) VALUES ('t', 'bz')";
+    let mut app = bz.client("app", &passwords.app).await.unwrap();
+    let refused = sqlx::raw_sql(insert).execute(&mut app).await.unwrap_err();
+    assert!(refused.to_string().contains("read-only"), "{refused}");
+    app.close().await.unwrap();
+
+    let mut operator = bz
+        .client("understudy", &passwords.understudy)
+        .await
+        .unwrap();
+    for statement in [
+        "SHOW SLAVE STATUS",
+        "SHOW MASTER STATUS",
+        "SHOW PROCESSLIST",
+        "STOP SLAVE",
+        "RESET SLAVE ALL",
+        "FLUSH TABLES WITH READ LOCK",
+        "UNLOCK TABLES",
+        "SET sql_log_bin=0",
+        "CREATE TABLE wordpress.scratch (id INT PRIMARY KEY)",
+        "DROP TABLE wordpress.scratch",
+        "SET sql_log_bin=1",
+        "RESET MASTER",
+        "SET GLOBAL gtid_slave_pos='0-1-1'",
+        "SET GLOBAL read_only=0",
+        "SET GLOBAL read_only=1",
+    ] {
+        let done = sqlx::raw_sql(statement).execute(&mut operator).await;
+        assert!(done.is_ok(), "{statement}: {done:?}");
+    }
+    for statement in [
+        "CREATE USER x",
+        "SELECT * FROM mysql.global_priv",
+        "SHUTDOWN",
+    ] {
+        let done = sqlx::raw_sql(statement).execute(&mut operator).await;
+        assert!(done.is_err(), "{statement} is allowed");
+    }
+    operator.close().await.unwrap();
+
+    let wrong_name = lab.databases.bz.address();
+    let plain = sqlx::mysql::MySqlConnectOptions::new()
+        .host(&wrong_name.ip().to_string())
+        .port(wrong_name.port())
+        .username("app")
+        .password(&passwords.app)
+        .ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
+    let refused = sqlx::mysql::MySqlConnection::connect_with(&plain)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("Access denied"), "{refused}");
+}
+
+#[tokio::test]
+async fn kill_9_of_the_primary_loses_what_was_not_received() {
+    let mut lab = Lab::up(options()).await.unwrap();
+    let users = lab.users(Duration::from_millis(20));
+    users.acknowledged_by("pz", 5, LIMIT).await.unwrap();
+    lab.databases.bz.stop_receiving().await.unwrap();
+    users.acknowledged_by("pz", 10, LIMIT).await.unwrap();
+    lab.databases.pz.kill().unwrap();
+    let log = users.stop().await;
+
+    let lost = audit(&log, &lab.databases.bz).await.unwrap();
+    assert!(lost.missing.len() >= 10, "{lost:?}");
+    assert!(lost.missing.len() < lost.acknowledged, "{lost:?}");
+    let time = lost.lost_ms.unwrap();
+    assert!(
+        0 < time.at_least && time.at_least <= time.at_most,
+        "{lost:?}"
+    );
+
+    // What was acknowledged was on disk: the crashed server itself has lost nothing.
+    lab.databases.pz.restart_read_only(true).await.unwrap();
+    let kept = audit(&log, &lab.databases.pz).await.unwrap();
+    assert_eq!(kept.missing, []);
+    assert!(lab.databases.pz.is_read_only().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_flip_is_seen_when_the_ttl_has_passed_and_not_before() {
+    let mut options = options();
+    (options.ttl_seconds, options.stubborn_ttl_seconds) = (1, 3600);
+    let lab = Lab::up(options).await.unwrap();
+    let before = lab.resolver.active().await.unwrap();
+    assert_eq!(before.alias, Some(format!("wp-pz.{ZONE}")));
+    assert_eq!(before.addresses, [PZ]);
+    assert!(before.ttl_seconds <= 1, "{before:?}");
+    assert_eq!(lab.stubborn.active().await.unwrap().addresses, [PZ]);
+
+    let (active, bz) = (format!("wp-active.{ZONE}"), format!("wp-bz.{ZONE}"));
+    lab.authoritative.set_alias(&active, &bz, 1).await.unwrap();
+    eventually("the flip to be seen", LIMIT, async || {
+        Ok((lab.resolver.active().await?.addresses == [BZ]).then_some(()))
+    })
+    .await
+    .unwrap();
+    let stubborn = lab.stubborn.active().await.unwrap();
+    assert_eq!(stubborn.addresses, [PZ], "it keeps answers for an hour");
+    assert!(stubborn.ttl_seconds > 3000, "{stubborn:?}");
+}
+
+#[tokio::test]
+async fn a_new_database_endpoint_counts_from_the_restart_on() {
+    let lab = Lab::up(options()).await.unwrap();
+    let client = lab.client_of(&lab.pz).unwrap();
+    let write = async || {
+        let request = client.post(lab.url("/posts")).body("{}");
+        let request = request.basic_auth("editor", lab.credentials().get("LAB_EDITOR_PASSWORD"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(write().await, 201);
+
+    let other = lab.databases.bz.address().to_string();
+    lab.pz
+        .change(&json!({ "database-endpoint": other }))
+        .await
+        .unwrap();
+    assert_eq!(write().await, 201, "it still holds the writable database");
+
+    lab.pz
+        .change(&json!({ "restart-token": "one" }))
+        .await
+        .unwrap();
+    lab.pz.becomes("ready", &1.into()).await.unwrap();
+    assert_eq!(write().await, 500, "it now has the read-only database");
+
+    let seen = lab
+        .pz
+        .change(&json!({ "restart-token": "one" }))
+        .await
+        .unwrap();
+    assert_eq!(seen["ready"], 1, "the same token restarts nothing");
+}
+
+#[tokio::test]
+async fn scaling_to_zero_ends_kept_connections_and_maintenance_refuses_writes_only() {
+    let mut lab = Lab::up(options()).await.unwrap();
+    let client = lab.client_of(&lab.pz).unwrap();
+    let read = async || client.get(lab.url("/")).send().await;
+    let password = lab.credentials().remove("LAB_EDITOR_PASSWORD");
+    let write = async || {
+        let request = client.post(lab.url("/media")).body("file");
+        let response = request
+            .basic_auth("editor", password.as_deref())
+            .send()
+            .await
+            .unwrap();
+        let zone = response
+            .headers()
+            .get("x-zone")
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        (response.status().as_u16(), zone)
+    };
+    assert_eq!(write().await, (201, "pz".to_owned()));
+    let anonymous = client.post(lab.url("/login")).send().await.unwrap();
+    assert_eq!(anonymous.status(), 401);
+
+    lab.pz
+        .change(&json!({ "maintenance": true }))
+        .await
+        .unwrap();
+    assert_eq!(write().await, (503, "pz".to_owned()));
+    assert_eq!(read().await.unwrap().status(), 200);
+    lab.pz
+        .change(&json!({ "maintenance": false }))
+        .await
+        .unwrap();
+    assert_eq!(write().await, (201, "pz".to_owned()));
+
+    lab.pz.change(&json!({ "desired": 0 })).await.unwrap();
+    eventually("the application to be gone", LIMIT, async || {
+        Ok(read().await.is_err().then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(lab.pz.observe().await.unwrap()["ready"], 0);
+
+    lab.pz.kill().unwrap();
+    assert!(lab.pz.observe().await.is_err());
+    lab.pz.restart().await.unwrap();
+    assert_eq!(
+        lab.pz.observe().await.unwrap()["desired"],
+        0,
+        "settings outlive the process"
+    );
+}
+
+#[tokio::test]
+async fn the_notice_board_shows_each_key_once() {
+    let lab = Lab::up(options()).await.unwrap();
+    let client = understudy_lab::client::verified(lab.root(), None).unwrap();
+    let token = lab.credentials().remove("LAB_ADMIN_TOKEN").unwrap();
+    let url = format!("https://{}/announcements", lab.board.address());
+    let announce = async |key: &str, token: &str| {
+        let request = client
+            .post(&url)
+            .header("idempotency-key", key)
+            .bearer_auth(token);
+        let response = request
+            .body(json!({ "title": key }).to_string())
+            .send()
+            .await;
+        response.unwrap().status().as_u16()
+    };
+    assert_eq!(announce("a", &token).await, 201);
+    assert_eq!(announce("a", &token).await, 200);
+    assert_eq!(announce("b", &token).await, 201);
+    assert_eq!(announce("c", "wrong").await, 401);
+    let shown: Vec<_> = lab
+        .board
+        .announcements()
+        .into_iter()
+        .map(|a| (a.key, a.sent))
+        .collect();
+    assert_eq!(shown, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+}
