@@ -12,7 +12,7 @@
 //! Nothing else may call a [`Service`](crate::call::Service) on a strategy's behalf.
 
 pub mod deadline;
-pub mod egress;
+// pub mod egress;
 mod dispatch;
 pub mod replay;
 pub mod retry;
@@ -68,7 +68,7 @@ pub struct Mediation {
     pub admission: dispatch::Admission,
 }
 
-pub use dispatch::{Admission, ATTEMPT_TIMEOUT, CALLS_AT_ONCE, POLL};
+pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, POLL};
 
 /// The imports of one step attempt.
 pub struct StepCalls {
