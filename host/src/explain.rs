@@ -15,6 +15,11 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::runbook::PAGES,
     crate::plan::PAGES,
     crate::rules::PAGES,
+    crate::policy::PAGES,
+    crate::plugin::PAGES,
+    crate::plugin::build::PAGES,
+    crate::journal::PAGES,
+    crate::run::PAGES,
 ];
 
 /// The page of `code`, in Markdown; `None` for a code there is not. Case does not matter.

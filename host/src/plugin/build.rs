@@ -97,14 +97,8 @@ pub enum BuildError {
 }
 
 /// Pages for `understudy explain`.
-pub const PAGES: &[(&str, &str)] = &[
-    ("PG0010", include_str!("../../../docs/codes/PG0010.md")),
-    ("PG0011", include_str!("../../../docs/codes/PG0011.md")),
-    ("PG0012", include_str!("../../../docs/codes/PG0012.md")),
-    ("PG0013", include_str!("../../../docs/codes/PG0013.md")),
-    ("PG0014", include_str!("../../../docs/codes/PG0014.md")),
-    ("PG0015", include_str!("../../../docs/codes/PG0015.md")),
-    ("PG0016", include_str!("../../../docs/codes/PG0016.md")),
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "PG0010", "PG0011", "PG0012", "PG0013", "PG0014", "PG0015", "PG0016"
 ];
 
 /// Builds the crates in `folders` into `out`, or into `plugins` of their target folder. Compiling them for this machine

@@ -5,16 +5,8 @@ use std::path::PathBuf;
 use crate::name::{InterfaceName, PluginDigest};
 
 /// Pages for `understudy explain`.
-pub const PAGES: &[(&str, &str)] = &[
-    ("PG0001", include_str!("../../../docs/codes/PG0001.md")),
-    ("PG0002", include_str!("../../../docs/codes/PG0002.md")),
-    ("PG0003", include_str!("../../../docs/codes/PG0003.md")),
-    ("PG0004", include_str!("../../../docs/codes/PG0004.md")),
-    ("PG0005", include_str!("../../../docs/codes/PG0005.md")),
-    ("PG0006", include_str!("../../../docs/codes/PG0006.md")),
-    ("PG0007", include_str!("../../../docs/codes/PG0007.md")),
-    ("PG0008", include_str!("../../../docs/codes/PG0008.md")),
-    ("PG0009", include_str!("../../../docs/codes/PG0009.md")),
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "PG0001", "PG0002", "PG0003", "PG0004", "PG0005", "PG0006", "PG0007", "PG0008", "PG0009"
 ];
 
 /// A failure of a plugin or of what carries it.

@@ -12,12 +12,7 @@ use crate::name::{StepId, StrategyName};
 use crate::runbook::types::Grant;
 
 /// Pages for `understudy explain`.
-pub const PAGES: &[(&str, &str)] = &[
-    (NO_GRANT, include_str!("../../../docs/codes/PO0001.md")),
-    (ARGUMENT, include_str!("../../../docs/codes/PO0002.md")),
-    (UNDECLARED, include_str!("../../../docs/codes/PO0003.md")),
-    (READ_ONLY, include_str!("../../../docs/codes/PO0004.md")),
-];
+pub const PAGES: &[(&str, &str)] = crate::explain::pages!["PO0001", "PO0002", "PO0003", "PO0004"];
 
 /// No grant names the function.
 pub const NO_GRANT: &str = "PO0001";

@@ -6,14 +6,7 @@ use crate::plan::PlanErrors;
 use crate::plugin::PluginError;
 
 /// Pages for `understudy explain`.
-pub const PAGES: &[(&str, &str)] = &[
-    ("PR0001", include_str!("../../../docs/codes/PR0001.md")),
-    ("PR0002", include_str!("../../../docs/codes/PR0002.md")),
-    ("PR0003", include_str!("../../../docs/codes/PR0003.md")),
-    ("PR0004", include_str!("../../../docs/codes/PR0004.md")),
-    ("PR0005", include_str!("../../../docs/codes/PR0005.md")),
-    ("PR0006", include_str!("../../../docs/codes/PR0006.md")),
-];
+pub const PAGES: &[(&str, &str)] = crate::explain::pages!["PR0001", "PR0002", "PR0003", "PR0004", "PR0005", "PR0006"];
 
 /// One thing that is wrong.
 #[derive(Debug, thiserror::Error)]

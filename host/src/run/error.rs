@@ -4,14 +4,8 @@ use super::state::{Event, StepState};
 use crate::name::{InvalidName, StepId};
 
 /// Pages for `understudy explain`.
-pub const PAGES: &[(&str, &str)] = &[
-    ("RN0001", include_str!("../../../docs/codes/RN0001.md")),
-    ("RN0002", include_str!("../../../docs/codes/RN0002.md")),
-    ("RN0003", include_str!("../../../docs/codes/RN0003.md")),
-    ("RN0004", include_str!("../../../docs/codes/RN0004.md")),
-    ("RN0005", include_str!("../../../docs/codes/RN0005.md")),
-    ("RN0006", include_str!("../../../docs/codes/RN0006.md")),
-    ("RN0007", include_str!("../../../docs/codes/RN0007.md")),
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "RN0001", "RN0002", "RN0003", "RN0004", "RN0005", "RN0006", "RN0007"
 ];
 
 /// A run that stopped where it stood.
