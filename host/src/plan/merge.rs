@@ -28,6 +28,24 @@ pub fn merge(
     procedure: &[StrategyName],
     planned: &BTreeMap<StrategyName, Vec<PlannedStep>>,
 ) -> Result<Plan, PlanErrors> {
+    merge_for_mode(runbook, procedure, planned, &BTreeSet::new())
+}
+
+/// Merges as [`merge`] does, for a run in one mode: `elsewhere` are the steps that the same strategies plan in the other
+/// mode.
+///
+/// One runbook is for both modes, and a step that only a graceful run has must not stand in the way of an ungraceful
+/// one. So a change of a step that is planned only elsewhere is passed over, and so is a step planned only elsewhere in
+/// `needs` and `before`; where that leaves none of the runbook's `needs`, the strategy's own stand.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_for_mode(
+    runbook: &Runbook,
+    procedure: &[StrategyName],
+    planned: &BTreeMap<StrategyName, Vec<PlannedStep>>,
+    elsewhere: &BTreeSet<StepId>,
+) -> Result<Plan, PlanErrors> {
     let mut merge = Merge {
         runbook,
         procedure,
@@ -36,11 +54,13 @@ pub fn merge(
         errors: Vec::new(),
     };
     merge.take(planned);
-    let changes: Vec<&StepChange> = runbook
+    let changes: Vec<StepChange> = runbook
         .steps
         .iter()
         .filter(|change| merge.concerns(change))
+        .filter_map(|change| merge.in_this_mode(change, elsewhere))
         .collect();
+    let changes: Vec<&StepChange> = changes.iter().collect();
     merge.drop_steps(&changes);
     merge.run_steps(&changes);
     merge.reorder(&changes);
@@ -76,6 +96,31 @@ impl Merge<'_> {
         self.procedure
             .iter()
             .any(|strategy| strategy.as_str() == change.step.strategy())
+    }
+
+    /// The change without the steps that are planned only `elsewhere`; `None` for a change of such a step.
+    fn in_this_mode(
+        &self,
+        change: &StepChange,
+        elsewhere: &BTreeSet<StepId>,
+    ) -> Option<StepChange> {
+        let is_here = |id: &StepId| self.known.contains_key(id) || !elsewhere.contains(id);
+        let needs = change.needs.as_ref().map(|needs| {
+            let kept = needs.iter().filter(|need| is_here(need)).cloned();
+            (needs.is_empty(), kept.collect::<Vec<_>>())
+        });
+        is_here(&change.step).then(|| StepChange {
+            needs: needs
+                .filter(|(meant, kept)| *meant || !kept.is_empty())
+                .map(|(_, kept)| kept),
+            before: change
+                .before
+                .iter()
+                .filter(|id| is_here(id))
+                .cloned()
+                .collect(),
+            ..change.clone()
+        })
     }
 
     fn position(&self, id: &StepId) -> Option<usize> {

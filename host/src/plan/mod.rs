@@ -16,7 +16,7 @@ use crate::name::{ItemId, RoleName, StepId};
 use crate::runbook::types::Gate;
 
 pub use error::{PlanError, PlanErrors};
-pub use merge::{MAX_STEPS, merge};
+pub use merge::{MAX_STEPS, merge, merge_for_mode};
 
 /// Pages of this module's codes.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![

@@ -322,3 +322,26 @@ fn a_plan_without_end_is_refused() {
         }]
     );
 }
+
+#[test]
+fn a_step_of_the_other_mode_does_not_stand_in_the_way() {
+    let change = "[[steps]]\nstep = \"replica/freeze\"\nbudget = \"2m\"\n\
+                  [[steps]]\nstep = \"replica/promote\"\nneeds = [\"replica/freeze\"]\n\
+                  [[steps]]\nstep = \"replica/flip\"\nneeds = [\"replica/freeze\", \"replica/check\"]\n\
+                  [[steps]]\nstep = \"replica/check\"\nbefore = [\"replica/freeze\"]";
+    let elsewhere = ["replica/freeze", "replica/promote"].map(|id| id.parse().unwrap());
+    let procedure = names(&["replica"]);
+    let plan = merge_for_mode(&runbook(change), &procedure, &planned(), &elsewhere.into()).unwrap();
+    assert_eq!(
+        lines(&plan),
+        "replica/fence: \n\
+         replica/promote: replica/fence\n\
+         replica/check: \n\
+         replica/flip: replica/check"
+    );
+    let errors = merged(change, &["replica"]);
+    assert!(
+        errors.contains("PL0004") && errors.contains("PL0002"),
+        "{errors}"
+    );
+}
