@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::chain::ChainError;
+use super::record::RECORD_VERSION;
 
 /// A cause that can be handed to everyone who waits for the same failed write.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -15,7 +16,7 @@ pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 pub enum JournalError {
     /// Damaged, or not a database at all.
     #[error(
-        "`{path}` cannot be read as a journal; restore it from a copy, or verify an export of the run instead"
+        "JN0001: `{path}` cannot be read as a journal; restore it from a copy, or verify an export of the run instead"
     )]
     Unreadable {
         /// The file.
@@ -25,14 +26,14 @@ pub enum JournalError {
         source: Cause,
     },
     /// A database of another program, or an empty one.
-    #[error("`{path}` is not a journal of Understudy; name the folder of a run")]
+    #[error("JN0002: `{path}` is not a journal of Understudy; name the folder of a run")]
     Foreign {
         /// The file.
         path: String,
     },
     /// Written by a version of Understudy that this one does not know.
     #[error(
-        "`{path}` has layout version {found} and this host reads version {known}; use the host that wrote it"
+        "JN0003: `{path}` has layout version {found} and this host reads version {known}; use the host that wrote it"
     )]
     UnknownLayout {
         /// The file.
@@ -44,12 +45,20 @@ pub enum JournalError {
     },
     /// The records are not the ones that were written.
     #[error(
-        "the chain of records is broken; do not resume from this journal, keep it as it is and find out who changed it"
+        "JN0004: the chain of records is broken; do not resume from this journal, keep it as it is and find out who changed it"
     )]
-    Chain(#[from] ChainError),
+    Chain(#[source] ChainError),
+    /// Records of a version that this host does not know.
+    #[error(
+        "JN0003: the records have version {found} and this host reads version {RECORD_VERSION}; use the host that wrote them"
+    )]
+    UnknownRecords {
+        /// The version in the header.
+        found: u64,
+    },
     /// Another host has the run.
     #[error(
-        "run `{run}` is held by another host (pid {pid}); let it finish, or end that process and resume"
+        "JN0005: run `{run}` is held by another host (pid {pid}); let it finish, or end that process and resume"
     )]
     Held {
         /// The run.
@@ -59,7 +68,7 @@ pub enum JournalError {
     },
     /// Another host has taken the run over since.
     #[error(
-        "epoch {epoch} of this run is over: another host has taken it; stop this one and look at `understudy show`"
+        "JN0006: epoch {epoch} of this run is over: another host has taken it; stop this one and look at `understudy show`"
     )]
     Fenced {
         /// The epoch this host wrote in.
@@ -67,14 +76,14 @@ pub enum JournalError {
     },
     /// No room left. Nothing of the refused batch is kept.
     #[error(
-        "no room left for the journal `{path}`; nothing was sent, make room and resume the run"
+        "JN0007: no room left for the journal `{path}`; nothing was sent, make room and resume the run"
     )]
     Full {
         /// The file.
         path: String,
     },
     /// The operating system refused. Nothing of the refused batch counts as written.
-    #[error("cannot use `{path}`; nothing was sent, mend the cause and resume the run")]
+    #[error("JN0008: cannot use `{path}`; nothing was sent, mend the cause and resume the run")]
     Io {
         /// The file or folder.
         path: String,
@@ -83,14 +92,14 @@ pub enum JournalError {
         source: Cause,
     },
     /// The journal was told to fail here (`rehearse --crash-after`).
-    #[error("the journal was cut after {after} records, as asked; resume the run to go on")]
+    #[error("JN0009: the journal was cut after {after} records, as asked; resume the run to go on")]
     Cut {
         /// How many records it holds.
         after: u64,
     },
     /// A record that could not be read back: redaction hit a name it is built on, or a figure is not a number.
     #[error(
-        "a `{kind}` record cannot be kept; if a secret is spelled like a name in the runbook, change the secret"
+        "JN0010: a `{kind}` record cannot be kept; if a secret is spelled like a name in the runbook, change the secret"
     )]
     Unrecordable {
         /// Which record.
@@ -101,17 +110,17 @@ pub enum JournalError {
     },
     /// Records come faster than the disk takes them.
     #[error(
-        "{queued} records wait to be written; the disk is too slow, move the runs folder and resume"
+        "JN0011: {queued} records wait to be written; the disk is too slow, move the runs folder and resume"
     )]
     Backlog {
         /// How many wait.
         queued: usize,
     },
     /// The thread that writes has ended.
-    #[error("the journal's writer has stopped; resume the run")]
+    #[error("JN0011: the journal's writer has stopped; resume the run")]
     WriterGone,
     /// No such run.
-    #[error("no run in `{folder}` begins with `{wanted}`; `understudy runs` lists them")]
+    #[error("JN0012: no run in `{folder}` begins with `{wanted}`; `understudy runs` lists them")]
     NoSuchRun {
         /// The runs folder.
         folder: String,
@@ -119,7 +128,7 @@ pub enum JournalError {
         wanted: String,
     },
     /// Several runs fit.
-    #[error("`{wanted}` fits {}; give more of the name", .candidates.join(", "))]
+    #[error("JN0012: `{wanted}` fits {}; give more of the name", .candidates.join(", "))]
     Ambiguous {
         /// What was asked for.
         wanted: String,
@@ -127,13 +136,15 @@ pub enum JournalError {
         candidates: Vec<String>,
     },
     /// There is a run of this name already.
-    #[error("there is a run in `{path}` already; resume it, or start a run under another name")]
+    #[error(
+        "JN0013: there is a run in `{path}` already; resume it, or start a run under another name"
+    )]
     Exists {
         /// Its folder.
         path: String,
     },
     /// A message for a run that its mailbox does not take.
-    #[error("the mailbox `{path}` does not take the message: {why}")]
+    #[error("JN0014: the mailbox `{path}` does not take the message: {why}")]
     Mailbox {
         /// The mailbox.
         path: String,
@@ -141,7 +152,9 @@ pub enum JournalError {
         why: String,
     },
     /// An exported journal with a line that is none.
-    #[error("line {line} is not an exported record; export the run again, whole and unedited")]
+    #[error(
+        "JN0015: line {line} is not an exported record; export the run again, whole and unedited"
+    )]
     Import {
         /// From 1.
         line: usize,
@@ -151,14 +164,23 @@ pub enum JournalError {
     },
 }
 
+impl From<ChainError> for JournalError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Version { found } => Self::UnknownRecords { found },
+            other => Self::Chain(other),
+        }
+    }
+}
+
 impl JournalError {
-    /// The code under which `understudy explain` tells more.
+    /// The code under which `understudy explain` tells more; the message begins with it.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "JN0001",
             Self::Foreign { .. } => "JN0002",
-            Self::UnknownLayout { .. } | Self::Chain(ChainError::Version { .. }) => "JN0003",
+            Self::UnknownLayout { .. } | Self::UnknownRecords { .. } => "JN0003",
             Self::Chain(_) => "JN0004",
             Self::Held { .. } => "JN0005",
             Self::Fenced { .. } => "JN0006",
@@ -205,6 +227,73 @@ impl JournalError {
                 path,
                 source: Arc::new(error),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_begins_with_its_code() {
+        let text = String::new;
+        let source = || -> Cause { Arc::new(std::io::Error::other("SOURCE")) };
+        let all = [
+            JournalError::Unreadable {
+                path: text(),
+                source: source(),
+            },
+            JournalError::Foreign { path: text() },
+            JournalError::UnknownLayout {
+                path: text(),
+                found: 2,
+                known: 1,
+            },
+            ChainError::Version { found: 2 }.into(),
+            ChainError::Empty.into(),
+            JournalError::Held {
+                run: text(),
+                pid: 1,
+            },
+            JournalError::Fenced { epoch: 0 },
+            JournalError::Full { path: text() },
+            JournalError::Io {
+                path: text(),
+                source: source(),
+            },
+            JournalError::Cut { after: 0 },
+            JournalError::Unrecordable {
+                kind: "logged",
+                source: source(),
+            },
+            JournalError::Backlog { queued: 1 },
+            JournalError::WriterGone,
+            JournalError::NoSuchRun {
+                folder: text(),
+                wanted: text(),
+            },
+            JournalError::Ambiguous {
+                wanted: text(),
+                candidates: Vec::new(),
+            },
+            JournalError::Exists { path: text() },
+            JournalError::Mailbox {
+                path: text(),
+                why: text(),
+            },
+            JournalError::Import {
+                line: 1,
+                source: source(),
+            },
+        ];
+        for error in all {
+            let message = error.to_string();
+            assert!(
+                message.starts_with(&format!("{}: ", error.code())),
+                "{message}"
+            );
+            assert!(!message.contains("SOURCE"), "repeats its source: {message}");
         }
     }
 }

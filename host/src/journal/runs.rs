@@ -289,7 +289,7 @@ mod tests {
         let error = runs.find("20260102").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`20260102` fits 20260102t-a-1, 20260102t-a-12; give more of the name"
+            "JN0012: `20260102` fits 20260102t-a-1, 20260102t-a-12; give more of the name"
         );
         assert_eq!(runs.find("20260104").unwrap_err().code(), "JN0012");
     }

@@ -386,13 +386,13 @@ impl Shared {
 /// The writing thread: everything queued in one transaction, until the last handle is gone.
 fn write_all(jobs: &Receiver<Box<Job>>, mut store: Box<dyn Store>, shared: &Shared) {
     while let Ok(first) = jobs.recv() {
-        let mut batch = vec![first];
-        batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
+        let mut batch = vec![*first];
+        batch.extend(jobs.try_iter().take(MAX_BATCH - 1).map(|job| *job));
         write_batch(batch, store.as_mut(), shared);
     }
 }
 
-fn write_batch(batch: Vec<Box<Job>>, store: &mut dyn Store, shared: &Shared) {
+fn write_batch(batch: Vec<Job>, store: &mut dyn Store, shared: &Shared) {
     let durable = batch
         .iter()
         .any(|job| job.durability == Durability::Durable);

@@ -1,0 +1,176 @@
+//! A DNS provider that misbehaves on request, for tests of the host's limits.
+//!
+//! Its binding's configuration says how: `{"attack": "cpu"}`. `get-record` performs the attack; `ensure-record` does so
+//! for `hang` alone, and answers `unchanged` otherwise. Where an attack is survived, the answer is `not-found` with what
+//! the guest got as its text.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+
+use exports::understudy::{dns::dns, plugin::provider};
+use serde::Deserialize;
+use understudy::http::http;
+use understudy::types::types::{Error, Operation};
+
+#[path = "../../strategy/src/canary.rs"]
+mod canary;
+
+wit_bindgen::generate!({
+    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
+            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
+            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
+            "../../../wit/plugin"],
+    world: "understudy:plugin/provider-dns",
+    generate_all,
+});
+
+/// What to do.
+#[derive(Deserialize, Clone)]
+#[serde(rename_all = "kebab-case", tag = "attack")]
+enum Attack {
+    /// Allocate and touch memory without end.
+    Memory,
+    /// Compute without end.
+    Cpu,
+    /// Compute without end already in `configure`.
+    ConfigureCpu,
+    /// Panic.
+    Trap,
+    /// Answer with a record set of this many values of 1 KiB.
+    Response { values: usize },
+    /// Send a request to `url`; answers with what came of it.
+    Http { url: String },
+    /// Send requests to `url` without end, whatever is answered.
+    HttpFlood { url: String },
+    /// `ensure-record` is in progress, for ever.
+    Hang,
+    /// Send a request to `url` with the credential of `slot`, then look for the secret in the whole memory; answers
+    /// how often it was found.
+    Canary {
+        url: String,
+        slot: String,
+        length: usize,
+        digest: u64,
+    },
+}
+
+thread_local! {
+    /// Set by `configure`; one instance serves one call.
+    static ATTACK: RefCell<Option<Attack>> = const { RefCell::new(None) };
+}
+
+struct Hostile;
+
+impl provider::Guest for Hostile {
+    fn describe() -> provider::Description {
+        provider::Description {
+            name: "hostile".into(),
+            version: "0.1.0".into(),
+            summary: "Misbehaves on request".into(),
+            config_schema: r#"{"type":"object","required":["attack"]}"#.into(),
+        }
+    }
+
+    fn configure(config: String) -> Result<(), String> {
+        let attack: Attack = serde_json::from_str(&config).map_err(|error| error.to_string())?;
+        if matches!(attack, Attack::ConfigureCpu) {
+            compute_for_ever();
+        }
+        ATTACK.set(Some(attack));
+        Ok(())
+    }
+}
+
+impl dns::Guest for Hostile {
+    fn get_record(name: String, kind: String) -> Result<dns::RecordSet, Error> {
+        let got = match ATTACK.with_borrow(Clone::clone) {
+            Some(Attack::Memory) => exhaust_memory(),
+            Some(Attack::Cpu) => compute_for_ever(),
+            Some(Attack::Trap) => panic!("as asked"),
+            Some(Attack::Response { values }) => {
+                return Ok(dns::RecordSet {
+                    name,
+                    kind,
+                    values: vec!["x".repeat(1024); values],
+                    ttl_seconds: 60,
+                });
+            }
+            Some(Attack::Http { url }) => format!("{:?}", get(&url, None)),
+            Some(Attack::HttpFlood { url }) => loop {
+                drop(black_box(get(&url, None)));
+            },
+            Some(Attack::Canary {
+                url,
+                slot,
+                length,
+                digest,
+            }) => {
+                drop(black_box(get(&url, Some(slot))));
+                look_for(length, digest)
+            }
+            Some(Attack::Hang | Attack::ConfigureCpu) | None => "nothing to do".to_owned(),
+        };
+        Err(Error::NotFound(got))
+    }
+
+    fn get_zone_limits(name: String) -> Result<dns::ZoneLimits, Error> {
+        Ok(dns::ZoneLimits {
+            zone: name,
+            min_ttl_seconds: 1,
+        })
+    }
+
+    fn ensure_record(
+        _: String,
+        _: String,
+        _: Option<Vec<String>>,
+        _: Vec<String>,
+        _: u32,
+    ) -> Result<dns::Outcome, Error> {
+        match ATTACK.with_borrow(Clone::clone) {
+            Some(Attack::Hang) => Ok(dns::Outcome::InProgress(Operation {
+                id: "never".into(),
+                description: "something that never ends".into(),
+                poll_after_ms: 0,
+            })),
+            _ => Ok(dns::Outcome::Unchanged),
+        }
+    }
+}
+
+fn get(url: &str, credential: Option<String>) -> Result<http::Response, Error> {
+    http::send(&http::Request {
+        method: "GET".into(),
+        url: url.into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        credential,
+    })
+}
+
+fn exhaust_memory() -> ! {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    loop {
+        kept.push(black_box(vec![1; 1 << 20]));
+    }
+}
+
+fn compute_for_ever() -> ! {
+    let mut number = 0_u64;
+    loop {
+        number = black_box(number.wrapping_add(1));
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn look_for(length: usize, digest: u64) -> String {
+    format!("found {} times", canary::count(length, digest))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn look_for(length: usize, _: u64) -> String {
+    format!("nothing to look at, {}", canary::digest(&vec![0; length]))
+}
+
+export!(Hostile);

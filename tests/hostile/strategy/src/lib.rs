@@ -1,0 +1,212 @@
+//! A strategy that misbehaves on request, for tests of the host's limits.
+//!
+//! Its one step `attack` does what the configuration says: `{"attack": "memory"}`. Where an attack is survived the
+//! step's answer says what the guest got; an attack that must be stopped never answers. Growing a table cannot be
+//! written in Rust: `table.wat` beside this crate does that.
+
+use std::hint::black_box;
+use std::mem::ManuallyDrop;
+
+use exports::understudy::plugin::strategy::{
+    Act, Context, Description, Error, Finding, Guest, Reversal, Step,
+};
+use serde::Deserialize;
+use understudy::control::control;
+use understudy::dns::dns;
+
+mod canary;
+
+wit_bindgen::generate!({
+    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
+            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
+            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
+            "../../../wit/plugin"],
+    world: "understudy:plugin/strategy-plugin",
+    generate_all,
+});
+
+/// What to do. `rounds` bounds the attacks that repeat a call; without it they go on until they are stopped.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "attack")]
+enum Attack {
+    /// Allocate and touch memory without end.
+    Memory,
+    /// Compute without end.
+    Cpu,
+    /// Recurse without end.
+    Stack,
+    /// Panic.
+    Trap,
+    /// Call `control.now`, whatever it answers.
+    Calls { rounds: Option<u64> },
+    /// Write log lines of 1 KiB, whatever is answered.
+    Log { rounds: Option<u64> },
+    /// Pass one string of this many MiB to a call.
+    Payload { mib: usize },
+    /// Pass a list of this many strings of 1 MiB to a call. They are all the same memory: a guest of 2 MiB makes the
+    /// host copy as much as it likes, if the host lets it.
+    PayloadAliased { strings: usize },
+    /// Ask for a record that no runbook grants; answers with what it was told.
+    DenyDns,
+    /// Call something, then look for a secret in the whole memory; answers how often it was found.
+    Canary { length: usize, digest: u64 },
+    /// Try files, environment, network and threads by the standard library; answers what worked.
+    Ambient,
+    /// Read the machine's clock by the standard library, which panics on this target.
+    AmbientClock,
+}
+
+struct Hostile;
+
+impl Guest for Hostile {
+    fn describe() -> Description {
+        Description {
+            name: "hostile".into(),
+            version: "0.1.0".into(),
+            summary: "Misbehaves on request".into(),
+            config_schema: r#"{"type":"object","required":["attack"]}"#.into(),
+        }
+    }
+
+    fn validate_config(config: String) -> Result<(), Vec<String>> {
+        attack(&config).map(drop).map_err(|problem| vec![problem])
+    }
+
+    fn plan(_: Context) -> Result<Vec<Step>, Error> {
+        Ok(vec![Step {
+            id: "attack".into(),
+            title: "Misbehave".into(),
+            role: "incident-commander".into(),
+            budget_ms: 60_000,
+            needs: Vec::new(),
+            reversal: Reversal::Nothing,
+            acts: vec![Act {
+                verb: "check".into(),
+                site: String::new(),
+            }],
+            covers: Vec::new(),
+            uses: vec!["control".into(), "dns".into()],
+        }])
+    }
+
+    fn run_step(context: Context, _: String) -> Result<String, Error> {
+        match attack(&context.config).map_err(Error::Invalid)? {
+            Attack::Memory => exhaust_memory(),
+            Attack::Cpu => compute_for_ever(),
+            Attack::Stack => Ok(recurse(0).to_string()),
+            Attack::Trap => panic!("as asked"),
+            Attack::Calls { rounds } => Ok(repeat(rounds, || control::now().map(drop))),
+            Attack::Log { rounds } => {
+                let line = "x".repeat(1024);
+                Ok(repeat(rounds, || control::log(control::Level::Info, &line)))
+            }
+            Attack::Payload { mib } => {
+                let name = "x".repeat(mib << 20);
+                Ok(format!("{:?}", dns::get_record(&name, "A")))
+            }
+            Attack::PayloadAliased { strings } => Ok(send_aliased(strings)),
+            Attack::DenyDns => {
+                let values = ["wp-bz.example.test".to_owned()];
+                let answer = dns::ensure_record("wp-pz.example.test", "CNAME", None, &values, 60);
+                Ok(format!("{answer:?}"))
+            }
+            Attack::Canary { length, digest } => {
+                // Whatever is answered has been in this memory.
+                drop(black_box(dns::get_record("wp-active.example.test", "CNAME")));
+                drop(black_box(control::recall("rpo")));
+                Ok(look_for(length, digest))
+            }
+            Attack::Ambient => Ok(ambient()),
+            Attack::AmbientClock => Ok(format!("{:?}", std::time::SystemTime::now())),
+        }
+    }
+
+    fn undo_step(_: Context, _: String) -> Result<String, Error> {
+        Ok(String::new())
+    }
+
+    fn assess(_: Context) -> Result<Vec<Finding>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+fn attack(config: &str) -> Result<Attack, String> {
+    serde_json::from_str(config).map_err(|error| error.to_string())
+}
+
+fn exhaust_memory() -> ! {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    loop {
+        kept.push(black_box(vec![1; 1 << 20]));
+    }
+}
+
+fn compute_for_ever() -> ! {
+    let mut number = 0_u64;
+    loop {
+        number = black_box(number.wrapping_add(1));
+    }
+}
+
+#[expect(unconditional_recursion, reason = "the attack")]
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 32]);
+    recurse(depth + 1) + black_box(frame)[7]
+}
+
+/// Says how many of the calls were answered with an error.
+fn repeat(rounds: Option<u64>, call: impl Fn() -> Result<(), Error>) -> String {
+    let mut refused = 0_u64;
+    for _ in 0..rounds.unwrap_or(u64::MAX) {
+        refused += u64::from(call().is_err());
+    }
+    format!("{refused} refused")
+}
+
+fn send_aliased(strings: usize) -> String {
+    let mut text = ManuallyDrop::new("x".repeat(1 << 20));
+    let (start, length) = (text.as_mut_ptr(), text.len());
+    let values: ManuallyDrop<Vec<String>> = ManuallyDrop::new(
+        (0..strings)
+            // SAFETY: the strings are only read, by the call below, and neither they nor `text` are ever dropped.
+            .map(|_| unsafe { String::from_raw_parts(start, length, length) })
+            .collect(),
+    );
+    let answer = dns::ensure_record("wp-active.example.test", "TXT", None, &values, 60);
+    format!("{answer:?}")
+}
+
+#[cfg(target_arch = "wasm32")]
+fn look_for(length: usize, digest: u64) -> String {
+    format!("found {} times", canary::count(length, digest))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn look_for(length: usize, _: u64) -> String {
+    format!("nothing to look at, {}", canary::digest(&vec![0; length]))
+}
+
+fn ambient() -> String {
+    let mut worked = Vec::new();
+    if std::fs::read("/etc/hostname").is_ok() || std::fs::read_dir("/").is_ok() {
+        worked.push("files");
+    }
+    if std::env::vars_os().next().is_some() || std::env::args_os().next().is_some() {
+        worked.push("environment");
+    }
+    if std::net::TcpListener::bind("127.0.0.1:0").is_ok()
+        || std::net::UdpSocket::bind("127.0.0.1:0").is_ok()
+    {
+        worked.push("network");
+    }
+    if std::thread::Builder::new().spawn(|| ()).is_ok() {
+        worked.push("threads");
+    }
+    if std::process::Command::new("true").spawn().is_ok() {
+        worked.push("processes");
+    }
+    format!("worked: {worked:?}")
+}
+
+export!(Hostile);
