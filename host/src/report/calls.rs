@@ -160,6 +160,7 @@ fn outcome(reply: Option<&Reply>) -> (EffectOutcome, String) {
         Some(Ok(Value::String(text))) if text == "unchanged" => {
             (EffectOutcome::Unchanged, String::new())
         }
+        Some(Ok(Value::Null)) => (EffectOutcome::Answered, String::new()),
         Some(Ok(value)) => (
             EffectOutcome::Answered,
             units::shortened(&units::one_line(&value.to_string()), MAX_REPLY_CHARS),

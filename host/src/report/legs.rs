@@ -210,10 +210,6 @@ fn compare(reported_ms: Option<u64>, basis: &str, truth_ms: Option<u64>) -> Opti
         }
         _ => None,
     };
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a percentage of milliseconds needs no more than 52 bits"
-    )]
     let percent = match (difference_ms, truth_ms) {
         (Some(0), _) => Some(0.0),
         (Some(difference), Some(truth)) if truth > 0 => {

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod events;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod model;
@@ -16,6 +17,7 @@ mod gates;
 mod issues;
 mod legs;
 mod steps;
+mod timeline;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -118,7 +120,7 @@ fn conclusion(entries: &[Entry]) -> Conclusion {
                 Ending::Undone => Standing::Undone,
                 Ending::Stuck => Standing::Stuck,
             },
-            detail: detail.clone(),
+            detail: units::one_line(detail),
             at: Some(at),
         },
         None => Conclusion {
@@ -139,12 +141,12 @@ fn facts(entries: &[Entry], header: &Header, first: &Entry, last: &Entry) -> Run
         .collect();
     RunFacts {
         id: header.run.clone(),
-        runbook: header.runbook.clone(),
+        runbook: units::one_line(&header.runbook),
         runbook_digest: header.runbook_digest.clone(),
         plan_digest: header.plan.digest(),
         policy_digest: header.policy_digest.clone(),
         plugins: header.plugins.clone(),
-        started_by: header.started_by.clone(),
+        started_by: units::one_line(&header.started_by),
         started_at: first.at,
         last_record_at: last.at,
         elapsed_ms: crate::clock::millis(last.at.since(first.at)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::account::{EffectOutcome, GateResult, IssueKind, Severity};
 use super::fixture::{self, stories};
 use super::model::{LegStart, Report, Standing, Verdict};
-use super::{ReportError, json, markdown};
+use super::{ReportError, html, json, markdown};
 use crate::clock::Instant;
 use crate::run::state::StepState;
 
@@ -212,6 +212,7 @@ fn every_prefix_of_a_journal_has_a_report_in_every_format() {
         for cut in 1..=entries.len() {
             let report = report(&entries[..cut]);
             assert!(markdown::render(&report).contains("## Action items"));
+            assert!(html::render(&report).ends_with("</html>\n"));
             assert!(json::render(&report).unwrap().ends_with("}\n"));
         }
     }
@@ -228,6 +229,83 @@ fn what_is_no_journal_is_refused() {
 fn hostile_text_stays_text_in_markdown() {
     let page = markdown::render(&report(&stories::denied()));
     for bad in ["<script", "\u{1b}", "\u{202e}", "[x](", "\n# x"] {
+        assert!(!page.contains(bad), "{bad:?} got through");
+    }
+}
+
+/// Writes the page where it can be looked at, and gives it to the test.
+fn page(name: &str, entries: &[crate::journal::record::Entry]) -> String {
+    let page = html::render(&report(entries));
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/report-pages");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), &page).unwrap();
+    page
+}
+
+#[test]
+fn the_page_stands_alone() {
+    let page = page(
+        "failover-and-failback.html",
+        &stories::failover_and_failback(),
+    );
+    for bad in [
+        "<script",
+        "http://",
+        "https://",
+        "src=",
+        "@import",
+        "javascript:",
+        "onload",
+    ] {
+        assert!(!page.contains(bad), "{bad:?} is in the page");
+    }
+    assert!(page.contains("default-src 'none'") && page.contains("prefers-color-scheme: dark"));
+    assert!(page.contains("@media print"));
+}
+
+#[test]
+fn the_page_shows_both_legs_with_their_figures() {
+    let page = page(
+        "failover-and-failback.html",
+        &stories::failover_and_failback(),
+    );
+    assert_eq!(page.matches("<svg class=\"timeline\"").count(), 2);
+    for text in [
+        "8m 13s",
+        "53s",
+        "1m 36s",
+        "✗ differs",
+        "over by 52s",
+        "“media volume was remounted”",
+    ] {
+        assert!(page.contains(text), "{text:?} is missing");
+    }
+    assert_eq!(
+        page.matches("<table").count(),
+        page.matches("</table>").count()
+    );
+    assert!(
+        page.matches("scope=\"col\"").count() > 40,
+        "tables have headings"
+    );
+}
+
+#[test]
+fn every_page_has_a_drawing_for_what_was_begun() {
+    assert_eq!(
+        page("stuck.html", &stories::stuck())
+            .matches("<svg class=\"timeline\"")
+            .count(),
+        1
+    );
+    assert!(page("killed.html", &stories::killed()).contains("… unfinished"));
+}
+
+#[test]
+fn hostile_text_stays_text_in_the_page() {
+    let page = page("denied.html", &stories::denied());
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    for bad in ["<script", "\u{1b}", "\u{202e}", "\"'>"] {
         assert!(!page.contains(bad), "{bad:?} got through");
     }
 }
