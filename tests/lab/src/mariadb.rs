@@ -372,11 +372,14 @@ impl Server {
     }
 
     async fn session(&self, password: &str) -> Result<MySqlConnection> {
-        let options = MySqlConnectOptions::new()
+        let mut options = MySqlConnectOptions::new()
             .socket(self.socket())
             .username("root")
-            .password(password)
             .ssl_mode(MySqlSslMode::Disabled);
+        if !password.is_empty() {
+            // An empty password is not the same as none: the server refuses its proof.
+            options = options.password(password);
+        }
         Ok(options.connect().await?)
     }
 
