@@ -105,7 +105,7 @@ impl Server {
     /// # Errors
     /// Where it does not start; the message quotes its log.
     pub async fn create(programs: &Programs, setup: Setup) -> Result<Self> {
-        fs::create_dir_all(&setup.folder)
+        fs::create_dir_all(setup.folder.join("tmp"))
             .with_context(|| format!("cannot create {}", setup.folder.display()))?;
         let mut server = Self {
             setup,
@@ -270,7 +270,7 @@ impl Server {
     /// Where the server does not answer.
     pub async fn is_read_only(&self) -> Result<bool> {
         Ok(self
-            .value("SELECT CAST(@@GLOBAL.read_only AS CHAR)")
+            .value("SELECT IF(@@GLOBAL.read_only, '1', '0')")
             .await?
             == "1")
     }
@@ -372,16 +372,24 @@ impl Server {
     }
 
     async fn session(&self, password: &str) -> Result<MySqlConnection> {
-        let options = MySqlConnectOptions::new()
+        let mut options = MySqlConnectOptions::new()
             .socket(self.socket())
             .username("root")
-            .password(password)
             .ssl_mode(MySqlSslMode::Disabled);
+        if !password.is_empty() {
+            // An empty password is not the same as none: the server refuses its proof.
+            options = options.password(password);
+        }
         Ok(options.connect().await?)
     }
 
     fn socket(&self) -> PathBuf {
         self.setup.folder.join("sock")
+    }
+
+    /// A folder of its own: a server that starts deletes every server's temporary tables it finds in its folder.
+    fn temporary_option(&self) -> String {
+        format!("--tmpdir={}", self.setup.folder.join("tmp").display())
     }
 
     async fn install(&self) -> Result<()> {
@@ -395,6 +403,7 @@ impl Server {
                 "--datadir={}",
                 self.setup.folder.join("data").display()
             ))
+            .arg(self.temporary_option())
             .args(user_option())
             .args(STORAGE_OPTIONS)
             .stdin(Stdio::null())
@@ -436,6 +445,7 @@ impl Server {
             format!("--ssl-cert={}", certificate.certificate.display()),
             format!("--ssl-key={}", certificate.key.display()),
         ];
+        arguments.push(self.temporary_option());
         arguments.extend(user_option());
         arguments.extend(STORAGE_OPTIONS.map(str::to_owned));
         arguments.extend(SERVER_OPTIONS.map(str::to_owned));
