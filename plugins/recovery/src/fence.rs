@@ -1,0 +1,177 @@
+//! Freeze and fence: users first, the database for certain.
+//!
+//! A freeze is a courtesy (the application says so); a fence is what makes a single writer: the database refuses
+//! writes, or a person who can see the site answers that it is dead or cut off. Nothing is promoted before it.
+
+use serde_json::json;
+use understudy_sdk::strategy::understudy::control::control;
+use understudy_sdk::strategy::understudy::database::database;
+use understudy_sdk::strategy::understudy::workload::workload;
+
+use crate::plan::{At, Budget, DB_LEAD, KUBERNETES_LEAD, Move, Reversal};
+use crate::recovery::{Recovery, attach, measure_text, recall_text, warn};
+use crate::{Error, fault};
+
+/// Puts the application of the site left into maintenance; sets `frozen`.
+pub const FREEZE: Move = Move {
+    title: "Put the application at {from} into maintenance",
+    role: KUBERNETES_LEAD,
+    budget: Budget::Minutes(2),
+    reversal: Reversal::Undo(thaw),
+    acts: &[("freeze", At::From)],
+    uses: &["control", "workload"],
+    perform: freeze,
+};
+
+/// Stops writes at the site left, or has a person answer that it is dead; sets `fenced`.
+pub const FENCE: Move = Move {
+    title: "Stop writes at {from}, or have its death confirmed",
+    role: DB_LEAD,
+    budget: Budget::Minutes(5),
+    reversal: Reversal::Undo(unfence),
+    acts: &[("fence", At::From)],
+    uses: &["control", "database"],
+    perform: fence,
+};
+
+/// How the fence came about: the database itself refuses writes.
+pub const CLOSED: &str = "closed";
+/// How the fence came about: a person answered for it.
+pub const ANSWERED: &str = "answered";
+
+/// Where the fence leaves word of how it came about.
+#[must_use]
+pub fn word(recovery: &Recovery) -> String {
+    recovery.own("fence")
+}
+
+/// When the site left was seen to refuse writes; none where a person answered for it.
+///
+/// # Errors
+/// Whatever `control` answers.
+pub fn fenced_at(recovery: &Recovery) -> Result<Option<u64>, Error> {
+    if recall_text(&word(recovery))?.as_deref() != Some(CLOSED) {
+        return Ok(None);
+    }
+    control::recall_mark("fenced", Some(recovery.from()))
+}
+
+fn freeze(recovery: &Recovery) -> Result<String, Error> {
+    let (from, app) = (recovery.from(), &recovery.parameters.app);
+    match workload::ensure_maintenance(from, app, true) {
+        Ok(_) => {
+            recovery.mark_from("frozen")?;
+            Ok(format!("{app} at {from} refuses its users' writes"))
+        }
+        Err(error) if recovery.ungraceful() && fault::is_out_of_reach(&error) => {
+            let said = fault::say(&error);
+            warn(&format!("no freeze at {from}: {said}"))?;
+            Ok(format!(
+                "{app} at {from} is out of reach ({said}); the fence decides"
+            ))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn thaw(recovery: &Recovery) -> Result<String, Error> {
+    let (from, app) = (recovery.from(), &recovery.parameters.app);
+    match workload::ensure_maintenance(from, app, false) {
+        Ok(_) => Ok(format!("{app} at {from} accepts its users' writes again")),
+        Err(error) if recovery.ungraceful() && fault::is_out_of_reach(&error) => {
+            let said = fault::say(&error);
+            warn(&format!(
+                "{app} at {from} may still be in maintenance: {said}"
+            ))?;
+            Ok(format!("{app} at {from} is out of reach ({said})"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn fence(recovery: &Recovery) -> Result<String, Error> {
+    let (from, database) = (recovery.from(), &recovery.parameters.database);
+    let said = match database::ensure_fenced(from, database) {
+        Ok(_) => {
+            measure_text(&word(recovery), CLOSED.to_owned())?;
+            recovery.mark_from("fenced")?;
+            return Ok(format!("{database} at {from} refuses writes"));
+        }
+        Err(error) if recovery.ungraceful() && fault::is_out_of_reach(&error) => fault::say(&error),
+        Err(error) => return Err(error),
+    };
+    let seen = replica_evidence(recovery)?;
+    attach(
+        "fence",
+        &json!({"site": from, "ensure-fenced": said, "seen-from-replica": seen}),
+    )?;
+    let decision = recovery.ask(
+        DB_LEAD,
+        format!("Is the database at {from} dead, or cut off from every client?"),
+        format!(
+            "It could not be fenced: {said}. Seen from {}: {seen}. Go promotes a second database: if {from} still takes writes, \
+             they are lost or the data splits. Say go only after its power, network or volume was seen to be off. \
+             No-go stops here.",
+            recovery.to()
+        ),
+    )?;
+    measure_text(&word(recovery), ANSWERED.to_owned())?;
+    recovery.mark_from("fenced")?;
+    Ok(format!(
+        "{} answers for it that {from} takes no writes ({said})",
+        decision.by
+    ))
+}
+
+fn replica_evidence(recovery: &Recovery) -> Result<String, Error> {
+    Ok(
+        match database::observe(recovery.to(), &recovery.parameters.database) {
+            Ok(seen) => match seen.replication {
+                Some(link) if link.running => format!(
+                    "replication from {} still runs: {from} may be alive",
+                    link.source,
+                    from = recovery.from()
+                ),
+                Some(link) => format!(
+                    "replication from {} has stopped: {}",
+                    link.source, link.problem
+                ),
+                None => "no replication".to_owned(),
+            },
+            Err(error @ Error::Denied(_)) => return Err(error),
+            Err(error) => fault::say(&error),
+        },
+    )
+}
+
+/// Accepts writes at the site left again, unless the other site accepts them.
+fn unfence(recovery: &Recovery) -> Result<String, Error> {
+    let (from, to, database) = (
+        recovery.from(),
+        recovery.to(),
+        &recovery.parameters.database,
+    );
+    if recall_text(&word(recovery))?.as_deref() == Some(ANSWERED) {
+        return Ok(format!(
+            "{database} at {from} was not touched: a person answered for it"
+        ));
+    }
+    match database::observe(to, database) {
+        Ok(seen) if seen.role == database::Role::Primary && !seen.read_only => {
+            return Err(Error::Conflict(format!(
+                "{database} at {to} accepts writes: {from} must stay fenced; go on to the end, or fail back"
+            )));
+        }
+        Ok(_) | Err(Error::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    match database::ensure_promoted(from, database) {
+        Ok(_) => Ok(format!("{database} at {from} accepts writes again")),
+        Err(error) if recovery.ungraceful() && fault::is_out_of_reach(&error) => {
+            let said = fault::say(&error);
+            warn(&format!("{database} at {from} may still be fenced: {said}"))?;
+            Ok(format!("{database} at {from} is out of reach ({said})"))
+        }
+        Err(error) => Err(error),
+    }
+}

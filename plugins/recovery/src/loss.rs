@@ -1,0 +1,251 @@
+//! What would be lost: the lag while it can be read, the last catch-up, and the loss weighed before a promotion.
+//!
+//! After a promotion the lag no longer exists, so it is read and recorded before. Beyond the recovery point objective
+//! the incident commander decides.
+
+use serde_json::json;
+use understudy_sdk::strategy::understudy::control::control;
+use understudy_sdk::strategy::understudy::database::database::{self, Observation, Replication};
+
+use crate::plan::{At, Budget, DB_LEAD, INCIDENT_COMMANDER, Move, Reversal};
+use crate::recovery::{Recovery, attach, measure_duration, measure_text, recall_text, warn};
+use crate::{Error, fence, words};
+
+/// Reads and records the lag of the replica at the site gone to.
+pub const MEASURE_LAG: Move = Move {
+    title: "Read and record the replication lag at {to}",
+    role: DB_LEAD,
+    budget: Budget::Minutes(2),
+    reversal: Reversal::Nothing,
+    acts: &[("measure-lag", At::To)],
+    uses: &["control", "database"],
+    perform: measure_lag,
+};
+
+/// Lets the replica catch up while the other site still takes writes: shortens what the last catch-up has to do.
+pub const CATCH_UP_LIVE: Move = Move {
+    title: "Let {to} catch up while {from} serves",
+    role: DB_LEAD,
+    budget: Budget::Minutes(60),
+    reversal: Reversal::Nothing,
+    acts: &[("catch-up", At::To)],
+    uses: &["control", "database"],
+    perform: catch_up_live,
+};
+
+/// Lets the replica apply everything: up to the frozen position, or, where the other site is gone, all it received.
+pub const CATCH_UP: Move = Move {
+    title: "Let {to} apply everything {from} had",
+    role: DB_LEAD,
+    budget: Budget::Minutes(10),
+    reversal: Reversal::Nothing,
+    acts: &[("catch-up", At::To)],
+    uses: &["control", "database"],
+    perform: catch_up,
+};
+
+/// Says what would be lost, records it as `rpo`, and asks the incident commander where it is beyond the objective.
+pub const WEIGH_LOSS: Move = Move {
+    title: "Weigh what would be lost against the objective",
+    role: DB_LEAD,
+    budget: Budget::Minutes(15),
+    reversal: Reversal::Nothing,
+    acts: &[("measure-lag", At::To)],
+    uses: &["control", "database"],
+    perform: weigh_loss,
+};
+
+/// Where the last catch-up leaves word of how far it came.
+#[must_use]
+pub fn word(recovery: &Recovery) -> String {
+    recovery.own("caught-up")
+}
+
+/// The replica has everything.
+pub const EVERYTHING: &str = "everything";
+/// The replica has what it had received.
+const RECEIVED: &str = "received";
+/// The replica could not apply all it had received.
+const PART: &str = "part";
+
+/// How old, in milliseconds, the newest applied change is; the lag the replica knows, or else the age at `at_ms`.
+/// `None` where neither is known. An upper bound: nothing may have been written since.
+#[must_use]
+pub fn behind_ms(lag_ms: Option<u64>, last_applied_at_ms: Option<u64>, at_ms: u64) -> Option<u64> {
+    lag_ms.or_else(|| last_applied_at_ms.map(|applied_at_ms| at_ms.saturating_sub(applied_at_ms)))
+}
+
+/// Asks the incident commander to accept a loss beyond the objective.
+///
+/// # Errors
+/// `conflict`: the answer was no-go.
+pub fn accept_beyond_objective(
+    recovery: &Recovery,
+    loss: &str,
+    beyond: bool,
+) -> Result<String, Error> {
+    let objective = words::duration(recovery.rpo_target_ms);
+    if !beyond {
+        return Ok(format!("{loss}, within the objective of {objective}"));
+    }
+    let decision = recovery.ask(
+        INCIDENT_COMMANDER,
+        format!("Accept a loss beyond the recovery point objective of {objective}?"),
+        format!(
+            "{loss}. Go continues at {} with that loss; no-go takes back what can be taken back.",
+            recovery.to()
+        ),
+    )?;
+    Ok(format!(
+        "{loss}, beyond the objective of {objective}: accepted by {}",
+        decision.by
+    ))
+}
+
+/// The moment from which a loss is counted: the fence where the site refused writes, else when the outage was detected.
+///
+/// # Errors
+/// Whatever `control` answers.
+pub fn writes_ended_at(recovery: &Recovery) -> Result<u64, Error> {
+    if let Some(at) = fence::fenced_at(recovery)? {
+        return Ok(at);
+    }
+    if let Some(at) = control::recall_mark("outage-detected", Some(recovery.from()))? {
+        return Ok(at);
+    }
+    control::now()
+}
+
+fn replication_of(recovery: &Recovery, seen: &Observation) -> Result<Replication, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    if let (database::Role::Replica, Some(link)) = (seen.role, &seen.replication) {
+        return Ok(link.clone());
+    }
+    Err(Error::Conflict(format!(
+        "{database} at {to} is {}, expected a replica: recover from a backup instead (strategy `restore`)",
+        match seen.role {
+            database::Role::Primary => "a primary",
+            database::Role::Absent => "absent",
+            database::Role::Replica => "a replica without replication",
+        }
+    )))
+}
+
+fn as_json(seen: &Observation, link: &Replication) -> serde_json::Value {
+    json!({"position": seen.position, "read-only": seen.read_only, "tls": seen.tls, "source": link.source,
+        "running": link.running, "lag-ms": link.lag_ms, "last-applied-at-ms": link.last_applied_at_ms,
+        "received": link.received, "problem": link.problem})
+}
+
+fn measure_lag(recovery: &Recovery) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let seen = database::observe(to, database)?;
+    let link = replication_of(recovery, &seen)?;
+    attach("replication", &as_json(&seen, &link))?;
+    let behind = behind_ms(link.lag_ms, link.last_applied_at_ms, control::now()?);
+    if let Some(lag_ms) = behind {
+        measure_duration("replication-lag", lag_ms)?;
+    }
+    let state = if link.running { "running" } else { "stopped" };
+    Ok(format!(
+        "replication {state}, behind by {}",
+        words::duration_or_unknown(behind)
+    ))
+}
+
+fn catch_up_live(recovery: &Recovery) -> Result<String, Error> {
+    let (from, to, database) = (
+        recovery.from(),
+        recovery.to(),
+        &recovery.parameters.database,
+    );
+    let position = database::observe(from, database)?.position;
+    database::ensure_caught_up(to, database, &position)?;
+    Ok(format!("{to} has applied {position}"))
+}
+
+fn catch_up(recovery: &Recovery) -> Result<String, Error> {
+    let (from, to, database) = (
+        recovery.from(),
+        recovery.to(),
+        &recovery.parameters.database,
+    );
+    let word = word(recovery);
+    if recall_text(&fence::word(recovery))?.as_deref() != Some(fence::ANSWERED) {
+        let source = database::observe(from, database)?;
+        if !source.read_only {
+            return Err(Error::Conflict(format!(
+                "{database} at {from} accepts writes: fence it before the last catch-up"
+            )));
+        }
+        database::ensure_caught_up(to, database, &source.position)?;
+        measure_text(&word, EVERYTHING.to_owned())?;
+        return Ok(format!(
+            "{to} has applied {}, all there is",
+            source.position
+        ));
+    }
+    let link = replication_of(recovery, &database::observe(to, database)?)?;
+    if link.received.is_empty() {
+        measure_text(&word, RECEIVED.to_owned())?;
+        return Ok(format!(
+            "{from} is out of reach and {to} tells no received position"
+        ));
+    }
+    match database::ensure_caught_up(to, database, &link.received) {
+        Ok(_) => {
+            measure_text(&word, RECEIVED.to_owned())?;
+            Ok(format!(
+                "{to} has applied {}, all it received from {from}",
+                link.received
+            ))
+        }
+        Err(Error::Conflict(text)) => {
+            warn(&format!("{to} could not apply all it received: {text}"))?;
+            measure_text(&word, PART.to_owned())?;
+            Ok(format!("{to} could not apply all it received: {text}"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn weigh_loss(recovery: &Recovery) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let seen = database::observe(to, database)?;
+    let link = replication_of(recovery, &seen)?;
+    attach("replication-before-promotion", &as_json(&seen, &link))?;
+    let caught_up = recall_text(&word(recovery))?;
+    if caught_up.as_deref() == Some(EVERYTHING) {
+        measure_duration("rpo", 0)?;
+        return Ok("nothing is lost: everything was applied after the fence".to_owned());
+    }
+    let ended = writes_ended_at(recovery)?;
+    let loss = behind_ms(None, link.last_applied_at_ms, ended).or(link.lag_ms);
+    if let Some(rpo_ms) = loss {
+        measure_duration("rpo", rpo_ms)?;
+    }
+    let part = if caught_up.as_deref() == Some(PART) {
+        ", and a part of what was received cannot be applied"
+    } else {
+        ""
+    };
+    let said = format!(
+        "at most the last {} of writes are lost{part}",
+        words::duration_or_unknown(loss)
+    );
+    let beyond = loss.is_none_or(|rpo_ms| rpo_ms > recovery.rpo_target_ms) || !part.is_empty();
+    accept_beyond_objective(recovery, &said, beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind_ms;
+
+    #[test]
+    fn an_unknown_lag_is_not_a_lag_of_zero() {
+        assert_eq!(behind_ms(Some(700), Some(1), 9_000), Some(700));
+        assert_eq!(behind_ms(None, Some(1_000), 9_000), Some(8_000));
+        assert_eq!(behind_ms(None, None, 9_000), None);
+        assert_eq!(behind_ms(None, Some(10_000), 9_000), Some(0));
+    }
+}

@@ -1,0 +1,4 @@
+//! The moves that only a failback makes.
+
+pub(crate) mod reseed;
+pub(crate) mod stand_down;

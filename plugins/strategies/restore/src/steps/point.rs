@@ -1,0 +1,147 @@
+//! Choose the recovery point, and say what it costs before anything is replaced.
+
+use serde_json::json;
+use understudy_recovery::Error;
+use understudy_recovery::loss::{accept_beyond_objective, writes_ended_at};
+use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
+use understudy_recovery::recovery::{Recovery, attach, measure_duration, measure_text};
+use understudy_recovery::words;
+use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
+use understudy_sdk::strategy::understudy::database::database::{
+    self, RecoveryPoint, RecoveryTarget,
+};
+
+use crate::parameters::Restore;
+
+/// Most recovery points that are attached as evidence: the newest ones, which a choice is made among.
+const MAX_SHOWN: usize = 20;
+
+/// Chooses the newest complete recovery point, or the instant the parameters name; records its age and the loss, and
+/// asks the incident commander where that is beyond the objective.
+pub(crate) const CHOOSE_POINT: Move = Move {
+    title: "Choose the recovery point to restore at {to}",
+    role: DB_LEAD,
+    budget: Budget::Minutes(15),
+    reversal: Reversal::Nothing,
+    acts: &[("choose-recovery-point", At::To)],
+    uses: &["control", "database"],
+    perform: choose_point,
+};
+
+/// Where this move leaves word of its choice.
+pub(crate) fn word(recovery: &Recovery) -> String {
+    recovery.own("recovery-point")
+}
+
+/// What the word is where the parameters name an instant.
+pub(crate) const INSTANT: &str = "instant";
+
+/// The newest complete one.
+pub(crate) fn newest(points: &[RecoveryPoint]) -> Option<&RecoveryPoint> {
+    points
+        .iter()
+        .filter(|point| point.complete)
+        .max_by_key(|point| point.taken_at_ms)
+}
+
+/// The complete ones that are not newer than the chosen one, newest first: what to fall back to, in order.
+pub(crate) fn from_chosen<'a>(points: &'a [RecoveryPoint], chosen: &str) -> Vec<&'a RecoveryPoint> {
+    let taken = points
+        .iter()
+        .find(|point| point.id == chosen)
+        .map(|point| point.taken_at_ms);
+    let mut usable: Vec<_> = points
+        .iter()
+        .filter(|point| point.complete && taken.is_none_or(|taken| point.taken_at_ms <= taken))
+        .collect();
+    usable.sort_by_key(|point| (std::cmp::Reverse(point.taken_at_ms), point.id != chosen));
+    usable
+}
+
+/// What to ask for first: everything there is, or this point.
+pub(crate) fn first_target(own: &Restore, point: &RecoveryPoint) -> RecoveryTarget {
+    if own.use_logs {
+        RecoveryTarget::Latest
+    } else {
+        RecoveryTarget::Point(point.id.clone())
+    }
+}
+
+/// Records what data as old as this costs, and has it accepted where it is beyond the objective.
+pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result<String, Error> {
+    let ended = writes_ended_at(recovery)?;
+    let loss = ended.saturating_sub(taken_at_ms);
+    measure_duration("backup-age", control::now()?.saturating_sub(taken_at_ms))?;
+    control::measure("last-recovery-point", &Quantity::InstantMs(taken_at_ms))?;
+    measure_duration("rpo", loss)?;
+    let said = format!(
+        "{what}: at most the last {} of writes are lost",
+        words::duration(loss)
+    );
+    accept_beyond_objective(recovery, &said, loss > recovery.rpo_target_ms)
+}
+
+fn choose_point(recovery: &Recovery) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    if let Some(instant_ms) = Restore::of(recovery)?.point_in_time_ms {
+        measure_text(&word(recovery), INSTANT.to_owned())?;
+        return weigh(recovery, "the instant of the parameters", instant_ms);
+    }
+    let points = database::list_recovery_points(to, database)?;
+    let shown: Vec<_> = points
+        .iter()
+        .take(MAX_SHOWN)
+        .map(|point| json!({"id": point.id, "taken-at-ms": point.taken_at_ms, "complete": point.complete, "size-bytes": point.size_bytes}))
+        .collect();
+    attach(
+        "recovery-points",
+        &json!({"newest": shown, "in-all": points.len()}),
+    )?;
+    let Some(chosen) = newest(&points) else {
+        return Err(Error::NotFound(format!(
+            "no complete recovery point of {database} at {to}, of {} in all",
+            points.len()
+        )));
+    };
+    measure_text(&word(recovery), chosen.id.clone())?;
+    weigh(
+        recovery,
+        &format!("recovery point {}", chosen.id),
+        chosen.taken_at_ms,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(id: &str, taken_at_ms: u64, complete: bool) -> RecoveryPoint {
+        RecoveryPoint {
+            id: id.to_owned(),
+            taken_at_ms,
+            complete,
+            size_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn the_newest_complete_point_is_chosen_and_older_ones_follow() {
+        let points = [
+            point("d", 400, false),
+            point("c", 300, true),
+            point("a", 100, true),
+            point("b", 200, true),
+        ];
+        assert_eq!(newest(&points).unwrap().id, "c");
+        let ids = |chosen| {
+            from_chosen(&points, chosen)
+                .iter()
+                .map(|point| point.id.as_str())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids("c"), ["c", "b", "a"]);
+        assert_eq!(ids("b"), ["b", "a"]);
+        assert_eq!(ids("gone"), ["c", "b", "a"]);
+        assert!(newest(&points[..1]).is_none());
+    }
+}

@@ -1,0 +1,122 @@
+//! Restore, falling back to an older recovery point where one turns out to be corrupt; and migrations.
+
+use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
+use understudy_recovery::recovery::{Recovery, measure_text, recall_text, warn};
+use understudy_recovery::{Error, fence, loss};
+use understudy_sdk::strategy::understudy::database::database::{self, RecoveryTarget, Role};
+
+use super::point::{self, first_target, from_chosen, weigh};
+use crate::parameters::Restore;
+
+/// Most recovery points that are tried: where so many are corrupt, a person has to look.
+const MAX_TRIES: usize = 4;
+
+/// Restores what was chosen. The result is read-only until it is promoted.
+pub(crate) const RESTORE: Move = Move {
+    title: "Restore the database at {to}",
+    role: DB_LEAD,
+    budget: Budget::Minutes(60),
+    reversal: Reversal::Nothing,
+    acts: &[("restore", At::To)],
+    uses: &["control", "database"],
+    perform: restore,
+};
+
+/// Applies migrations up to the version of the parameters.
+pub(crate) const MIGRATE: Move = Move {
+    title: "Apply migrations at {to}",
+    role: DB_LEAD,
+    budget: Budget::Minutes(15),
+    reversal: Reversal::Nothing,
+    acts: &[],
+    uses: &["database"],
+    perform: migrate,
+};
+
+/// True where the parameters name a version.
+pub(crate) fn migrates(recovery: &Recovery) -> bool {
+    Restore::of(recovery).is_ok_and(|own| own.migration.is_some())
+}
+
+fn restore(recovery: &Recovery) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    refuse_to_replace_a_writer(recovery)?;
+    let own = Restore::of(recovery)?;
+    let Some(chosen) = recall_text(&point::word(recovery))? else {
+        return Err(Error::Conflict(
+            "no recovery point was chosen: put the step `choose-point` before this one".to_owned(),
+        ));
+    };
+    if let (point::INSTANT, Some(instant_ms)) = (chosen.as_str(), own.point_in_time_ms) {
+        database::ensure_restored(
+            to,
+            database,
+            &RecoveryTarget::InstantMs(instant_ms),
+            &recovery.token(),
+        )?;
+        return Ok(format!(
+            "{database} at {to} is as it was at the instant of the parameters"
+        ));
+    }
+    let points = database::list_recovery_points(to, database)?;
+    let usable = from_chosen(&points, &chosen);
+    let first = usable
+        .first()
+        .map(|point| (first_target(&own, point), *point));
+    let rest = usable.iter().skip(usize::from(!own.use_logs));
+    let tries = first
+        .into_iter()
+        .chain(rest.map(|point| (RecoveryTarget::Point(point.id.clone()), *point)));
+    let mut problem = "there is none".to_owned();
+    for (place, (target, point)) in tries.take(MAX_TRIES).enumerate() {
+        if point.id != chosen {
+            weigh(
+                recovery,
+                &format!("recovery point {}, as {problem}", point.id),
+                point.taken_at_ms,
+            )?;
+        }
+        let token = format!("{}-{place}", recovery.token());
+        match database::ensure_restored(to, database, &target, &token) {
+            Ok(_) => {
+                // Taken after the fence: the site left holds nothing more, and can be re-seeded without a loss.
+                if fence::fenced_at(recovery)?.is_some_and(|fenced| point.taken_at_ms >= fenced) {
+                    measure_text(&loss::word(recovery), loss::EVERYTHING.to_owned())?;
+                }
+                return Ok(format!("{database} at {to} is restored from {}", point.id));
+            }
+            Err(Error::Conflict(text) | Error::NotFound(text)) => {
+                warn(&format!(
+                    "recovery point {} cannot be restored: {text}",
+                    point.id
+                ))?;
+                problem = text;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Conflict(format!(
+        "no recovery point of {database} could be restored at {to}: {problem}"
+    )))
+}
+
+/// A restore replaces what the site holds: not while somebody writes there.
+fn refuse_to_replace_a_writer(recovery: &Recovery) -> Result<(), Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    match database::observe(to, database) {
+        Ok(seen) if seen.role == Role::Primary && !seen.read_only => Err(Error::Conflict(format!(
+            "{database} at {to} accepts writes, and a restore would replace it: find out who writes there"
+        ))),
+        Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn migrate(recovery: &Recovery) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let Some(version) = Restore::of(recovery)?.migration else {
+        return Ok("no migration to apply".to_owned());
+    };
+    database::ensure_migrated(to, database, &version)?;
+    Ok(format!("{database} at {to} is at migration {version}"))
+}
