@@ -9,5 +9,6 @@ pub mod clock;
 pub mod journal;
 pub mod name;
 pub mod plan;
+pub mod rehearsal;
 pub mod run;
 pub mod runbook;
