@@ -16,6 +16,7 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::plan::PAGES,
     crate::rules::PAGES,
     crate::policy::PAGES,
+    crate::prepare::PAGES,
     crate::plugin::PAGES,
     crate::plugin::build::PAGES,
     crate::journal::PAGES,

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use crate::clock::{BoxFuture, Clock, Instant};
+use crate::clock::{BoxFuture, Clock};
 use crate::journal::JournalError;
 use crate::journal::mailbox::{Mailbox, Message, Target};
 use crate::journal::record::AnswerSource;
 use crate::name::RoleName;
-use crate::run::gate::{AbortRequest, Answer, Gatekeeper, Question};
+use crate::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
 /// How often the mailbox is looked at: soon for a person, nothing for a disk.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -94,7 +94,7 @@ fn answer_in(message: &Message, question: &Question) -> Option<Answer> {
 }
 
 impl Gatekeeper for People {
-    fn answer<'a>(&'a self, question: &'a Question, asked_at: Instant) -> BoxFuture<'a, Answer> {
+    fn answer<'a>(&'a self, question: &'a Question, asked: Asked) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             if let Some(go) = self.given.get(&question.rule.role) {
                 return Answer {
@@ -107,7 +107,7 @@ impl Gatekeeper for People {
             }
             let mail = std::pin::pin!(self.mail(|message| answer_in(message, question)));
             let Some(terminal) = &self.terminal else { return mail.await };
-            match select(mail, terminal.answer(question, asked_at)).await {
+            match select(mail, terminal.answer(question, asked)).await {
                 Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
             }
         })

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::error::{PrepareError, PrepareErrors};
+use super::served::{check_served, version};
 use super::{Prepared, load};
-use crate::call::{Service, hex};
+use crate::call::Service;
 use crate::capability::{Capabilities, Facilities};
 use crate::clock::Clock;
 use crate::journal::Journal;
@@ -16,7 +16,7 @@ use crate::mediation::routing::Route;
 use crate::name::InterfaceName;
 use crate::plugin::engine::Kind;
 use crate::plugin::provider::{BoundProvider, ProviderPlugin};
-use crate::plugin::{Engines, PluginError};
+use crate::plugin::Engines;
 use crate::runbook::parameters;
 use crate::runbook::types::{Binding, Runbook};
 
@@ -129,34 +129,4 @@ pub fn check_bound(prepared: &Prepared) -> Result<(), PrepareErrors> {
     let served: Vec<InterfaceName> =
         prepared.runbook.bindings.iter().map(|binding| binding.contract.clone()).chain(native).collect();
     check_served(prepared, &served, "add a `[[bindings]]` entry for it, or plan without it")
-}
-
-/// Checks that everything the plan uses is among what is served, at the version it was built for.
-///
-/// # Errors
-/// [`PrepareErrors`] naming each contract.
-pub fn check_served(prepared: &Prepared, served: &[InterfaceName], way_out: &str) -> Result<(), PrepareErrors> {
-    let mut errors = Vec::new();
-    for contract in prepared.contracts.iter().filter(|contract| !served.contains(contract)) {
-        let other = served.iter().find(|name| name.unversioned() == contract.unversioned());
-        errors.push(match other {
-            Some(offered) => version("the strategy", contract, offered).into(),
-            None => PrepareError::Unserved {
-                contract: contract.to_string(),
-                at: String::new(),
-                way_out: way_out.to_owned(),
-            },
-        });
-    }
-    if errors.is_empty() { Ok(()) } else { Err(PrepareErrors(errors)) }
-}
-
-fn version(name: &str, wanted: &InterfaceName, offered: &InterfaceName) -> PluginError {
-    PluginError::Version { name: name.to_owned(), wanted: wanted.clone(), offered: offered.to_string() }
-}
-
-/// SHA-256 over bindings and grants as this version of the host reads them, lower-case hexadecimal.
-#[must_use]
-pub fn policy_digest(runbook: &Runbook) -> String {
-    hex(&Sha256::digest(format!("{:?} {:?}", runbook.bindings, runbook.grants)))
 }

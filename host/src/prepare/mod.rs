@@ -3,8 +3,9 @@
 //! [`prepare`] is the one way from a runbook to something that can be executed, for rehearsals, live runs, `plan` and
 //! `check` alike. [`bindings`] does the same for providers. Nothing here has an effect on the world.
 
-pub mod bindings;
+// pub mod bindings;
 pub mod error;
+pub mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -165,7 +166,7 @@ impl Prepared {
             rto_target_ms: millis(self.runbook.targets.rto),
             rpo_target_ms: millis(self.runbook.targets.rpo),
             plugins: self.digests(),
-            policy_digest: bindings::policy_digest(&self.runbook),
+            policy_digest: served::policy_digest(&self.runbook),
             host_version: host_version.to_owned(),
             started_by: self.order.started_by.clone(),
             plan: (*self.plan).clone(),

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::people::SimulatedPeople;
 use super::rebuild;
-use super::scenario::{Missed, Scenario};
+use super::scenario::Scenario;
+use super::scenario::expect::Missed;
 use super::truth::Truth;
-use super::world::{SimulatedService, World};
+use super::service::SimulatedService;
+use super::world::World;
 use crate::clock::{Clock, Instant, VirtualClock};
 use crate::journal::record::{Ending, Entry, Record, Stage};
 use crate::journal::redact::Redactor;
@@ -20,7 +22,7 @@ use crate::mediation::routing::{Route, Routes};
 use crate::mediation::{Admission, Mediation};
 use crate::name::InterfaceName;
 use crate::policy::Policy;
-use crate::prepare::{PrepareErrors, Prepared, bindings};
+use crate::prepare::{PrepareErrors, Prepared, served};
 use crate::run::control::Control;
 use crate::run::gate::Gates;
 use crate::run::{Ended, Run, RunError};
@@ -85,9 +87,9 @@ impl Rehearsal {
     /// # Errors
     /// [`PrepareErrors`] naming what it does not.
     pub fn check(&self) -> Result<(), PrepareErrors> {
-        let served = self.world().interfaces();
+        let offered = self.world().interfaces();
         let way_out = "the simulated world does not know it: add `[[stand-ins]]` to the scenario";
-        bindings::check_served(&self.prepared, &served, way_out)
+        served::check_served(&self.prepared, &offered, way_out)
     }
 
     /// Begins and carries through.

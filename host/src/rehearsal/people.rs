@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::world::World;
-use crate::clock::{BoxFuture, Clock, Instant};
+use super::world::people::GateQuestion;
+use crate::clock::{BoxFuture, Clock};
 use crate::journal::record::AnswerSource;
-use crate::run::gate::{AbortRequest, Answer, Gatekeeper, Question};
+use crate::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
 /// Asks the people of a simulated world.
 pub struct SimulatedPeople {
@@ -16,14 +17,19 @@ pub struct SimulatedPeople {
 }
 
 impl Gatekeeper for SimulatedPeople {
-    fn answer<'a>(&'a self, question: &'a Question, asked_at: Instant) -> BoxFuture<'a, Answer> {
+    fn answer<'a>(&'a self, question: &'a Question, asked: Asked) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let answer = {
                 let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-                world.answer(asked_at, question)
+                let person = GateQuestion {
+                    gate: question.gate.clone(),
+                    role: question.rule.role.clone(),
+                    person: asked.answers,
+                };
+                world.answer(asked.at, &person)
             };
             let Some(after) = answer.after else { return std::future::pending().await };
-            self.clock.sleep_until(asked_at.after(after)).await;
+            self.clock.sleep_until(asked.at.after(after)).await;
             Answer {
                 go: answer.go,
                 by: answer.by,

@@ -57,11 +57,19 @@ pub struct AbortRequest {
     pub reason: String,
 }
 
+/// How a question stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// When it was first asked.
+    pub at: Instant,
+    /// Answers it has had.
+    pub answers: u32,
+}
+
 /// The way to people: a terminal and a mailbox, or simulated ones.
 pub trait Gatekeeper: Send + Sync {
-    /// The next answer to this question, by anybody. Called again while more are needed; `asked_at` says when the
-    /// question was first asked.
-    fn answer<'a>(&'a self, question: &'a Question, asked_at: Instant) -> BoxFuture<'a, Answer>;
+    /// The next answer to this question, by anybody. Called again while more are needed.
+    fn answer<'a>(&'a self, question: &'a Question, asked: Asked) -> BoxFuture<'a, Answer>;
 
     /// Resolves when somebody wants the run taken back.
     fn abort(&self) -> BoxFuture<'_, AbortRequest>;
@@ -102,11 +110,12 @@ impl Gates {
         let (asked_at, mut answers) = self.open(question).await?;
         let mut tally = Tally::new(question, &self.started_by);
         answers.drain(..).for_each(|answer| tally.count(answer));
-        for _ in 0..ANSWERS {
+        let known = u32::try_from(tally.approvers.len()).unwrap_or(ANSWERS);
+        for answers in known..ANSWERS {
             if let Some(decision) = tally.decision() {
                 return Ok(decision);
             }
-            let answer = self.next_answer(question, asked_at).await;
+            let answer = self.next_answer(question, Asked { at: asked_at, answers }).await;
             if answer.role != question.rule.role && answer.source != AnswerSource::Timeout {
                 continue;
             }
@@ -145,12 +154,12 @@ impl Gates {
         Ok((self.append(record).await?, Vec::new()))
     }
 
-    async fn next_answer(&self, question: &Question, asked_at: Instant) -> Answer {
-        let asking = self.keeper.answer(question, asked_at);
+    async fn next_answer(&self, question: &Question, asked: Asked) -> Answer {
+        let asking = self.keeper.answer(question, asked);
         let Some(timeout_ms) = question.rule.timeout_ms else {
             return asking.await;
         };
-        let until = asked_at.after(Duration::from_millis(timeout_ms));
+        let until = asked.at.after(Duration::from_millis(timeout_ms));
         match (
             timeout_at(&*self.clock, until, asking).await,
             question.rule.default,
@@ -164,7 +173,7 @@ impl Gates {
                 source: AnswerSource::Timeout,
             },
             // No default: it stays a person's decision, however late.
-            (None, None) => self.keeper.answer(question, asked_at).await,
+            (None, None) => self.keeper.answer(question, asked).await,
         }
     }
 

@@ -1,0 +1,14 @@
+//! Rehearsals: a simulated world under a clock that is handed in, and scenarios that say what goes wrong in it.
+//!
+//! [`scenario::Scenario`] is what an operator writes, [`world::World`] is what plugins talk to, [`truth::Truth`] is what
+//! clients saw. None of that knows wasmtime; [`service::SimulatedService`] puts the world behind the mediation, and
+//! [`driver::Rehearsal`] lets plugins loose in it.
+
+pub mod draw;
+pub mod driver;
+pub mod people;
+pub mod rebuild;
+pub mod scenario;
+pub mod service;
+pub mod truth;
+pub mod world;

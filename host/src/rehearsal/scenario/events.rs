@@ -1,0 +1,254 @@
+//! What happens in a scenario that nobody planned: injects at a time, faults of single calls, people, stand-ins.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::time::{Length, Offset, Range};
+use crate::name::{InterfaceName, SiteName};
+
+/// `[[injects]]`: something happens to the world at a time.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawInject")]
+pub struct Inject {
+    /// When.
+    pub at: Offset,
+    /// What.
+    pub action: Action,
+}
+
+/// What an inject does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// A site dies: power, network and control plane.
+    FailSite(Spanned<SiteName>),
+    /// A dead or cut-off site is back.
+    HealSite(Spanned<SiteName>),
+    /// A site is cut off from operators and from the other sites; clients still reach it.
+    PartitionSite(Spanned<SiteName>),
+    /// The control plane behind a contract stops answering; what it has set up goes on.
+    FailApi(Spanned<String>),
+    /// The control plane answers again.
+    HealApi(Spanned<String>),
+    /// Replication into a site stops receiving.
+    StallReplication(Spanned<SiteName>),
+    /// Replication into a site goes on.
+    ResumeReplication(Spanned<SiteName>),
+    /// The newest recovery point of a database turns out to be unreadable. Lists still show it as complete.
+    CorruptLatestBackup(Spanned<String>),
+    /// An issuer refuses every order for a while.
+    LimitIssuer {
+        /// Which issuer.
+        issuer: Spanned<String>,
+        /// For how long.
+        length: Length,
+    },
+    /// A stored certificate stops being valid.
+    ExpireCertificate {
+        /// Where.
+        site: Spanned<SiteName>,
+        /// Name under which it is stored.
+        certificate: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawInject {
+    at: Offset,
+    fail: Option<Target>,
+    heal: Option<Target>,
+    partition: Option<SiteTarget>,
+    stall: Option<ReplicationTarget>,
+    resume: Option<ReplicationTarget>,
+    corrupt: Option<BackupTarget>,
+    limit: Option<IssuerTarget>,
+    expire: Option<CertificateTarget>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Target {
+    Site(Spanned<SiteName>),
+    Api(Spanned<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteTarget {
+    site: Spanned<SiteName>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplicationTarget {
+    replication: Spanned<SiteName>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct BackupTarget {
+    latest_backup: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssuerTarget {
+    issuer: Spanned<String>,
+    #[serde(rename = "for")]
+    length: Length,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateTarget {
+    site: Spanned<SiteName>,
+    certificate: String,
+}
+
+impl TryFrom<RawInject> for Inject {
+    type Error = &'static str;
+
+    fn try_from(raw: RawInject) -> Result<Self, Self::Error> {
+        let mut actions = [
+            raw.fail.map(|target| match target {
+                Target::Site(site) => Action::FailSite(site),
+                Target::Api(api) => Action::FailApi(api),
+            }),
+            raw.heal.map(|target| match target {
+                Target::Site(site) => Action::HealSite(site),
+                Target::Api(api) => Action::HealApi(api),
+            }),
+            raw.partition
+                .map(|target| Action::PartitionSite(target.site)),
+            raw.stall
+                .map(|target| Action::StallReplication(target.replication)),
+            raw.resume
+                .map(|target| Action::ResumeReplication(target.replication)),
+            raw.corrupt
+                .map(|target| Action::CorruptLatestBackup(target.latest_backup)),
+            raw.limit.map(|target| Action::LimitIssuer {
+                issuer: target.issuer,
+                length: target.length,
+            }),
+            raw.expire.map(|target| Action::ExpireCertificate {
+                site: target.site,
+                certificate: target.certificate,
+            }),
+        ]
+        .into_iter()
+        .flatten();
+        match (actions.next(), actions.next()) {
+            (Some(action), None) => Ok(Self { at: raw.at, action }),
+            (None, _) => Err(
+                "an inject does one thing: add one of `fail`, `heal`, `partition`, `stall`, `resume`, `corrupt`, \
+                 `limit`, `expire`",
+            ),
+            _ => Err("an inject does one thing: write the others as injects of their own"),
+        }
+    }
+}
+
+/// `[[faults]]`: calls of one function go wrong.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Fault {
+    /// `contract/function`, for example `dns/ensure-record`.
+    pub call: Spanned<String>,
+    /// Only the nth call of this function in the run, from 1; attempts at one call count as one.
+    pub nth: Option<u32>,
+    /// Each call with this probability, 0 to 1.
+    pub probability: Option<Spanned<f64>>,
+    /// How many attempts at the call are hit, from the first.
+    #[serde(default = "one")]
+    pub attempts: u32,
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// For `delay`: how much longer it takes. For `throttle`: when to come back.
+    #[serde(default = "fault_length")]
+    pub by: Range,
+    /// For `wrong-answer`: the payload of `ok` instead of the true one.
+    pub answer: Option<toml::Value>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn fault_length() -> Range {
+    Range::seconds(10, 30)
+}
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// It takes longer.
+    Delay,
+    /// It fails with `unavailable`; nothing happened.
+    Error,
+    /// It fails with `unavailable` after everything happened.
+    ErrorAfterEffect,
+    /// It fails with `unavailable` and a wish for when to come back; nothing happened.
+    Throttle,
+    /// No answer comes; nothing happened.
+    Hang,
+    /// An effect claims `changed` and did nothing; a read answers `answer`.
+    WrongAnswer,
+}
+
+/// `[people.ROLE]`: how people of a role answer.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Person {
+    /// Time they take.
+    #[serde(default = "person_after")]
+    pub after: Range,
+    /// What they say.
+    #[serde(default)]
+    pub answer: PersonSays,
+}
+
+fn person_after() -> Range {
+    Range::seconds(20, 90)
+}
+
+impl Default for Person {
+    fn default() -> Self {
+        Self {
+            after: person_after(),
+            answer: PersonSays::default(),
+        }
+    }
+}
+
+/// What people say at a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PersonSays {
+    /// Go.
+    #[default]
+    Go,
+    /// No-go.
+    NoGo,
+    /// Nothing, ever.
+    Silent,
+}
+
+/// `[[stand-ins]]`: an answer for a function of an organisation's own contract.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StandIn {
+    /// The interface, for example `acme:cdn/purge@1.0.0`.
+    pub contract: InterfaceName,
+    /// The function.
+    pub function: String,
+    /// Payload of `ok` in the shape of the contract; left out for a function whose `ok` carries nothing.
+    pub answer: Option<toml::Value>,
+    /// Time it takes.
+    #[serde(default = "stand_in_takes")]
+    pub takes: Range,
+}
+
+fn stand_in_takes() -> Range {
+    Range::seconds(1, 1)
+}

@@ -1,0 +1,92 @@
+//! `understudy:metrics/metrics`: what monitoring at a site measures of the requests that reach it.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::World;
+use super::{args, no_such_function, ok, outcome};
+use crate::call::{CallError, Outcome, Reply, Request};
+use crate::clock::Instant;
+use crate::name::SiteName;
+use crate::rehearsal::scenario::start::{Measure, Objective};
+
+#[derive(Serialize)]
+struct Level {
+    value: f64,
+    threshold: f64,
+    met: bool,
+    unit: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Site {
+    site: SiteName,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    objective: String,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    objectives: Vec<String>,
+    window: u64,
+    since: Instant,
+}
+
+impl World {
+    pub(crate) fn metrics(&mut self, request: &Request) -> Reply {
+        let Site { site } = args(request)?;
+        match request.function.function.as_str() {
+            "observe-objective" => self.observe_objective(&site, &args::<Name>(request)?.objective),
+            "ensure-held" => self.ensure_held(&site, &args(request)?),
+            _ => no_such_function(request),
+        }
+    }
+
+    fn declared(&self, name: &str) -> Result<Objective, CallError> {
+        let objective = self.objectives.get(name).copied();
+        objective.ok_or_else(|| CallError::NotFound(format!("no objective `{name}`")))
+    }
+
+    fn observe_objective(&self, site: &SiteName, name: &str) -> Reply {
+        let objective = self.declared(name)?;
+        let Some(value) = self.objective(site, objective.measures) else {
+            return Err(CallError::NotFound(format!(
+                "no data for `{name}`: no request has reached `{site}` lately"
+            )));
+        };
+        ok(&Level {
+            value,
+            threshold: objective.at_most,
+            met: value <= objective.at_most,
+            unit: match objective.measures {
+                Measure::ErrorRatio => "ratio",
+                Measure::LatencyP90 | Measure::LatencyP99 => "ms",
+                Measure::DatabaseErrors => "1/s",
+            },
+        })
+    }
+
+    fn ensure_held(&mut self, site: &SiteName, held: &Held) -> Reply {
+        for name in &held.objectives {
+            let objective = self.declared(name)?;
+            if let Some((_, value)) = self
+                .last_miss(site, name)
+                .filter(|(at, _)| *at > held.since)
+            {
+                let most = objective.at_most;
+                return Err(CallError::Conflict(format!(
+                    "`{name}` was {value}, expected at most {most}"
+                )));
+            }
+        }
+        if self.now.0 >= held.since.0.saturating_add(held.window) {
+            return outcome(Outcome::Unchanged);
+        }
+        outcome(World::wait(
+            format!("window at {site}"),
+            format!("objectives held for {} ms", held.window),
+        ))
+    }
+}

@@ -1,0 +1,275 @@
+//! `understudy:probe/probe`: what one user and a few resolvers see.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::World;
+use super::super::database::State;
+use super::super::site::Condition;
+use super::{args, no_such_function, ok, outcome};
+use crate::call::{CallError, Outcome, Reply, Request};
+use crate::clock::millis;
+use crate::name::SiteName;
+use crate::rehearsal::scenario::Need;
+
+/// How long a journey waits for a response that does not come, in milliseconds.
+const GIVE_UP_MS: u64 = 10_000;
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Entry {
+    Public,
+    Direct,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct JourneyStep {
+    name: String,
+    status: u16,
+    zone: Option<SiteName>,
+    took_ms: u64,
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JourneyReport {
+    passed: bool,
+    steps: Vec<JourneyStep>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Answer {
+    resolver: String,
+    values: Vec<String>,
+    ttl_seconds: u32,
+    problem: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Journey {
+    site: SiteName,
+    journey: String,
+    entry: Entry,
+}
+
+#[derive(Deserialize)]
+struct Consecutive {
+    consecutive: u32,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Converged {
+    values: Vec<String>,
+    percent: u32,
+}
+
+impl World {
+    pub(crate) fn probe(&mut self, request: &Request) -> Reply {
+        match request.function.function.as_str() {
+            "observe-journey" => ok(&self.walk(&args(request)?)?),
+            "ensure-journey" => {
+                self.ensure_journey(&args(request)?, args::<Consecutive>(request)?.consecutive)
+            }
+            "observe-names" => ok(&self.ask_resolvers(&args(request)?)),
+            "ensure-converged" => self.ensure_converged(&args(request)?, args(request)?),
+            _ => no_such_function(request),
+        }
+    }
+
+    fn walk(&mut self, journey: &Journey) -> Result<JourneyReport, CallError> {
+        let Some(steps) = self.journeys.get(&journey.journey).cloned() else {
+            return Err(CallError::NotFound(format!(
+                "no journey `{}`",
+                journey.journey
+            )));
+        };
+        let address = match journey.entry {
+            Entry::Public => self.population.public_address(&self.zone, self.now),
+            Entry::Direct => self.sites.get(&journey.site).and_then(|site| {
+                site.apps
+                    .get(&self.clients.app)
+                    .and_then(|app| app.address.clone())
+            }),
+        };
+        let mut report = JourneyReport {
+            passed: true,
+            steps: Vec::new(),
+        };
+        for (place, step) in steps.into_iter().enumerate() {
+            let step = self.request(
+                &step.name,
+                &step.needs,
+                address.as_deref(),
+                &journey.site,
+                place,
+            );
+            report.passed &= step.problem.is_none();
+            self.took += std::time::Duration::from_millis(step.took_ms);
+            report.steps.push(step);
+            if !report.passed {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    /// One request of a journey, from the address on.
+    fn request(
+        &mut self,
+        name: &str,
+        needs: &[Need],
+        address: Option<&str>,
+        expected: &SiteName,
+        place: usize,
+    ) -> JourneyStep {
+        let place = u64::try_from(place).unwrap_or(0);
+        let took =
+            millis(
+                self.draws
+                    .within(self.durations.journey_step, "journey", &self.key, place),
+            );
+        let mut step = JourneyStep {
+            name: name.to_owned(),
+            status: 0,
+            zone: None,
+            took_ms: took,
+            problem: None,
+        };
+        let Some((site, condition)) = address.and_then(|address| {
+            let (name, site, _) = self.entry(address)?;
+            Some((name.clone(), site.condition))
+        }) else {
+            step.took_ms = GIVE_UP_MS;
+            step.problem = Some("no response".to_owned());
+            return step;
+        };
+        // A user's way in is not the operators': a site that is cut off from them may answer users.
+        if condition == Condition::Down {
+            step.problem = Some("no response".to_owned());
+            return step;
+        }
+        match self.respond(&site, needs) {
+            Ok(()) => {
+                step.status = 200;
+                step.zone = Some(site.clone());
+                step.problem =
+                    (site != *expected).then(|| format!("answered by `{site}`, not `{expected}`"));
+            }
+            Err((status, problem)) => {
+                step.status = status;
+                step.zone = (status > 0).then_some(site);
+                step.problem = Some(problem);
+            }
+        }
+        step
+    }
+
+    /// What a site answers to a request that needs this much; a request that writes leaves a write behind.
+    fn respond(&mut self, site: &SiteName, needs: &[Need]) -> Result<(), (u16, String)> {
+        let name = self.clients.name.clone();
+        let found = self.sites.get(site);
+        let certificate = found.and_then(|site| site.certificate_for(&name, self.now));
+        if !certificate.is_some_and(|certificate| certificate.not_after > self.now) {
+            return Err((0, format!("no valid certificate for {name}")));
+        }
+        let Some(app) = found.and_then(|site| site.apps.get(&self.clients.app)) else {
+            return Err((404, "no application".to_owned()));
+        };
+        if !app.hosts.contains(&name) {
+            return Err((404, format!("it does not answer for {name}")));
+        }
+        let Some(group) = app.running.first() else {
+            return Err((503, "no replica is ready".to_owned()));
+        };
+        let (endpoint, maintenance) = (group.endpoint.clone(), app.maintenance);
+        for need in needs {
+            match need {
+                Need::Read => self.use_database(site, &endpoint, false)?,
+                Need::Write if maintenance => return Err((503, "maintenance".to_owned())),
+                Need::Write => self.use_database(site, &endpoint, true)?,
+                Need::Bucket(bucket) if !self.buckets.contains_key(bucket) => {
+                    return Err((500, format!("no bucket `{bucket}`")));
+                }
+                Need::Bucket(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn use_database(
+        &mut self,
+        site: &SiteName,
+        endpoint: &str,
+        write: bool,
+    ) -> Result<(), (u16, String)> {
+        let no_database = || (500, "error establishing a database connection".to_owned());
+        let (database, at) = self.behind(site, endpoint).ok_or_else(no_database)?;
+        let copy = database.copies.get(at).ok_or_else(no_database)?;
+        let branch = match copy.state {
+            State::Absent | State::Broken => return Err(no_database()),
+            State::Primary(branch) if !copy.read_only => Some(branch),
+            State::Primary(_) | State::Replica(_) => None,
+        };
+        if !write {
+            return Ok(());
+        }
+        let Some(branch) = branch else {
+            return Err((500, "the database is read-only".to_owned()));
+        };
+        let (name, now) = (database.name.clone(), self.now);
+        if let Some(database) = self.databases.get_mut(&name) {
+            database.history.write_own(branch, now);
+        }
+        Ok(())
+    }
+
+    fn ensure_journey(&mut self, journey: &Journey, consecutive: u32) -> Reply {
+        let report = self.walk(journey)?;
+        let streak = self.streaks.entry(self.key.clone()).or_default();
+        *streak = if report.passed { *streak + 1 } else { 0 };
+        if *streak >= consecutive {
+            return outcome(Outcome::Unchanged);
+        }
+        let problem = report.steps.into_iter().find_map(|step| step.problem);
+        let waiting = problem.unwrap_or_else(|| format!("{streak} of {consecutive} in a row"));
+        outcome(World::wait(format!("journey {}", journey.journey), waiting))
+    }
+
+    fn ask_resolvers(&mut self, name: &Name) -> Vec<Answer> {
+        let answers = self
+            .population
+            .ask(&self.zone, &name.name, &name.kind, self.now);
+        let answer = |(resolver, answer): (String, super::super::resolver::Answer)| Answer {
+            resolver,
+            values: answer.values,
+            ttl_seconds: answer.ttl_seconds,
+            problem: None,
+        };
+        answers.into_iter().map(answer).collect()
+    }
+
+    fn ensure_converged(&mut self, name: &Name, mut converged: Converged) -> Reply {
+        converged.values.sort();
+        let answers = self.ask_resolvers(name);
+        let there = answers
+            .iter()
+            .filter(|answer| answer.values == converged.values)
+            .count();
+        let wanted = usize::try_from(converged.percent).unwrap_or(usize::MAX);
+        if there.saturating_mul(100) >= answers.len().saturating_mul(wanted) {
+            return outcome(Outcome::Unchanged);
+        }
+        let description = format!("{there} of {} resolvers follow", answers.len());
+        outcome(World::wait(
+            format!("resolvers of {}", name.name),
+            description,
+        ))
+    }
+}

@@ -1,0 +1,257 @@
+//! Time passing: from event to event, with clients served in between.
+
+use super::World;
+use super::database::State;
+use super::job::Subject;
+use super::site::Condition;
+use crate::clock::Instant;
+use crate::name::SiteName;
+use crate::rehearsal::scenario::events::Action;
+
+/// Something that happens at a time.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// An inject of the scenario, by its place there.
+    Inject(usize),
+    /// A job is done, if it still is the one of this number.
+    JobDone(Subject, u64),
+    /// A site has finished starting.
+    Booted(SiteName),
+    /// A recovery point of a database is due.
+    BackupDue(String),
+    /// A limit or a validity ends: look again.
+    Boundary,
+}
+
+/// Length of an hour, the step of the day's profile, in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
+
+impl World {
+    /// Puts injects, backups and expiries into the queue.
+    pub(crate) fn schedule_beginning(&mut self, start: Instant) {
+        let injects: Vec<Instant> = self
+            .injects
+            .iter()
+            .map(|inject| inject.at.from_start(start))
+            .collect();
+        for (place, at) in injects.into_iter().enumerate() {
+            self.schedule(at, Event::Inject(place));
+        }
+        let certificates = self
+            .sites
+            .values()
+            .flat_map(|site| site.certificates.values());
+        let expiries: Vec<Instant> = certificates
+            .map(|certificate| certificate.not_after)
+            .collect();
+        for at in expiries {
+            self.schedule(at, Event::Boundary);
+        }
+        let mut due = Vec::new();
+        for database in self.databases.values() {
+            if let Some(backups) = &database.settings.backups {
+                let last = database.kept.last().map_or(self.now, |kept| kept.taken);
+                due.push((last.after(backups.every.get()), database.name.clone()));
+            }
+        }
+        for (at, name) in due {
+            self.schedule(at, Event::BackupDue(name));
+        }
+    }
+
+    /// Lives through the time until `to`. Time never goes back.
+    pub fn advance(&mut self, to: Instant) {
+        loop {
+            let queued = self
+                .queue
+                .first_key_value()
+                .map(|((at, _), _)| *at)
+                .filter(|at| *at <= to);
+            let resolver = self.population.next_change().filter(|at| *at <= to);
+            let hour = (!self.hourly_ppm.is_empty())
+                .then(|| Instant((self.now.0 / HOUR_MS + 1) * HOUR_MS))
+                .filter(|at| *at <= to);
+            let Some(next) = [queued, resolver, hour].into_iter().flatten().min() else {
+                break;
+            };
+            self.live(next);
+            if resolver == Some(next) {
+                self.population.settle(&self.zone, next);
+                self.dirty = true;
+            }
+            if hour == Some(next) {
+                self.dirty = true;
+            }
+            if queued == Some(next)
+                && let Some((_, event)) = self.queue.pop_first()
+            {
+                self.happen(event);
+                self.touch();
+            }
+        }
+        self.live(to);
+    }
+
+    fn live(&mut self, until: Instant) {
+        self.serve_clients(until);
+        self.now = self.now.max(until);
+        self.settle();
+    }
+
+    /// Brings replicas up to now with links as they are.
+    pub(crate) fn settle(&mut self) {
+        let sites = &self.sites;
+        let condition = |site: &SiteName| {
+            sites
+                .get(site)
+                .map_or(Condition::Down, |site| site.condition)
+        };
+        let alive = |site: &SiteName| condition(site) != Condition::Down;
+        let linked = |a: &SiteName, b: &SiteName| {
+            a == b || condition(a) == Condition::Up && condition(b) == Condition::Up
+        };
+        for database in self.databases.values_mut() {
+            database.settle(self.now, alive, linked);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Inject(place) => {
+                if let Some(inject) = self.injects.get(place).cloned() {
+                    self.inject(inject.action);
+                }
+            }
+            Event::JobDone(subject, id) => self.finish(&subject, id),
+            Event::Booted(site) => self.boot(&site),
+            Event::BackupDue(name) => self.back_up(&name),
+            Event::Boundary => {}
+        }
+    }
+
+    fn inject(&mut self, action: Action) {
+        match action {
+            Action::FailSite(site) => self.fail(site.as_ref()),
+            Action::HealSite(site) => self.heal(site.as_ref()),
+            Action::PartitionSite(site) => {
+                if let Some(site) = self.sites.get_mut(site.as_ref()) {
+                    site.condition = Condition::Partitioned;
+                }
+            }
+            Action::FailApi(api) => {
+                self.failed_apis.insert(api.into_inner());
+            }
+            Action::HealApi(api) => {
+                self.failed_apis.remove(api.as_ref());
+            }
+            Action::StallReplication(site) => self.stall(site.as_ref(), true),
+            Action::ResumeReplication(site) => self.stall(site.as_ref(), false),
+            Action::CorruptLatestBackup(name) => {
+                let now = self.now;
+                let kept = self
+                    .databases
+                    .get_mut(name.as_ref())
+                    .map(|database| &mut database.kept);
+                let latest =
+                    kept.and_then(|kept| kept.iter_mut().rev().find(|kept| kept.available <= now));
+                if let Some(latest) = latest {
+                    latest.corrupt = true;
+                }
+            }
+            Action::LimitIssuer { issuer, length } => {
+                let until = self.now.after(length.get());
+                if let Some(issuer) = self.issuers.get_mut(issuer.as_ref()) {
+                    issuer.limited_until = Some(until);
+                }
+            }
+            Action::ExpireCertificate { site, certificate } => {
+                let site = self.sites.get_mut(site.as_ref());
+                if let Some(certificate) =
+                    site.and_then(|site| site.certificates.get_mut(&certificate))
+                {
+                    certificate.not_after = self.now;
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, name: &SiteName) {
+        let Some(site) = self.sites.get_mut(name) else {
+            return;
+        };
+        site.condition = Condition::Down;
+        for app in site.apps.values_mut() {
+            app.running.clear();
+        }
+        self.drop_jobs(name);
+        if *name == self.primary && self.watch.outage.is_none() && self.watch.recovered.is_none() {
+            self.watch.outage = Some(self.now);
+        }
+    }
+
+    fn heal(&mut self, name: &SiteName) {
+        match self.sites.get_mut(name) {
+            Some(site) if site.condition == Condition::Partitioned => {
+                site.condition = Condition::Up
+            }
+            Some(site) if site.condition == Condition::Down => {
+                let length =
+                    self.draws
+                        .within(self.durations.boot, "boot", name.as_str(), self.now.0);
+                self.schedule(self.now.after(length), Event::Booted(name.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn boot(&mut self, name: &SiteName) {
+        let Some(site) = self.sites.get_mut(name) else {
+            return;
+        };
+        site.condition = Condition::Up;
+        for app in site.apps.values_mut() {
+            let desired = app.desired;
+            app.run(desired);
+        }
+        for database in self.databases.values_mut() {
+            database.come_back(name);
+        }
+    }
+
+    fn stall(&mut self, site: &SiteName, stalled: bool) {
+        for database in self.databases.values_mut() {
+            if let Some(State::Replica(follower)) =
+                database.copies.get_mut(site).map(|copy| &mut copy.state)
+            {
+                follower.stalled = stalled;
+            }
+        }
+    }
+
+    fn back_up(&mut self, name: &str) {
+        let now = self.now;
+        let Some(database) = self.databases.get_mut(name) else {
+            return;
+        };
+        let Some(every) = database
+            .settings
+            .backups
+            .as_ref()
+            .map(|backups| backups.every.get())
+        else {
+            return;
+        };
+        let writer = database
+            .writer()
+            .map(|(site, branch)| (site.clone(), branch));
+        if let Some((site, branch)) = writer
+            && self
+                .sites
+                .get(&site)
+                .is_some_and(|site| site.condition != Condition::Down)
+        {
+            database.keep(branch, now);
+        }
+        self.schedule(now.after(every), Event::BackupDue(name.to_owned()));
+    }
+}

@@ -1,0 +1,310 @@
+//! The simulated world: sites, data, names, clients and people under a time that is handed in. No wasmtime, no clock.
+//!
+//! Start at [`World::call`]. The world stands still between calls: [`World::advance`] lives through the time since the
+//! last one, from event to event, and lets clients do what they do in the stretches in between ([`clients`]). Same
+//! scenario, seed, and calls at the same times: same answers. Chance for a call is drawn from its identity and for a
+//! process from a stream of its own (`rehearsal/draw.rs`).
+
+mod clients;
+mod contract;
+mod database;
+mod event;
+mod fault;
+mod history;
+mod job;
+mod people;
+mod resolver;
+mod site;
+mod truth;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::draw::Draws;
+use super::scenario::Scenario;
+use super::scenario::events::{Fault, Inject, Person, StandIn};
+use super::scenario::start::{self, Bucket, Clients, Durations, Objective};
+use super::scenario::{CONTRACTS, JourneyStart};
+use crate::call::{Outcome, Reply, Request};
+use crate::clock::Instant;
+use crate::name::{InterfaceName, RoleName, SiteName};
+use clients::Reception;
+use database::Database;
+use event::Event;
+use job::{Job, Subject};
+pub use people::{GateQuestion, PersonAnswer};
+use resolver::{Population, Zone, parts_per_million};
+use site::Site;
+use watch::Watch;
+
+/// Version of the contracts that the world serves.
+const CONTRACT_VERSION: &str = "0.1.0";
+
+/// An answer, and how long it takes to arrive. Effects apply when the call arrives.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// What came back.
+    pub reply: Reply,
+    /// Time until it does.
+    pub took: Duration,
+}
+
+/// An issuer and the orders it has had.
+#[derive(Debug, Clone)]
+struct IssuerState {
+    settings: start::Issuer,
+    /// Names and time of each certificate ordered.
+    orders: Vec<(BTreeSet<String>, Instant)>,
+    limited_until: Option<Instant>,
+}
+
+/// A simulated world.
+#[derive(Debug)]
+pub struct World {
+    draws: Draws,
+    now: Instant,
+    primary: SiteName,
+    // What there is.
+    sites: BTreeMap<SiteName, Site>,
+    databases: BTreeMap<String, Database>,
+    zone: Zone,
+    population: Population,
+    issuers: BTreeMap<String, IssuerState>,
+    buckets: BTreeMap<String, Bucket>,
+    channels: BTreeMap<String, BTreeSet<String>>,
+    failed_apis: BTreeSet<String>,
+    control_planes: BTreeMap<String, SiteName>,
+    // What is asked of it.
+    clients: Clients,
+    requests_milli: u64,
+    writes_milli: u64,
+    capacity_milli: u64,
+    hourly_ppm: Vec<u64>,
+    journeys: BTreeMap<String, Vec<JourneyStart>>,
+    objectives: BTreeMap<String, Objective>,
+    durations: Durations,
+    // What happens.
+    queue: BTreeMap<(Instant, u64), Event>,
+    next_event: u64,
+    injects: Vec<Inject>,
+    jobs: BTreeMap<Subject, Job>,
+    next_job: u64,
+    faults: Vec<Fault>,
+    people: BTreeMap<RoleName, Person>,
+    stand_ins: Vec<StandIn>,
+    // Who has asked what: polls by key, distinct calls by function, keys that were told to wait.
+    polls: BTreeMap<String, u32>,
+    distinct: BTreeMap<String, u32>,
+    nth: BTreeMap<String, u32>,
+    waiting: BTreeSet<String>,
+    streaks: BTreeMap<String, u32>,
+    first_asked: BTreeMap<String, Instant>,
+    // The call at hand.
+    key: String,
+    took: Duration,
+    // What clients get.
+    dirty: bool,
+    receptions: Vec<Reception>,
+    write_rates: Vec<(String, usize, u128)>,
+    watch: Watch,
+}
+
+impl World {
+    /// The world of a scenario with the sites of a runbook, for a run that starts at `start`. It has lived through
+    /// whatever the scenario puts before that.
+    #[must_use]
+    pub fn new(scenario: &Scenario, sites: &[SiteName], seed: u64, start: Instant) -> Self {
+        let draws = Draws::new(seed);
+        let before = scenario
+            .injects
+            .iter()
+            .map(|inject| inject.at.from_start(start));
+        let begin = before.min().unwrap_or(start).min(start);
+        let clients = scenario.clients.as_ref().clone();
+        let zone = Zone::new(&scenario.dns);
+        let population = Population::new(
+            scenario.resolvers.as_ref(),
+            &zone,
+            &clients.name,
+            draws,
+            begin,
+        );
+        let mut all: BTreeMap<SiteName, Site> = BTreeMap::new();
+        for name in sites.iter().chain(scenario.sites.keys()) {
+            let declared = scenario.sites.get(name).map(|site| site.as_ref().clone());
+            all.insert(
+                name.clone(),
+                Site::new(&declared.unwrap_or_default(), start),
+            );
+        }
+        let mut world = Self {
+            draws,
+            now: begin,
+            primary: scenario.world.primary.clone(),
+            sites: all,
+            databases: databases(scenario, draws, begin),
+            zone,
+            population,
+            issuers: issuers(scenario),
+            buckets: scenario.buckets.clone(),
+            channels: scenario
+                .channels
+                .iter()
+                .map(|name| (name.clone(), BTreeSet::new()))
+                .collect(),
+            failed_apis: BTreeSet::new(),
+            control_planes: scenario
+                .control_planes
+                .iter()
+                .map(|(api, site)| (api.clone(), site.as_ref().clone()))
+                .collect(),
+            requests_milli: parts_per_million(clients.requests_per_second) / 1_000,
+            writes_milli: parts_per_million(clients.writes_per_second) / 1_000,
+            capacity_milli: parts_per_million(clients.capacity_per_replica) / 1_000,
+            hourly_ppm: clients
+                .hourly
+                .iter()
+                .map(|factor| parts_per_million(*factor))
+                .collect(),
+            clients,
+            journeys: scenario.journeys.clone(),
+            objectives: scenario.objectives.clone(),
+            durations: scenario.durations.clone(),
+            queue: BTreeMap::new(),
+            next_event: 0,
+            injects: scenario.injects.clone(),
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            faults: scenario.faults.clone(),
+            people: scenario.people.clone(),
+            stand_ins: scenario.stand_ins.clone(),
+            polls: BTreeMap::new(),
+            distinct: BTreeMap::new(),
+            nth: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            streaks: BTreeMap::new(),
+            first_asked: BTreeMap::new(),
+            key: String::new(),
+            took: Duration::ZERO,
+            dirty: true,
+            receptions: Vec::new(),
+            write_rates: Vec::new(),
+            watch: Watch::default(),
+        };
+        world.schedule_beginning(start);
+        world.advance(start);
+        world
+    }
+
+    /// The contracts it serves.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<InterfaceName> {
+        let own = CONTRACTS.iter().filter_map(|name| {
+            format!("understudy:{name}/{name}@{CONTRACT_VERSION}")
+                .parse()
+                .ok()
+        });
+        let declared = self
+            .stand_ins
+            .iter()
+            .map(|stand_in| stand_in.contract.clone());
+        let all: BTreeSet<InterfaceName> = own.chain(declared).collect();
+        all.into_iter().collect()
+    }
+
+    /// Whether it serves a contract: an own one, or one the scenario declares a stand-in for.
+    #[must_use]
+    pub fn serves(&self, interface: &InterfaceName) -> bool {
+        self.interfaces().contains(interface)
+    }
+
+    /// Serves one call that arrives at `now`.
+    pub fn call(&mut self, now: Instant, request: &Request) -> Served {
+        self.advance(now);
+        self.key.clone_from(&request.key.0);
+        let poll = self.count(request);
+        let short = request.function.interface.short();
+        self.took = self
+            .draws
+            .within(self.durations.api, "api", &self.key, u64::from(poll));
+        let fault = self.fault_for(request, poll);
+        let reply = match fault {
+            Some(fault) => self.go_wrong(&fault, request, short),
+            None => self.dispatch(request, short),
+        };
+        Served {
+            reply,
+            took: self.took,
+        }
+    }
+
+    /// Serves a call as if nothing went wrong on the way.
+    fn dispatch(&mut self, request: &Request, short: &str) -> Reply {
+        if request.function.interface.namespace() != "understudy" {
+            return self.stand_in(request);
+        }
+        self.control_plane(short, request)?;
+        let reply = match short {
+            "database" => self.database(request),
+            "dns" => self.dns(request),
+            "kubernetes" => self.kubernetes(request),
+            "workload" => self.workload(request),
+            "certificates" => self.certificates(request),
+            "ingress" => self.ingress(request),
+            "storage" => self.storage(request),
+            "probe" => self.probe(request),
+            "metrics" => self.metrics(request),
+            "notify" => self.notify(request),
+            _ => self.stand_in(request),
+        };
+        self.touch();
+        self.remember_waiting(reply)
+    }
+
+    /// A call that was told to wait and now finds everything as asked has changed it.
+    fn remember_waiting(&mut self, reply: Reply) -> Reply {
+        let value = reply?;
+        if value.get("in-progress").is_some() {
+            self.waiting.insert(self.key.clone());
+        } else if value == "unchanged" && self.waiting.remove(&self.key) {
+            return contract::outcome(Outcome::Changed);
+        }
+        Ok(value)
+    }
+
+    /// Something may have changed: look at everything again.
+    fn touch(&mut self) {
+        self.dirty = true;
+        self.settle();
+    }
+}
+
+fn databases(scenario: &Scenario, draws: Draws, at: Instant) -> BTreeMap<String, Database> {
+    let primary = &scenario.world.primary;
+    let rate = scenario.clients.as_ref().writes_per_second;
+    let mut databases = BTreeMap::new();
+    for (name, settings) in &scenario.databases {
+        let mut database = Database::new(name, settings.as_ref(), primary, rate, draws, at);
+        for (site, start) in &scenario.sites {
+            if let Some(start) = start.as_ref().databases.get(name) {
+                database.place(site, start, primary, at);
+            }
+        }
+        databases.insert(name.clone(), database);
+    }
+    databases
+}
+
+fn issuers(scenario: &Scenario) -> BTreeMap<String, IssuerState> {
+    let state = |settings: &start::Issuer| IssuerState {
+        settings: settings.clone(),
+        orders: Vec::new(),
+        limited_until: None,
+    };
+    scenario
+        .issuers
+        .iter()
+        .map(|(name, issuer)| (name.clone(), state(issuer)))
+        .collect()
+}

@@ -1,0 +1,158 @@
+//! A site: whether it is up, and what runs and is stored there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::clock::Instant;
+use crate::rehearsal::scenario::start::SiteStart;
+
+/// Whether a site can be reached, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// By everybody.
+    Up,
+    /// By nobody; nothing runs.
+    Down,
+    /// By clients, not by operators and other sites.
+    Partitioned,
+}
+
+/// Replicas of an application that hold the same database endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) endpoint: String,
+    pub(crate) replicas: u32,
+}
+
+/// An application at a site.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct App {
+    pub(crate) desired: u32,
+    /// What its configuration names; new replicas take it.
+    pub(crate) endpoint: String,
+    /// What runs.
+    pub(crate) running: Vec<Group>,
+    pub(crate) maintenance: bool,
+    pub(crate) restarted: BTreeSet<String>,
+    /// Host names it answers for from outside; empty for none.
+    pub(crate) hosts: BTreeSet<String>,
+    /// Its public address, once it has one.
+    pub(crate) address: Option<String>,
+}
+
+impl App {
+    pub(crate) fn ready(&self) -> u32 {
+        self.running.iter().map(|group| group.replicas).sum()
+    }
+
+    /// Has `count` replicas run: new ones take the endpoint of the configuration, the oldest go first.
+    pub(crate) fn run(&mut self, count: u32) {
+        let mut surplus = self.ready().saturating_sub(count);
+        for group in &mut self.running {
+            let gone = group.replicas.min(surplus);
+            group.replicas -= gone;
+            surplus -= gone;
+        }
+        let missing = count.saturating_sub(self.ready());
+        self.running.retain(|group| group.replicas > 0);
+        if missing == 0 {
+            return;
+        }
+        match self
+            .running
+            .iter_mut()
+            .find(|group| group.endpoint == self.endpoint)
+        {
+            Some(group) => group.replicas += missing,
+            None => self.running.push(Group {
+                endpoint: self.endpoint.clone(),
+                replicas: missing,
+            }),
+        }
+    }
+
+    /// Replaces every replica.
+    pub(crate) fn restart(&mut self) {
+        let count = self.ready().max(self.desired);
+        self.running.clear();
+        self.run(count);
+    }
+}
+
+/// A stored certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificate {
+    pub(crate) dns_names: BTreeSet<String>,
+    pub(crate) issuer: String,
+    pub(crate) not_before: Instant,
+    pub(crate) not_after: Instant,
+}
+
+/// A site.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) condition: Condition,
+    /// Address that a load balancer here gets.
+    pub(crate) address: String,
+    pub(crate) controller: bool,
+    pub(crate) nodes: u32,
+    pub(crate) apps: BTreeMap<String, App>,
+    pub(crate) certificates: BTreeMap<String, Certificate>,
+    /// Objects applied through the Kubernetes contract, by reference.
+    pub(crate) objects: BTreeMap<String, serde_json::Value>,
+    /// Throw-away certificates that were issued, by token.
+    pub(crate) test_issued: BTreeSet<String>,
+}
+
+/// How long before the start a certificate of the beginning was issued.
+const ISSUED_BEFORE_MS: u64 = 30 * 86_400_000;
+
+impl Site {
+    /// A site as the scenario has it at the beginning; an empty one where it says nothing.
+    pub(crate) fn new(start: &SiteStart, at: Instant) -> Self {
+        let apps = start.apps.iter().map(|(name, start_app)| {
+            let mut app = App {
+                desired: start_app.replicas,
+                endpoint: start_app.database_endpoint.clone(),
+                hosts: start_app.hosts.iter().cloned().collect(),
+                address: (!start_app.hosts.is_empty()).then(|| start.address.clone()),
+                ..App::default()
+            };
+            app.run(start_app.replicas);
+            (name.clone(), app)
+        });
+        let certificates = start.certificates.iter().map(|certificate| {
+            let certificate = (
+                certificate.name.clone(),
+                Certificate {
+                    dns_names: certificate.dns_names.iter().cloned().collect(),
+                    issuer: certificate.issuer.clone(),
+                    not_before: Instant(at.0.saturating_sub(ISSUED_BEFORE_MS)),
+                    not_after: at.after(certificate.expires_in.get()),
+                },
+            );
+            certificate
+        });
+        Self {
+            condition: Condition::Up,
+            address: start.address.clone(),
+            controller: start.controller,
+            nodes: start.nodes,
+            apps: apps.collect(),
+            certificates: certificates.collect(),
+            objects: BTreeMap::new(),
+            test_issued: BTreeSet::new(),
+        }
+    }
+
+    /// The certificate that is served for `name` at `at`: a valid one if there is any.
+    pub(crate) fn certificate_for(&self, name: &str, at: Instant) -> Option<&Certificate> {
+        let matching = || {
+            self.certificates
+                .values()
+                .filter(|c| c.dns_names.contains(name))
+        };
+        matching()
+            .find(|c| c.not_after > at)
+            .or_else(|| matching().next())
+    }
+}
