@@ -82,11 +82,28 @@ pub async fn prepare(engines: &Engines, runbook: Arc<Runbook>, order: Order) -> 
     if !errors.is_empty() {
         return Err(PrepareErrors(errors));
     }
-    let plan = plan::merge(&runbook, &order.procedure, &planned)
+    let elsewhere = elsewhere(&actors).await?;
+    let plan = plan::merge_for_mode(&runbook, &order.procedure, &planned, &elsewhere)
         .map_err(|errors| PrepareErrors(vec![PrepareError::Plan(errors)]))?;
     let violations = crate::rules::check(&plan);
     let contracts = contracts(&actors, &plan);
     Ok(Prepared { runbook, actors, plan: Arc::new(plan), violations, order, contracts })
+}
+
+/// The steps that the strategies plan in the other mode: one runbook is for both.
+async fn elsewhere(actors: &Actors) -> Result<BTreeSet<StepId>, PrepareErrors> {
+    let refused = |error: PrepareError| PrepareErrors(vec![error]);
+    let mut steps = BTreeSet::new();
+    for (name, actor) in actors {
+        let mode = match actor.context.mode {
+            Mode::Graceful => Mode::Ungraceful,
+            Mode::Ungraceful => Mode::Graceful,
+        };
+        let context = Context { mode, ..actor.context.clone() };
+        let planned = actor.plugin.plan(&context).await.map_err(|error| refused(error.into()))?;
+        steps.extend(planned.iter().filter_map(|step| StepId::new(name, &step.id).ok()));
+    }
+    Ok(steps)
 }
 
 /// One strategy: loaded, given its parameters, asked for its steps.

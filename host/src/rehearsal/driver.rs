@@ -127,7 +127,7 @@ impl Rehearsal {
     }
 
     fn start(&self) -> Instant {
-        self.scenario.start()
+        self.scenario.world.start
     }
 
     fn world(&self) -> World {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::world::World;
-use super::world::people::GateQuestion;
+use super::world::GateQuestion;
 use crate::clock::{BoxFuture, Clock};
 use crate::journal::record::AnswerSource;
 use crate::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
