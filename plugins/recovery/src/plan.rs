@@ -233,8 +233,26 @@ fn step(rows: &[Row], row: &Row, recovery: &Recovery) -> Step {
             .map(|act| name_act(act, recovery))
             .collect(),
         covers: row.covers.iter().map(|&id| id.to_owned()).collect(),
-        uses: row.does.uses.iter().map(|&name| name.to_owned()).collect(),
+        uses: uses(row, recovery),
     }
+}
+
+/// What the move calls with these parameters: a contract that the service does without needs no binding.
+fn uses(row: &Row, recovery: &Recovery) -> Vec<String> {
+    let parameters = &recovery.parameters;
+    let called = |name: &&&str| match **name {
+        "ingress" => parameters.expose,
+        "metrics" => !parameters.objectives.is_empty(),
+        "notify" => parameters.channel.is_some(),
+        "storage" => parameters.media_bucket.is_some(),
+        _ => true,
+    };
+    row.does
+        .uses
+        .iter()
+        .filter(called)
+        .map(|&name| name.to_owned())
+        .collect()
 }
 
 const MINUTE_MS: u64 = 60_000;
@@ -271,8 +289,16 @@ fn collect_needs(rows: &[Row], row: &Row, recovery: &Recovery, needs: &mut Vec<S
     }
 }
 
-/// What is wrong with a table, one line each: an id twice, a need that is not above its row, no unit of work. For the
-/// tests of a strategy.
+/// Items of source runbooks that the table covers, whatever the parameters. For the tests of a strategy.
+#[must_use]
+pub fn covered(rows: &[Row]) -> Vec<&'static str> {
+    rows.iter()
+        .flat_map(|row| row.covers.iter().copied())
+        .collect()
+}
+
+/// What is wrong with a table, one line each: an id twice, a need that is not above its row. For the tests of a
+/// strategy.
 #[must_use]
 pub fn flaws(rows: &[Row]) -> Vec<String> {
     let mut flaws = Vec::new();

@@ -124,11 +124,4 @@ pub(crate) const STEPS: &[Row] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use understudy_recovery::plan::flaws;
-
-    #[test]
-    fn every_step_is_there_once_and_needs_only_steps_above_it() {
-        assert_eq!(flaws(super::STEPS), Vec::<String>::new());
-    }
-}
+mod tests;
