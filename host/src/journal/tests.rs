@@ -30,6 +30,7 @@ pub(super) fn header() -> Header {
         runbook: "wordpress".to_owned(),
         runbook_digest: "00".repeat(32),
         runbook_path: "runbook.toml".to_owned(),
+        overlays: Vec::new(),
         strategies: vec!["replica".parse().unwrap()],
         stage: Stage::Live,
         mode: Mode::Graceful,

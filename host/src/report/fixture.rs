@@ -291,6 +291,7 @@ pub(crate) fn header(strategies: &[&str], steps: Vec<Step>) -> Header {
         runbook: "wordpress".to_owned(),
         runbook_digest: "a1".repeat(32),
         runbook_path: "runbooks/wordpress/runbook.toml".to_owned(),
+        overlays: Vec::new(),
         strategies: strategies
             .iter()
             .map(|name| name.parse().unwrap())
