@@ -21,6 +21,7 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::plugin::build::PAGES,
     crate::journal::PAGES,
     crate::run::PAGES,
+    crate::report::PAGES,
 ];
 
 /// The page of `code`, in Markdown; `None` for a code there is not. Case does not matter.

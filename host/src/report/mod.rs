@@ -27,6 +27,9 @@ mod tests;
 use crate::journal::record::{Ending, Entry, Header, Record};
 use model::{Conclusion, Report, RunFacts, Standing};
 
+/// Pages of this module's codes.
+pub const PAGES: &[(&str, &str)] = crate::explain::pages!["RP0001", "RP0002"];
+
 /// A journal that no report can be made of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
