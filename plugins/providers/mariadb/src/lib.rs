@@ -1,0 +1,280 @@
+//! MariaDB with GTID replication, one server per site, through the host's `sql` capability (MariaDB 10.5 and later;
+//! MySQL's GTIDs are another notation and are not understood).
+//!
+//! # What it needs on the servers
+//! *Settings*: `log_bin`, `log_slave_updates`, `binlog_format=ROW`, `gtid_strict_mode=1`, a `server_id` of its own each,
+//! the same `gtid_domain_id`, TLS, and **`read_only=1` in the configuration file of both**: promotion switches it off at
+//! run time, so a server that restarts comes back fenced.
+//!
+//! *The administering user* (`connections`): `SELECT, RELOAD, PROCESS, SUPER, CONNECTION ADMIN, READ_ONLY ADMIN, BINLOG
+//! MONITOR, BINLOG ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, SLAVE MONITOR ON *.*`, everything on the
+//! application's schemas, and `CREATE, DROP` with everything on `understudy_local.*`. It sees every account's privileges
+//! only with `SELECT` on `mysql.*`.
+//!
+//! *An ordinary client* (`client-connections`): the application's own kind of user, with privileges on its schema and
+//! **without** `READ_ONLY ADMIN` (`GRANT ALL ON *.*` includes it). It proves fences and writes probes.
+//!
+//! *The replication user*: `REPLICATION SLAVE`. Its password never reaches this plugin: the statement names the
+//! binding's credential slot and the host puts the password in at egress.
+//!
+//! # What each function does there
+//! * `observe`: variables, `SHOW ALL SLAVES STATUS`, the session's cipher, and the heartbeat table where one is configured.
+//! * `ensure-fenced`: `SET GLOBAL read_only=1`; ends sessions that hold open writes and those of accounts that may
+//!   bypass read-only; then attempts, as an ordinary client, a `DELETE` that matches nothing, and wants it refused.
+//! * `ensure-promoted`: refuses while another site that answers accepts writes; stops receiving, waits until what was
+//!   received is applied, `STOP SLAVE`, `RESET SLAVE ALL`, `read_only=0`.
+//! * `ensure-replica-of`: follows on by GTID where the source's history holds the server's position; else copies the
+//!   schemas over SQL in bounded chunks, replays what changed meanwhile, verifies checksums (see `reseed`).
+//! * `ensure-caught-up`: compares GTID positions, waits in short turns.
+//! * `observe-contents`: counts and `CHECKSUM TABLE` in one consistent snapshot; SHA-256 over `SHOW CREATE TABLE`.
+//! * `ensure-migrated`: statements of the configuration, progress in `understudy_migrations`.
+//! * `ensure-write-probe`: a row in `understudy_probe`, written and read back as an ordinary client.
+//! * `list-recovery-points`, `ensure-restored`, `ensure-backup`: `invalid`. Backups are not made over SQL; bind a provider
+//!   that has them.
+//!
+//! # Limits
+//! * One source per server, the unnamed replication connection. Replication carries whole servers: every schema on them
+//!   must be configured before a copy is begun.
+//! * A copy covers tables with a primary key. Views, triggers, routines, events, sequences, geometry and tables without
+//!   a primary key are refused by name; accounts are not copied. A row of more than about 1.9 MiB does not fit through. `RESET
+//!   MASTER` on the copied server ends third replicas of it.
+//! * Accounts with READ_ONLY ADMIN stand outside every fence: their sessions are ended, the accounts are not locked. A
+//!   server with `event_scheduler=ON` runs events of such accounts.
+//! * A promotion waits for a `MASTER_DELAY` to pass.
+//!
+//! Start at `server::look`; each contract function has a module of its own.
+
+use understudy_sdk::host::understudy::{sql::sql, types::types::Error};
+use understudy_sdk::provider::Configured;
+
+mod config;
+mod contents;
+mod copy;
+mod fence;
+mod follow;
+mod gtid;
+mod migrate;
+mod promote;
+mod reseed;
+mod server;
+mod session;
+mod verify;
+mod write_probe;
+
+wit_bindgen::generate!({
+    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
+            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
+            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
+            "../../../wit/plugin"],
+    world: "understudy:plugin/provider-database",
+    with: {
+        "understudy:types/types@0.1.0": understudy_sdk::host::understudy::types::types,
+        "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
+        "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
+        "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
+    },
+    generate_all,
+});
+
+use config::Config;
+use exports::understudy::{database::database, plugin::provider};
+use session::{Sql, Table};
+
+static CONFIG: Configured<Config> = Configured::new();
+
+/// The provider.
+struct Mariadb;
+
+/// Sessions through the host.
+struct Host;
+
+impl Sql for Host {
+    fn address(&self, connection: &str) -> Result<String, Error> {
+        sql::get_address(connection)
+    }
+
+    fn run(&self, connection: &str, statements: &[String]) -> Result<Vec<Table>, Error> {
+        session::check_statements(statements)?;
+        let statements: Vec<_> = statements
+            .iter()
+            .map(|text| sql::Statement {
+                text: text.clone(),
+                parameters: Vec::new(),
+            })
+            .collect();
+        Ok(sql::run(connection, &statements)?
+            .into_iter()
+            .map(table)
+            .collect())
+    }
+}
+
+/// Rows as text.
+fn table(rows: sql::Rows) -> Table {
+    Table {
+        columns: rows.columns,
+        rows: rows
+            .rows
+            .into_iter()
+            .map(|row| row.into_iter().map(text).collect())
+            .collect(),
+    }
+}
+
+/// A value as text; none for `NULL`.
+fn text(value: sql::Value) -> Option<String> {
+    match value {
+        sql::Value::Null => None,
+        sql::Value::Boolean(value) => Some(u8::from(value).to_string()),
+        sql::Value::Integer(value) => Some(value.to_string()),
+        sql::Value::Unsigned(value) => Some(value.to_string()),
+        sql::Value::Real(value) => Some(value.to_string()),
+        sql::Value::Text(value) => Some(value),
+        sql::Value::Bytes(value) => Some(String::from_utf8_lossy(&value).into_owned()),
+    }
+}
+
+impl provider::Guest for Mariadb {
+    fn describe() -> provider::Description {
+        provider::Description {
+            name: "mariadb".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: "MariaDB servers with GTID replication, one per site".to_owned(),
+            config_schema: config::SCHEMA.to_owned(),
+        }
+    }
+
+    fn configure(config: String) -> Result<(), String> {
+        CONFIG.set(Config::parse(&config)?)
+    }
+}
+
+impl database::Guest for Mariadb {
+    fn observe(site: String, database: String) -> Result<database::Observation, Error> {
+        observe(&Host, CONFIG.get()?, &site, &database)
+    }
+
+    fn list_recovery_points(_: String, _: String) -> Result<Vec<database::RecoveryPoint>, Error> {
+        Err(not_over_sql("list recovery points"))
+    }
+
+    fn observe_contents(site: String, database: String) -> Result<database::Contents, Error> {
+        let found = contents::observe(&Host, CONFIG.get()?, &site, &database)?;
+        Ok(database::Contents {
+            tables: found.tables,
+            rows: found.rows,
+            schema_digest: found.schema_digest,
+            checksum: found.checksum,
+            migration: found.migration,
+        })
+    }
+
+    fn ensure_fenced(site: String, database: String) -> Result<database::Outcome, Error> {
+        fence::ensure_fenced(&Host, CONFIG.get()?, &site, &database)
+    }
+
+    fn ensure_promoted(site: String, database: String) -> Result<database::Outcome, Error> {
+        promote::ensure_promoted(&Host, CONFIG.get()?, &site, &database)
+    }
+
+    fn ensure_replica_of(
+        site: String,
+        database: String,
+        source: String,
+    ) -> Result<database::Outcome, Error> {
+        follow::ensure_replica_of(&Host, CONFIG.get()?, &site, &database, &source)
+    }
+
+    fn ensure_caught_up(
+        site: String,
+        database: String,
+        position: String,
+    ) -> Result<database::Outcome, Error> {
+        follow::ensure_caught_up(&Host, CONFIG.get()?, &site, &database, &position)
+    }
+
+    fn ensure_restored(
+        _: String,
+        _: String,
+        _: database::RecoveryTarget,
+        _: String,
+    ) -> Result<database::Outcome, Error> {
+        Err(not_over_sql("restore"))
+    }
+
+    fn ensure_migrated(
+        site: String,
+        database: String,
+        version: String,
+    ) -> Result<database::Outcome, Error> {
+        migrate::ensure_migrated(&Host, CONFIG.get()?, &site, &database, &version)
+    }
+
+    fn ensure_backup(_: String, _: String, _: String) -> Result<database::Outcome, Error> {
+        Err(not_over_sql("take a backup"))
+    }
+
+    fn ensure_write_probe(
+        site: String,
+        database: String,
+        token: String,
+    ) -> Result<database::Outcome, Error> {
+        write_probe::ensure_write_probe(&Host, CONFIG.get()?, &site, &database, &token)
+    }
+}
+
+/// See `observe`.
+fn observe(
+    sql: &impl Sql,
+    config: &Config,
+    site: &str,
+    database: &str,
+) -> Result<database::Observation, Error> {
+    let schema = config.schema(database)?;
+    let connection = config.connection(site)?;
+    let server = server::look(sql, connection, schema)?;
+    let last_applied_at_ms = match &config.heartbeat {
+        Some(heartbeat) if server.replica.is_some() && server.has_schema => {
+            server::newest_heartbeat_ms(sql, connection, schema, heartbeat)?
+        }
+        _ => None,
+    };
+    let endpoint = match config.endpoint(site) {
+        Some(endpoint) => endpoint.to_owned(),
+        None => sql.address(config.client_connection(site)?)?,
+    };
+    let role = match (&server.replica, server.has_schema) {
+        (_, false) => database::Role::Absent,
+        (Some(_), true) => database::Role::Replica,
+        (None, true) => database::Role::Primary,
+    };
+    Ok(database::Observation {
+        role,
+        read_only: server.read_only,
+        endpoint,
+        tls: server.tls,
+        position: server.position.to_string(),
+        replication: server.replica.filter(|_| server.has_schema).map(|replica| {
+            database::Replication {
+                running: replica.is_running(),
+                lag_ms: replica
+                    .seconds_behind
+                    .map(|seconds| seconds.saturating_mul(1000)),
+                last_applied_at_ms,
+                received: replica.received.to_string(),
+                problem: replica.problem(),
+                source: replica.source,
+            }
+        }),
+    })
+}
+
+/// What this provider does not do.
+fn not_over_sql(what: &str) -> Error {
+    Error::Invalid(format!(
+        "the mariadb provider cannot {what}: backups are not made or read over SQL; bind a provider that has them for this site"
+    ))
+}
+
+export!(Mariadb);

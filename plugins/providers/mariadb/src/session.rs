@@ -1,0 +1,178 @@
+//! Sessions with a server, behind a trait so that everything above is tested without a host; and how text becomes part
+//! of a statement.
+//!
+//! Every statement goes by the text protocol, so that administrative statements are possible and rows come back alike.
+
+use understudy_sdk::host::understudy::types::types::Error;
+
+/// What the host replaces at egress by a password (`understudy:sql`).
+const CREDENTIAL_TOKEN: &str = "${credential:";
+
+/// The one statement that may hold such a token.
+const CHANGE_MASTER: &str = "CHANGE MASTER TO ";
+
+/// Opens sessions.
+pub(crate) trait Sql {
+    /// Address behind a connection, `host:port`.
+    fn address(&self, connection: &str) -> Result<String, Error>;
+
+    /// Runs statements one after another in one session; the first that fails ends it.
+    fn run(&self, connection: &str, statements: &[String]) -> Result<Vec<Table>, Error>;
+}
+
+/// What one statement answered. Values are their text; `NULL` is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Option<String>>>,
+}
+
+impl Table {
+    /// A row with its columns' names.
+    pub(crate) fn row(&self, index: usize) -> Option<Row<'_>> {
+        let values = self.rows.get(index)?;
+        Some(Row {
+            columns: &self.columns,
+            values,
+        })
+    }
+
+    /// Every row.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        self.rows.iter().map(|values| Row {
+            columns: &self.columns,
+            values,
+        })
+    }
+
+    /// The first value of the first row; empty where there is none.
+    pub(crate) fn single(&self) -> &str {
+        self.rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(Option::as_deref)
+            .unwrap_or("")
+    }
+}
+
+/// A row by its columns' names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    columns: &'a [String],
+    values: &'a [Option<String>],
+}
+
+impl<'a> Row<'a> {
+    /// The value of a column; none for `NULL` and for a column the server does not have.
+    pub(crate) fn get(self, column: &str) -> Option<&'a str> {
+        let index = self
+            .columns
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(column))?;
+        self.values.get(index)?.as_deref()
+    }
+
+    /// The value of a column as text; empty for `NULL`.
+    pub(crate) fn text(self, column: &str) -> &'a str {
+        self.get(column).unwrap_or("")
+    }
+
+    /// The value of a column as a number; 0 for `NULL` and for what is not a number.
+    pub(crate) fn number(self, column: &str) -> u64 {
+        self.text(column).parse().unwrap_or(0)
+    }
+}
+
+/// Refuses a statement into which a name or a definition of some database smuggled a token that the host would replace
+/// by a password.
+///
+/// # Errors
+/// `invalid`: names the statement's beginning.
+pub(crate) fn check_statements(statements: &[String]) -> Result<(), Error> {
+    match statements
+        .iter()
+        .find(|text| text.contains(CREDENTIAL_TOKEN) && !text.starts_with(CHANGE_MASTER))
+    {
+        None => Ok(()),
+        Some(text) => Err(Error::Invalid(format!(
+            "a statement holds a credential token where none belongs: {}…",
+            text.chars().take(40).collect::<String>()
+        ))),
+    }
+}
+
+/// True for a refusal by the server with this error number; the host's text is `SQLSTATE (number): message`.
+pub(crate) fn is_refusal(error: &Error, number: u32) -> bool {
+    matches!(error, Error::Conflict(text) if text.contains(&format!("({number}):")))
+}
+
+/// An identifier in backticks.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// Text as a literal that means the same under every `sql_mode` and connection character set.
+pub(crate) fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2 + 12);
+    out.push_str("_utf8mb4 x'");
+    for byte in text.bytes() {
+        for nibble in [byte >> 4, byte & 15] {
+            out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// Statements from their texts.
+pub(crate) fn statements(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smuggled_credential_token_is_refused() {
+        assert!(
+            check_statements(&statements(&[
+                "CHANGE MASTER TO MASTER_PASSWORD=${credential:r}"
+            ]))
+            .is_ok()
+        );
+        assert!(
+            check_statements(&statements(&[
+                "CREATE TABLE `t` (a INT) COMMENT '${credential:r}'"
+            ]))
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn text_becomes_harmless() {
+        assert_eq!(literal("a'\\"), "_utf8mb4 x'61275c'");
+        assert_eq!(identifier("a`b"), "`a``b`");
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_number() {
+        let error = Error::Conflict("HY000 (1290): the server is read-only".to_owned());
+        assert!(is_refusal(&error, 1290));
+        assert!(!is_refusal(&error, 129));
+    }
+
+    #[test]
+    fn rows_are_read_by_name() {
+        let table = Table {
+            columns: vec!["Id".to_owned(), "n".to_owned()],
+            rows: vec![vec![None, Some("7".to_owned())]],
+        };
+        let row = table.row(0).unwrap();
+        assert_eq!(
+            (row.get("id"), row.number("N"), row.text("missing")),
+            (None, 7, "")
+        );
+        assert_eq!(table.single(), "");
+    }
+}
