@@ -6,7 +6,7 @@ const BASE: u64 = 0x0000_0100_0000_01b3;
 /// Polynomial digest of `bytes`: the sum of each byte plus one times a power of [`BASE`], modulo 2^64. It rolls: the
 /// digest of the next window follows from that of this one. For tests; a guest never holds what it looks for.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn digest(bytes: &[u8]) -> u64 {
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| {
         sum.wrapping_mul(BASE).wrapping_add(u64::from(*byte) + 1)
     })
@@ -14,7 +14,7 @@ pub fn digest(bytes: &[u8]) -> u64 {
 
 /// How many windows of `length` bytes in the whole linear memory have `wanted` as their digest.
 #[cfg(target_arch = "wasm32")]
-pub fn count(length: usize, wanted: u64) -> usize {
+pub(crate) fn count(length: usize, wanted: u64) -> usize {
     const PAGE_BYTES: usize = 65_536;
     let end = core::arch::wasm32::memory_size(0) * PAGE_BYTES;
     // SAFETY: every address below `end` is in bounds of the linear memory; address 0 is left out, being no pointer.

@@ -90,6 +90,7 @@ impl Guest for Hostile {
         }])
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the attack")]
     fn run_step(context: Context, _: String) -> Result<String, Error> {
         match attack(&context.config).map_err(Error::Invalid)? {
             Attack::Memory => exhaust_memory(),
@@ -113,7 +114,10 @@ impl Guest for Hostile {
             }
             Attack::Canary { length, digest } => {
                 // Whatever is answered has been in this memory.
-                drop(black_box(dns::get_record("wp-active.example.test", "CNAME")));
+                drop(black_box(dns::get_record(
+                    "wp-active.example.test",
+                    "CNAME",
+                )));
                 drop(black_box(control::recall("rpo")));
                 Ok(look_for(length, digest))
             }
@@ -149,10 +153,10 @@ fn compute_for_ever() -> ! {
     }
 }
 
-#[expect(unconditional_recursion, reason = "the attack")]
+/// Small frames: a Rust guest keeps arrays on a stack inside its own memory, and that is not the one to exhaust.
 fn recurse(depth: u64) -> u64 {
-    let frame = black_box([depth; 32]);
-    recurse(depth + 1) + black_box(frame)[7]
+    let next: fn(u64) -> u64 = black_box(recurse);
+    next(depth + 1) ^ depth
 }
 
 /// Says how many of the calls were answered with an error.
@@ -192,7 +196,7 @@ fn ambient() -> String {
     if std::fs::read("/etc/hostname").is_ok() || std::fs::read_dir("/").is_ok() {
         worked.push("files");
     }
-    if std::env::vars_os().next().is_some() || std::env::args_os().next().is_some() {
+    if std::env::var_os("PATH").is_some() || std::env::args_os().next().is_some() {
         worked.push("environment");
     }
     if std::net::TcpListener::bind("127.0.0.1:0").is_ok()
