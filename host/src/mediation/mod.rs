@@ -12,7 +12,7 @@
 //! Nothing else may call a [`Service`](crate::call::Service) on a strategy's behalf.
 
 pub mod deadline;
-// pub mod egress;
+pub mod egress;
 mod dispatch;
 pub mod replay;
 pub mod retry;

@@ -3,7 +3,7 @@
 //! [`prepare`] is the one way from a runbook to something that can be executed, for rehearsals, live runs, `plan` and
 //! `check` alike. [`bindings`] does the same for providers. Nothing here has an effect on the world.
 
-// pub mod bindings;
+pub mod bindings;
 pub mod error;
 pub mod served;
 
