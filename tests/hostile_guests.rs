@@ -35,8 +35,8 @@ const CANARY: &str = "canary-7f3a9c51e2";
 
 struct Guests {
     engines: Engines,
-    strategy: PathBuf,
-    provider: PathBuf,
+    strategy: Component,
+    provider: Component,
 }
 
 static GUESTS: LazyLock<Guests> = LazyLock::new(|| {
@@ -44,10 +44,13 @@ static GUESTS: LazyLock<Guests> = LazyLock::new(|| {
     let engines = Engines::new(None).unwrap();
     let crates = [folder.join("strategy"), folder.join("provider")];
     let built = build::build(&engines, &crates, None).unwrap();
+    let load = |kind, index: usize| {
+        Component::load(&engines, kind, "hostile", &built[index].path, None).unwrap()
+    };
     Guests {
+        strategy: load(Kind::Strategy, 0),
+        provider: load(Kind::Provider, 1),
         engines,
-        strategy: built[0].path.clone(),
-        provider: built[1].path.clone(),
     }
 });
 
@@ -127,10 +130,7 @@ fn perform(
 }
 
 fn strategy(config: &Value, imports: Arc<dyn Imports>) -> Result<String, PluginError> {
-    let path = &GUESTS.strategy;
-    let component =
-        Component::load(&GUESTS.engines, Kind::Strategy, "hostile", path, None).unwrap();
-    perform(component, config, imports)
+    perform(GUESTS.strategy.clone(), config, imports)
 }
 
 fn provider(
@@ -138,9 +138,7 @@ fn provider(
     function: &str,
     imports: Arc<dyn Imports>,
 ) -> Result<Reply, PluginError> {
-    let path = &GUESTS.provider;
-    let component = Component::load(&GUESTS.engines, Kind::Provider, "hostile", path, None)?;
-    let plugin = ProviderPlugin::new(&GUESTS.engines, component)?;
+    let plugin = ProviderPlugin::new(&GUESTS.engines, GUESTS.provider.clone())?;
     let args = json!({
         "name": "wp-active.example.test", "kind": "CNAME", "expected": null, "values": [], "ttl-seconds": 60
     });

@@ -22,16 +22,24 @@ struct Line {
     hash: String,
 }
 
-/// The entries as JSON Lines. Equal entries give equal bytes.
+/// The journal as JSON Lines, from its lines as they are kept ([`super::runs::Runs::lines`]): records are copied, not
+/// read and written again, so that their hashes hold in whatever version of the host exports them.
 #[must_use]
-pub fn export(entries: &[Entry]) -> String {
+pub fn export(lines: &[StoredEntry]) -> String {
     let mut text = String::new();
-    for entry in entries {
-        // An entry of a journal has been written as JSON before, so it can be again.
-        if let Ok(value) = serde_json::to_value(entry) {
-            text.push_str(&canonical(&value));
-            text.push('\n');
-        }
+    for line in lines {
+        let StoredEntry {
+            seq,
+            at,
+            epoch,
+            record,
+            hash,
+        } = line;
+        // Names in the order of the alphabet, as everywhere in canonical JSON. A hash has only hexadecimal digits.
+        text.push_str(&format!(
+            "{{\"at\":{},\"epoch\":{epoch},\"hash\":\"{hash}\",\"record\":{record},\"seq\":{seq}}}\n",
+            at.0
+        ));
     }
     text
 }

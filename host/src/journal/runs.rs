@@ -9,6 +9,7 @@ use super::error::JournalError;
 use super::lease::Lease;
 use super::record::{Ending, Entry, Header, Record};
 use super::sqlite;
+use super::store::StoredEntry;
 use crate::clock::Instant;
 use crate::name::{InvalidName, RunId};
 
@@ -188,8 +189,15 @@ impl Runs {
     /// # Errors
     /// [`JournalError`] if it cannot be read or its chain is broken.
     pub fn load(&self, run: &RunId) -> Result<(Vec<Entry>, Verified), JournalError> {
-        let lines = sqlite::read(&self.folder(run))?;
-        Ok(chain::read(&lines)?)
+        Ok(chain::read(&self.lines(run)?)?)
+    }
+
+    /// Every entry of a run as it is kept, unverified: what [`super::export()`] takes.
+    ///
+    /// # Errors
+    /// [`JournalError`] if it cannot be read.
+    pub fn lines(&self, run: &RunId) -> Result<Vec<StoredEntry>, JournalError> {
+        sqlite::read(&self.folder(run))
     }
 }
 
