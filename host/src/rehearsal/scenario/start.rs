@@ -228,10 +228,10 @@ pub struct Database {
     /// Time from the receipt until it is applied.
     #[serde(default = "apply_lag")]
     pub apply_lag: Range,
-    /// How far behind receiving is at `T`.
+    /// How far behind receiving is at the beginning: at `T`, or at the first inject before it.
     #[serde(default)]
     pub receive_behind: Length,
-    /// How far behind applying is at `T`, besides.
+    /// How far behind applying is then, besides.
     #[serde(default)]
     pub apply_behind: Length,
     /// A replica that is behind processes the past this many times faster than it came in; 1 never catches up.

@@ -6,10 +6,64 @@ use std::collections::BTreeMap;
 use super::World;
 use super::database::State;
 use super::history::RATE_UNIT;
-use super::resolver::ALL_PPM;
+use super::resolver::{ALL_PPM, parts_per_million};
 use super::site::{App, Condition, Site};
 use crate::clock::Instant;
 use crate::name::SiteName;
+use crate::rehearsal::scenario::start::Clients;
+
+/// The day's profile has hourly steps, in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
+
+/// What clients ask of the service, in thousandths per second.
+#[derive(Debug, Clone)]
+pub(crate) struct Demand {
+    pub(crate) requests_milli: u64,
+    pub(crate) writes_milli: u64,
+    /// What one replica can take.
+    capacity_milli: u64,
+    hourly_ppm: Vec<u64>,
+}
+
+impl Demand {
+    pub(crate) fn new(clients: &Clients) -> Self {
+        let milli = |rate: f64| parts_per_million(rate) / 1_000;
+        let hourly = clients.hourly.iter();
+        Self {
+            requests_milli: milli(clients.requests_per_second),
+            writes_milli: milli(clients.writes_per_second),
+            capacity_milli: milli(clients.capacity_per_replica),
+            hourly_ppm: hourly.map(|factor| parts_per_million(*factor)).collect(),
+        }
+    }
+
+    /// Factor on the rates at an instant, from the day's profile.
+    pub(crate) fn factor_ppm(&self, at: Instant) -> u64 {
+        let hour = usize::try_from(at.0 / HOUR_MS % 24).unwrap_or(0);
+        self.hourly_ppm.get(hour).copied().unwrap_or(ALL_PPM)
+    }
+
+    /// When the factor changes next after an instant.
+    pub(crate) fn next_change(&self, after: Instant) -> Option<Instant> {
+        let next = Instant((after.0 / HOUR_MS + 1) * HOUR_MS);
+        (!self.hourly_ppm.is_empty()).then_some(next)
+    }
+
+    /// Share of the requests that write.
+    pub(crate) fn write_share_ppm(&self) -> u64 {
+        if self.requests_milli == 0 {
+            0
+        } else {
+            self.writes_milli * ALL_PPM / self.requests_milli
+        }
+    }
+
+    /// Rate of all writes, in parts of [`RATE_UNIT`] per millisecond.
+    pub(crate) fn write_rate(&self, at: Instant) -> u128 {
+        // Thousandths per second, parts per million: parts of 10^12 per millisecond, as the unit is.
+        u128::from(self.writes_milli) * u128::from(self.factor_ppm(at))
+    }
+}
 
 /// What the clients of one address get at the moment.
 #[derive(Debug, Clone, Default)]
@@ -125,7 +179,7 @@ impl World {
                 State::Primary(branch) => {
                     able.reads += share;
                     if copy.read_only {
-                        able.database_errors += part(share, self.write_share_ppm());
+                        able.database_errors += part(share, self.demand.write_share_ppm());
                     } else {
                         able.writes += share;
                         *able.to.entry((database.name.clone(), branch)).or_default() += share;
@@ -136,7 +190,7 @@ impl World {
                 }
                 State::Replica(_) => {
                     able.reads += share;
-                    able.database_errors += part(share, self.write_share_ppm());
+                    able.database_errors += part(share, self.demand.write_share_ppm());
                 }
             }
         }
@@ -174,10 +228,14 @@ impl World {
 
     /// Share of the requests that are within what so many replicas can take, and how much slower they answer.
     fn load(&self, share_ppm: u64, ready: u32) -> (u64, u64) {
-        let capacity = self.capacity_milli.saturating_mul(u64::from(ready)).max(1);
+        let capacity = self
+            .demand
+            .capacity_milli
+            .saturating_mul(u64::from(ready))
+            .max(1);
         let arriving = part(
-            part(self.requests_milli, share_ppm),
-            self.factor_ppm(self.now),
+            part(self.demand.requests_milli, share_ppm),
+            self.demand.factor_ppm(self.now),
         );
         let within = if arriving > capacity {
             capacity * ALL_PPM / arriving
@@ -187,20 +245,6 @@ impl World {
         // A queue of one server: responses take 1 / (1 - utilisation) times as long; bounded at ten times.
         let idle = capacity.saturating_sub(arriving).max(capacity / 10).max(1);
         (within, capacity * 1_000 / idle)
-    }
-
-    fn write_share_ppm(&self) -> u64 {
-        if self.requests_milli == 0 {
-            0
-        } else {
-            self.writes_milli * ALL_PPM / self.requests_milli
-        }
-    }
-
-    /// Factor on the rates at an instant, from the day's profile.
-    pub(crate) fn factor_ppm(&self, at: Instant) -> u64 {
-        let hour = usize::try_from(at.0 / 3_600_000 % 24).unwrap_or(0);
-        self.hourly_ppm.get(hour).copied().unwrap_or(ALL_PPM)
     }
 
     /// Lets clients do what they do from `self.now` until `until`: nothing changes in between.
@@ -214,7 +258,7 @@ impl World {
             self.write_rates = self.rates();
             self.dirty = false;
         }
-        let factor = u128::from(self.factor_ppm(from));
+        let factor = u128::from(self.demand.factor_ppm(from));
         for (database, branch, rate) in &self.write_rates {
             if let Some(database) = self.databases.get_mut(database) {
                 database
@@ -233,8 +277,8 @@ impl World {
             for (database, branch, share) in &reception.writes {
                 let share = u128::from(reception.share_ppm) * u128::from(*share);
                 // Thousandths per second, twice parts per million: parts of 10^18 per millisecond.
-                let rate =
-                    u128::from(self.writes_milli) * share / (1_000_000_000_000_000_000 / RATE_UNIT);
+                let rate = u128::from(self.demand.writes_milli) * share
+                    / (1_000_000_000_000_000_000 / RATE_UNIT);
                 *rates.entry((database.clone(), *branch)).or_default() += rate;
             }
         }

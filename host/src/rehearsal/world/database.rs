@@ -10,8 +10,9 @@ use crate::clock::Instant;
 use crate::name::SiteName;
 use crate::rehearsal::scenario::start::{self, Returns, StartRole};
 
-/// History that the world knows from before the run: one day.
+/// History that the world knows from before the run: one day, hour by hour.
 const PAST_MS: u64 = 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
 
 /// A replica's progress, told in the source's time.
 #[derive(Debug, Clone)]
@@ -85,26 +86,31 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// The database as it is at `at`, with a past of one day.
+    /// The database as it is at `at`, with a past of one day: clients wrote at `rate(instant)` (parts of
+    /// [`super::history::RATE_UNIT`] per millisecond).
     pub(crate) fn new(
         name: &str,
         settings: &start::Database,
         primary: &SiteName,
-        writes_per_second: f64,
+        rate: impl Fn(Instant) -> u128,
         draws: Draws,
         at: Instant,
     ) -> Self {
-        let from = Instant(at.0.saturating_sub(PAST_MS));
-        let writes =
-            super::resolver::parts_per_million(writes_per_second) * (PAST_MS / 1_000) / 1_000_000;
+        let mut from = Instant(at.0.saturating_sub(PAST_MS));
+        let mut history = History::beginning(primary.clone(), from);
+        while from < at {
+            let hour = Instant((from.0 / HOUR_MS + 1) * HOUR_MS).min(at);
+            history.write(0, from, hour, rate(from));
+            from = hour;
+        }
         let mut database = Self {
             name: name.to_owned(),
             settings: settings.clone(),
-            history: History::beginning(primary.clone(), from, at, writes),
+            before: history.head(0).number,
+            history,
             copies: BTreeMap::new(),
             kept: Vec::new(),
             logs: None,
-            before: writes,
             draws,
             settled: at,
         };

@@ -23,9 +23,6 @@ pub(crate) enum Event {
     Boundary,
 }
 
-/// Length of an hour, the step of the day's profile, in milliseconds.
-const HOUR_MS: u64 = 3_600_000;
-
 impl World {
     /// Puts injects, backups and expiries into the queue.
     pub(crate) fn schedule_beginning(&mut self, start: Instant) {
@@ -68,9 +65,7 @@ impl World {
                 .map(|((at, _), _)| *at)
                 .filter(|at| *at <= to);
             let resolver = self.population.next_change().filter(|at| *at <= to);
-            let hour = (!self.hourly_ppm.is_empty())
-                .then(|| Instant((self.now.0 / HOUR_MS + 1) * HOUR_MS))
-                .filter(|at| *at <= to);
+            let hour = self.demand.next_change(self.now).filter(|at| *at <= to);
             let Some(next) = [queued, resolver, hour].into_iter().flatten().min() else {
                 break;
             };

@@ -15,17 +15,18 @@ impl World {
     /// Counts an attempt at a call; from 0.
     pub(crate) fn count(&mut self, request: &Request) -> u32 {
         let key = &request.key.0;
-        if let Some(polls) = self.polls.get_mut(key) {
+        if let Some(polls) = self.asked.polls.get_mut(key) {
             *polls += 1;
             return *polls;
         }
-        self.polls.insert(key.clone(), 0);
+        self.asked.polls.insert(key.clone(), 0);
         let calls = self
-            .distinct
+            .asked
+            .calls
             .entry(request.function.to_string())
             .or_default();
         *calls += 1;
-        self.nth.insert(key.clone(), *calls);
+        self.asked.nth.insert(key.clone(), *calls);
         0
     }
 
@@ -35,7 +36,7 @@ impl World {
             return None;
         }
         let name = request.function.to_string();
-        let nth = self.nth.get(&request.key.0).copied();
+        let nth = self.asked.nth.get(&request.key.0).copied();
         let hits = |(place, fault): &(usize, &Fault)| {
             if fault.call.as_ref() != &name || poll >= fault.attempts {
                 return false;

@@ -88,21 +88,14 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// One branch at `site`, with `count` writes evenly between `from` and `until`.
-    pub(crate) fn beginning(site: SiteName, from: Instant, until: Instant, count: u64) -> Self {
+    /// One empty branch at `site`.
+    pub(crate) fn beginning(site: SiteName, at: Instant) -> Self {
         let branch = Branch {
             parent: None,
-            born: from,
+            born: at,
             site,
-            spans: vec![Span {
-                from,
-                until,
-                first: 0,
-                count,
-                rate: 0,
-                client: true,
-            }],
-            head: count,
+            spans: Vec::new(),
+            head: 0,
             carry: 0,
         };
         Self {
@@ -338,7 +331,7 @@ mod tests {
 
     #[test]
     fn writes_are_numbered_evenly_and_found_again() {
-        let mut history = History::beginning(site("pz"), Instant(0), Instant(0), 0);
+        let mut history = History::beginning(site("pz"), Instant(0));
         history.write(0, Instant(0), Instant(250), RATE);
         history.write(0, Instant(250), Instant(10_000), RATE);
         assert_eq!(history.head(0).number, 20);
@@ -359,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_a_promotion_leaves_behind_is_lost_and_dated() {
-        let mut history = History::beginning(site("pz"), Instant(0), Instant(0), 0);
+        let mut history = History::beginning(site("pz"), Instant(0));
         history.write(0, Instant(0), Instant(10_000), RATE);
         let behind = Point {
             branch: 0,
@@ -379,7 +372,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_where_the_fork_takes_everything() {
-        let mut history = History::beginning(site("pz"), Instant(0), Instant(0), 0);
+        let mut history = History::beginning(site("pz"), Instant(0));
         history.write(0, Instant(0), Instant(10_000), RATE);
         history.write_own(0, Instant(10_500));
         let new = history.fork(history.head(0), site("bz"), Instant(11_000));

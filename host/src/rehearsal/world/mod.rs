@@ -15,6 +15,8 @@ mod job;
 mod people;
 mod resolver;
 mod site;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod watch;
 
@@ -29,12 +31,12 @@ use super::scenario::{CONTRACTS, JourneyStart};
 use crate::call::{Outcome, Reply, Request};
 use crate::clock::Instant;
 use crate::name::{InterfaceName, RoleName, SiteName};
-use clients::Reception;
+use clients::{Demand, Reception};
 use database::Database;
 use event::Event;
 use job::{Job, Subject};
 pub use people::{GateQuestion, PersonAnswer};
-use resolver::{Population, Zone, parts_per_million};
+use resolver::{Population, Zone};
 use site::Site;
 use watch::Watch;
 
@@ -59,6 +61,23 @@ struct IssuerState {
     limited_until: Option<Instant>,
 }
 
+/// Who has asked what, by the calls' keys.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    /// Attempts after the first.
+    polls: BTreeMap<String, u32>,
+    /// Calls so far, by function.
+    calls: BTreeMap<String, u32>,
+    /// Which call of its function it is.
+    nth: BTreeMap<String, u32>,
+    /// Calls that were told to wait.
+    waiting: BTreeSet<String>,
+    /// Journeys that passed in a row.
+    streaks: BTreeMap<String, u32>,
+    /// When a call came first.
+    first: BTreeMap<String, Instant>,
+}
+
 /// A simulated world.
 #[derive(Debug)]
 pub struct World {
@@ -77,10 +96,7 @@ pub struct World {
     control_planes: BTreeMap<String, SiteName>,
     // What is asked of it.
     clients: Clients,
-    requests_milli: u64,
-    writes_milli: u64,
-    capacity_milli: u64,
-    hourly_ppm: Vec<u64>,
+    demand: Demand,
     journeys: BTreeMap<String, Vec<JourneyStart>>,
     objectives: BTreeMap<String, Objective>,
     durations: Durations,
@@ -93,13 +109,7 @@ pub struct World {
     faults: Vec<Fault>,
     people: BTreeMap<RoleName, Person>,
     stand_ins: Vec<StandIn>,
-    // Who has asked what: polls by key, distinct calls by function, keys that were told to wait.
-    polls: BTreeMap<String, u32>,
-    distinct: BTreeMap<String, u32>,
-    nth: BTreeMap<String, u32>,
-    waiting: BTreeSet<String>,
-    streaks: BTreeMap<String, u32>,
-    first_asked: BTreeMap<String, Instant>,
+    asked: Asked,
     // The call at hand.
     key: String,
     took: Duration,
@@ -159,14 +169,7 @@ impl World {
                 .iter()
                 .map(|(api, site)| (api.clone(), site.as_ref().clone()))
                 .collect(),
-            requests_milli: parts_per_million(clients.requests_per_second) / 1_000,
-            writes_milli: parts_per_million(clients.writes_per_second) / 1_000,
-            capacity_milli: parts_per_million(clients.capacity_per_replica) / 1_000,
-            hourly_ppm: clients
-                .hourly
-                .iter()
-                .map(|factor| parts_per_million(*factor))
-                .collect(),
+            demand: Demand::new(&clients),
             clients,
             journeys: scenario.journeys.clone(),
             objectives: scenario.objectives.clone(),
@@ -179,12 +182,7 @@ impl World {
             faults: scenario.faults.clone(),
             people: scenario.people.clone(),
             stand_ins: scenario.stand_ins.clone(),
-            polls: BTreeMap::new(),
-            distinct: BTreeMap::new(),
-            nth: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            streaks: BTreeMap::new(),
-            first_asked: BTreeMap::new(),
+            asked: Asked::default(),
             key: String::new(),
             took: Duration::ZERO,
             dirty: true,
@@ -266,8 +264,8 @@ impl World {
     fn remember_waiting(&mut self, reply: Reply) -> Reply {
         let value = reply?;
         if value.get("in-progress").is_some() {
-            self.waiting.insert(self.key.clone());
-        } else if value == "unchanged" && self.waiting.remove(&self.key) {
+            self.asked.waiting.insert(self.key.clone());
+        } else if value == "unchanged" && self.asked.waiting.remove(&self.key) {
             return contract::outcome(Outcome::Changed);
         }
         Ok(value)
@@ -282,9 +280,18 @@ impl World {
 
 fn databases(scenario: &Scenario, draws: Draws, at: Instant) -> BTreeMap<String, Database> {
     let primary = &scenario.world.primary;
-    let rate = scenario.clients.as_ref().writes_per_second;
+    let clients = scenario.clients.as_ref();
+    let demand = Demand::new(clients);
+    let home = scenario.sites.get(primary).map(|site| site.as_ref());
+    let written = home.and_then(|site| site.apps.get(&clients.app));
     let mut databases = BTreeMap::new();
     for (name, settings) in &scenario.databases {
+        // Clients' writes of the past are in the database that their application names.
+        let endpoint = home
+            .and_then(|site| site.databases.get(name))
+            .map(|start| &start.endpoint);
+        let used = endpoint.is_some() && endpoint == written.map(|app| &app.database_endpoint);
+        let rate = |at| if used { demand.write_rate(at) } else { 0 };
         let mut database = Database::new(name, settings.as_ref(), primary, rate, draws, at);
         for (site, start) in &scenario.sites {
             if let Some(start) = start.as_ref().databases.get(name) {

@@ -211,7 +211,7 @@ impl Population {
             (overstay, OTHER_CACHES, Habit::Keeps(factor)),
             (pin, OTHER_CACHES, Habit::Pins(start.pin.length.ms())),
         ];
-        for (share, count, habit) in groups {
+        for (share, count, habit) in groups.into_iter().filter(|(share, ..)| *share > 0) {
             for n in 0..count {
                 // Evenly spread ages, each drawn within its own slice; shares add up exactly.
                 let age = (n * ALL_PPM + phases.below(ALL_PPM)) / count;

@@ -74,15 +74,14 @@ impl World {
     pub(crate) fn watch(&mut self, from: Instant, until: Instant, receptions: &[Reception]) {
         let length = until.0.saturating_sub(from.0);
         self.watch_majority(from, length, receptions);
-        let factor = self.factor_ppm(from);
+        let factor = self.demand.factor_ppm(from);
         for reception in receptions {
-            let arriving = part(part(self.requests_milli, reception.share_ppm), factor);
+            let arriving = part(
+                part(self.demand.requests_milli, reception.share_ppm),
+                factor,
+            );
             let requests = arriving.saturating_mul(length) / 1_000;
-            let writes = if self.requests_milli == 0 {
-                0
-            } else {
-                self.writes_milli * ALL_PPM / self.requests_milli
-            };
+            let writes = self.demand.write_share_ppm();
             let good = part(reception.read_ppm, ALL_PPM.saturating_sub(writes))
                 + part(reception.write_ppm, writes);
             let failed = part(requests, ALL_PPM.saturating_sub(good.min(ALL_PPM)));

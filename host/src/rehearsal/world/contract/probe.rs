@@ -232,7 +232,7 @@ impl World {
 
     fn ensure_journey(&mut self, journey: &Journey, consecutive: u32) -> Reply {
         let report = self.walk(journey)?;
-        let streak = self.streaks.entry(self.key.clone()).or_default();
+        let streak = self.asked.streaks.entry(self.key.clone()).or_default();
         *streak = if report.passed { *streak + 1 } else { 0 };
         if *streak >= consecutive {
             return outcome(Outcome::Unchanged);

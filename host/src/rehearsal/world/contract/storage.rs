@@ -41,7 +41,7 @@ impl World {
                 let Some(source) = source else {
                     return outcome(Outcome::Unchanged);
                 };
-                let asked = *self.first_asked.entry(self.key.clone()).or_insert(self.now);
+                let asked = *self.asked.first.entry(self.key.clone()).or_insert(self.now);
                 if millis(self.now.since(asked)) >= settings.lag.ms() {
                     return outcome(Outcome::Unchanged);
                 }
