@@ -34,6 +34,30 @@ pub const FENCE: Move = Move {
     perform: fence,
 };
 
+/// Looks for a while whether a site that was taken for dead has come back, and fences it if it has: it may take writes
+/// as if nothing had happened. Not finding it is as good.
+pub const FENCE_RETURNED: Move = Move {
+    title: "Fence {from} if it comes back",
+    role: DB_LEAD,
+    budget: Budget::Minutes(20),
+    reversal: Reversal::Nothing,
+    acts: &[("fence", At::From)],
+    uses: &["control", "database", "workload"],
+    perform: fence_returned,
+};
+
+/// How often to look for a site that was taken for dead, while resolvers still lead some clients there.
+const MAX_LOOKS: u32 = 5;
+
+/// How long, in milliseconds, to wait between two looks.
+const LOOK_EVERY_MS: u64 = 60_000;
+
+/// True where a person may have to answer for the fence.
+#[must_use]
+pub fn may_be_answered(recovery: &Recovery) -> bool {
+    recovery.ungraceful()
+}
+
 /// How the fence came about: the database itself refuses writes.
 pub const CLOSED: &str = "closed";
 /// How the fence came about: a person answered for it.
@@ -142,6 +166,41 @@ fn replica_evidence(recovery: &Recovery) -> Result<String, Error> {
             Err(error) => fault::say(&error),
         },
     )
+}
+
+fn fence_returned(recovery: &Recovery) -> Result<String, Error> {
+    let (from, parameters) = (recovery.from(), &recovery.parameters);
+    if recall_text(&word(recovery))?.as_deref() != Some(ANSWERED) {
+        return Ok(format!("{from} was fenced by its own database"));
+    }
+    for look in 0..MAX_LOOKS {
+        if look > 0 {
+            control::sleep(LOOK_EVERY_MS)?;
+        }
+        match database::ensure_fenced(from, &parameters.database) {
+            Ok(outcome) => {
+                let came = if matches!(outcome, database::Outcome::Changed) {
+                    "taking writes"
+                } else {
+                    "refusing writes"
+                };
+                warn(&format!("{from} came back {came}, and is fenced"))?;
+                if let Err(error) = workload::ensure_maintenance(from, &parameters.app, true) {
+                    warn(&format!(
+                        "{} at {from} is not in maintenance: {}",
+                        parameters.app,
+                        fault::say(&error)
+                    ))?;
+                }
+                return Ok(format!("{from} came back {came}, and is fenced"));
+            }
+            Err(error) if fault::is_out_of_reach(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(format!(
+        "{from} has not come back; whoever revives it must keep it read-only"
+    ))
 }
 
 /// Accepts writes at the site left again, unless the other site accepts them.

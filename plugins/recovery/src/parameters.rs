@@ -37,9 +37,9 @@ pub struct Parameters {
     /// Percentage of the runbook's resolvers that is a majority of the clients.
     #[serde(default = "default_percent")]
     pub converged_percent: u32,
-    /// Where uploads are kept.
+    /// Where uploads are kept; empty for nowhere.
     pub media_bucket: Option<String>,
-    /// Where people are told.
+    /// Where people are told; empty for nowhere.
     pub channel: Option<String>,
     /// True where the strategy opens and closes the public way in.
     #[serde(default = "yes")]
@@ -113,7 +113,12 @@ impl Parameters {
     /// # Errors
     /// `invalid`: they do not have the shape of the schema.
     pub fn read(config: &str) -> Result<Self, Error> {
-        serde_json::from_str(config).map_err(|error| Error::Invalid(format!("parameters: {error}")))
+        let mut parameters: Self = serde_json::from_str(config)
+            .map_err(|error| Error::Invalid(format!("parameters: {error}")))?;
+        // An overlay can empty a text, not take it out.
+        parameters.media_bucket = parameters.media_bucket.filter(|bucket| !bucket.is_empty());
+        parameters.channel = parameters.channel.filter(|channel| !channel.is_empty());
+        Ok(parameters)
     }
 
     /// The name of a site; empty where there is none, which [`problems`](Self::problems) forbids.
@@ -203,8 +208,8 @@ const SHARED: &str = r#""from":{"type":"string","description":"Site that is left
 "objectives":{"type":"array","items":{"type":"string"},"default":[]},
 "stability-window-ms":{"type":"integer","minimum":0,"maximum":86400000},
 "converged-percent":{"type":"integer","minimum":1,"maximum":100,"default":90},
-"media-bucket":{"type":"string"},
-"channel":{"type":"string"},
+"media-bucket":{"type":"string","description":"Where uploads are kept; empty for nowhere"},
+"channel":{"type":"string","description":"Where people are told; empty for nowhere"},
 "expose":{"type":"boolean","default":true,"description":"Open and close the public way in"},
 "roles":{"type":"object","additionalProperties":{"type":"string"},"description":"What the organisation calls the roles"}"#;
 
@@ -232,6 +237,13 @@ mod tests {
                 .iter()
                 .any(|problem| problem.contains("`cz`"))
         );
+    }
+
+    #[test]
+    fn what_an_overlay_empties_is_not_there() {
+        let emptied = GOOD.replacen('{', r#"{"media-bucket":"","channel":"","#, 1);
+        let parameters = Parameters::read(&emptied).unwrap();
+        assert_eq!((parameters.media_bucket, parameters.channel), (None, None));
     }
 
     #[test]

@@ -8,12 +8,14 @@ use understudy_recovery::{
     validate,
 };
 
-use crate::steps::{reseed, stand_down};
+use crate::steps::{primary, reseed, stand_down};
 
 /// The plan as a table; each row only needs rows above it.
 pub(crate) const STEPS: &[Row] = &[
     // Prepare, while the site that is left serves.
+    Row::new("await-primary", primary::AWAIT_PRIMARY).covers(&["S0-F1.0"]),
     Row::new("check-primary", check::CHECK_REACHABLE)
+        .needs(&[after("await-primary")])
         .titled("Check that {to} is healthy again and {from} serves")
         .covers(&["S0-F1.0"]),
     Row::new("check-issuing", check::CHECK_ISSUING)

@@ -117,6 +117,10 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("validate-public")])
         .when(slo::measured)
         .covers(&["S0-B6", "S0-M4", "S0-M5", "S0-M6", "S0-M8"]),
+    Row::new("fence-returned", fence::FENCE_RETURNED)
+        .needs(&[after("flip")])
+        .when(fence::may_be_answered)
+        .covers(&["S0-X4"]),
     // Be able to survive the next one.
     Row::new("protect", protect::PROTECT).needs(&[after("converge"), after("validate-public")]),
     Row::new("restore-ttl", dns::RESTORE_TTL).needs(&[
@@ -125,7 +129,11 @@ pub(crate) const STEPS: &[Row] = &[
         after("observe-slo"),
     ]),
     Row::new("announce", announce::ANNOUNCE)
-        .needs(&[after("restore-ttl"), after("protect")])
+        .needs(&[
+            after("fence-returned"),
+            after("restore-ttl"),
+            after("protect"),
+        ])
         .covers(&["S0-B6"]),
 ];
 

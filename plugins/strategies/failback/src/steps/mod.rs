@@ -1,4 +1,5 @@
 //! The moves that only a failback makes.
 
+pub(crate) mod primary;
 pub(crate) mod reseed;
 pub(crate) mod stand_down;

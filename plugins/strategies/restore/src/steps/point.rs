@@ -7,17 +7,15 @@ use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use understudy_recovery::recovery::{Recovery, attach, measure_duration, measure_text};
 use understudy_recovery::words;
 use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
-use understudy_sdk::strategy::understudy::database::database::{
-    self, RecoveryPoint, RecoveryTarget,
-};
+use understudy_sdk::strategy::understudy::database::database::{self, RecoveryPoint};
 
 use crate::parameters::Restore;
 
 /// Most recovery points that are attached as evidence: the newest ones, which a choice is made among.
 const MAX_SHOWN: usize = 20;
 
-/// Chooses the newest complete recovery point, or the instant the parameters name; records its age and the loss, and
-/// asks the incident commander where that is beyond the objective.
+/// Chooses the newest complete recovery point, or the instant the parameters name, and records its age. What it costs
+/// is weighed when it is known whether logs reach further ([`super::restore`]).
 pub(crate) const CHOOSE_POINT: Move = Move {
     title: "Choose the recovery point to restore at {to}",
     role: DB_LEAD,
@@ -58,21 +56,26 @@ pub(crate) fn from_chosen<'a>(points: &'a [RecoveryPoint], chosen: &str) -> Vec<
     usable
 }
 
-/// What to ask for first: everything there is, or this point.
-pub(crate) fn first_target(own: &Restore, point: &RecoveryPoint) -> RecoveryTarget {
-    if own.use_logs {
-        RecoveryTarget::Latest
-    } else {
-        RecoveryTarget::Point(point.id.clone())
-    }
+/// Most instants that are asked for.
+const MAX_INSTANTS: u64 = 10;
+
+/// Shortest time between two instants that are asked for, in milliseconds.
+const LEAST_STEP_MS: u64 = 10_000;
+
+/// Instants whose loss is within the objective, the newest first; none that the recovery point itself reaches.
+pub(crate) fn instants(ended_ms: u64, objective_ms: u64, taken_at_ms: u64) -> Vec<u64> {
+    let step = (objective_ms / MAX_INSTANTS).max(LEAST_STEP_MS);
+    (0..=MAX_INSTANTS)
+        .map(|place| place * step)
+        .take_while(|loss| *loss <= objective_ms)
+        .map(|loss| ended_ms.saturating_sub(loss))
+        .filter(|instant| *instant > taken_at_ms)
+        .collect()
 }
 
 /// Records what data as old as this costs, and has it accepted where it is beyond the objective.
 pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result<String, Error> {
-    let ended = writes_ended_at(recovery)?;
-    let loss = ended.saturating_sub(taken_at_ms);
-    measure_duration("backup-age", control::now()?.saturating_sub(taken_at_ms))?;
-    control::measure("last-recovery-point", &Quantity::InstantMs(taken_at_ms))?;
+    let loss = writes_ended_at(recovery)?.saturating_sub(taken_at_ms);
     measure_duration("rpo", loss)?;
     let said = format!(
         "{what}: at most the last {} of writes are lost",
@@ -81,11 +84,19 @@ pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result
     accept_beyond_objective(recovery, &said, loss > recovery.rpo_target_ms)
 }
 
+fn record_age(taken_at_ms: u64) -> Result<u64, Error> {
+    let age = control::now()?.saturating_sub(taken_at_ms);
+    measure_duration("backup-age", age)?;
+    control::measure("last-recovery-point", &Quantity::InstantMs(taken_at_ms))?;
+    Ok(age)
+}
+
 fn choose_point(recovery: &Recovery) -> Result<String, Error> {
     let (to, database) = (recovery.to(), &recovery.parameters.database);
     if let Some(instant_ms) = Restore::of(recovery)?.point_in_time_ms {
         measure_text(&word(recovery), INSTANT.to_owned())?;
-        return weigh(recovery, "the instant of the parameters", instant_ms);
+        record_age(instant_ms)?;
+        return Ok("the instant of the parameters".to_owned());
     }
     let points = database::list_recovery_points(to, database)?;
     let shown: Vec<_> = points
@@ -104,11 +115,12 @@ fn choose_point(recovery: &Recovery) -> Result<String, Error> {
         )));
     };
     measure_text(&word(recovery), chosen.id.clone())?;
-    weigh(
-        recovery,
-        &format!("recovery point {}", chosen.id),
-        chosen.taken_at_ms,
-    )
+    let age = record_age(chosen.taken_at_ms)?;
+    Ok(format!(
+        "recovery point {}, {} old",
+        chosen.id,
+        words::duration(age)
+    ))
 }
 
 #[cfg(test)]
@@ -143,5 +155,16 @@ mod tests {
         assert_eq!(ids("b"), ["b", "a"]);
         assert_eq!(ids("gone"), ["c", "b", "a"]);
         assert!(newest(&points[..1]).is_none());
+    }
+
+    #[test]
+    fn instants_stay_within_the_objective_and_after_the_recovery_point() {
+        assert_eq!(
+            instants(1_000_000, 30_000, 0),
+            [1_000_000, 990_000, 980_000, 970_000]
+        );
+        assert_eq!(instants(1_000_000, 300_000, 0).len(), 11);
+        assert_eq!(instants(1_000_000, 30_000, 985_000), [1_000_000, 990_000]);
+        assert_eq!(instants(1_000_000, 300_000, 1_000_000), [] as [u64; 0]);
     }
 }

@@ -1,14 +1,17 @@
 //! Restore, falling back to an older recovery point where one turns out to be corrupt; and migrations.
 
+use understudy_recovery::loss::writes_ended_at;
 use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use understudy_recovery::recovery::{Recovery, measure_text, recall_text, warn};
 use understudy_recovery::{Error, fence, loss};
-use understudy_sdk::strategy::understudy::database::database::{self, RecoveryTarget, Role};
+use understudy_sdk::strategy::understudy::database::database::{
+    self, RecoveryPoint, RecoveryTarget, Role,
+};
 
-use super::point::{self, first_target, from_chosen, weigh};
+use super::point::{self, from_chosen, instants, weigh};
 use crate::parameters::Restore;
 
-/// Most recovery points that are tried: where so many are corrupt, a person has to look.
+/// Most restores of recovery points that are tried: where so many are corrupt, a person has to look.
 const MAX_TRIES: usize = 4;
 
 /// Restores what was chosen. The result is read-only until it is promoted.
@@ -48,35 +51,87 @@ fn restore(recovery: &Recovery) -> Result<String, Error> {
         ));
     };
     if let (point::INSTANT, Some(instant_ms)) = (chosen.as_str(), own.point_in_time_ms) {
-        database::ensure_restored(
-            to,
-            database,
-            &RecoveryTarget::InstantMs(instant_ms),
-            &recovery.token(),
-        )?;
-        return Ok(format!(
-            "{database} at {to} is as it was at the instant of the parameters"
-        ));
+        let said = weigh(recovery, "the instant of the parameters", instant_ms)?;
+        let target = RecoveryTarget::InstantMs(instant_ms);
+        database::ensure_restored(to, database, &target, &recovery.token())?;
+        return Ok(said);
     }
     let points = database::list_recovery_points(to, database)?;
     let usable = from_chosen(&points, &chosen);
-    let first = usable
-        .first()
-        .map(|point| (first_target(&own, point), *point));
-    let rest = usable.iter().skip(usize::from(!own.use_logs));
-    let tries = first
+    let Some(newest) = usable.first() else {
+        return Err(Error::NotFound(format!(
+            "no complete recovery point of {database} at {to}"
+        )));
+    };
+    if own.use_logs
+        && let Some(said) = restore_an_instant(recovery, newest.taken_at_ms)?
+    {
+        return Ok(said);
+    }
+    restore_a_point(recovery, &usable, own.use_logs)
+}
+
+/// The newest instant within the objective that recovery points and logs reach; `None` where they reach none.
+fn restore_an_instant(recovery: &Recovery, taken_at_ms: u64) -> Result<Option<String>, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let ended = writes_ended_at(recovery)?;
+    for (place, instant) in instants(ended, recovery.rpo_target_ms, taken_at_ms)
         .into_iter()
-        .chain(rest.map(|point| (RecoveryTarget::Point(point.id.clone()), *point)));
-    let mut problem = "there is none".to_owned();
-    for (place, (target, point)) in tries.take(MAX_TRIES).enumerate() {
-        if point.id != chosen {
+        .enumerate()
+    {
+        let token = format!("{}-instant-{place}", recovery.token());
+        match database::ensure_restored(to, database, &RecoveryTarget::InstantMs(instant), &token) {
+            Ok(_) => {
+                return weigh(
+                    recovery,
+                    "restored from a recovery point and its logs",
+                    instant,
+                )
+                .map(Some);
+            }
+            // Not reached by the logs, or a provider that has none.
+            Err(Error::NotFound(_) | Error::Invalid(_)) => {}
+            Err(Error::Conflict(text)) => {
+                warn(&format!("no instant can be restored: {text}"))?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// The newest of these that can be restored; with logs, as far as they reach.
+fn restore_a_point(
+    recovery: &Recovery,
+    usable: &[&RecoveryPoint],
+    use_logs: bool,
+) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let with_logs = usable
+        .iter()
+        .take(usize::from(use_logs))
+        .map(|&point| (RecoveryTarget::Latest, point));
+    let alone = usable
+        .iter()
+        .map(|&point| (RecoveryTarget::Point(point.id.clone()), point));
+    let mut weighed = None;
+    let mut problem = String::new();
+    for (place, (target, point)) in with_logs.chain(alone).take(MAX_TRIES).enumerate() {
+        if weighed != Some(&point.id) {
+            let why = if problem.is_empty() {
+                String::new()
+            } else {
+                format!(", as {problem}")
+            };
             weigh(
                 recovery,
-                &format!("recovery point {}, as {problem}", point.id),
+                &format!("recovery point {}{why}", point.id),
                 point.taken_at_ms,
             )?;
+            weighed = Some(&point.id);
         }
-        let token = format!("{}-{place}", recovery.token());
+        let token = format!("{}-point-{place}", recovery.token());
         match database::ensure_restored(to, database, &target, &token) {
             Ok(_) => {
                 // Taken after the fence: the site left holds nothing more, and can be re-seeded without a loss.
