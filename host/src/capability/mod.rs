@@ -1,0 +1,385 @@
+//! What the host itself can do: HTTP, SQL and TLS for providers, and probes for strategies.
+//!
+//! Each capability is a plain struct made from a binding: what may be reached, with which credentials, trusting whom.
+//! None knows about plugins or journals; each call answers a [`Used`], which holds the reply and two lines for the
+//! journal. Start at [`Capabilities::for_binding`]; `network.rs`, `trust.rs` and `credential.rs` are what they share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::call::{CallError, Denial, IdempotencyKey, Reply};
+use crate::clock::{BoxFuture, Clock, Instant};
+use crate::name::InterfaceName;
+use crate::runbook::types::{Binding, Credential, SecretSource};
+
+use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
+use network::Resolve;
+use trust::{SystemRoots, Trust, TrustError};
+
+pub mod credential;
+pub mod http;
+pub mod network;
+pub mod sql;
+pub mod trust;
+
+#[cfg(test)]
+mod testbed;
+
+/// Longest text taken over from another side into an error or a result line, in bytes.
+pub const MAX_FOREIGN_TEXT_BYTES: usize = 1024;
+
+/// What came of one use of a capability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Used {
+    /// What the caller is told, without secrets.
+    pub reply: Reply,
+    /// What was done, without payload: `http GET https://host/path`, `sql pz: 2 statements`.
+    pub action: String,
+    /// What came of it, without payload: `200`, `ok, 3 rows`, `denied CP0001: …`.
+    pub result: String,
+}
+
+/// One use of a capability, ready to be served.
+pub struct Asked<'a> {
+    /// The function, in kebab-case.
+    pub function: &'a str,
+    /// Arguments by parameter name.
+    pub args: Map<String, Value>,
+    /// The identity of the provider's own call; the same for every attempt at it.
+    pub key: &'a IdempotencyKey,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+}
+
+/// Something the host can do.
+pub trait Capability: Send + Sync {
+    /// The interface without version, for example `understudy:http/http`.
+    fn interface(&self) -> &'static str;
+
+    /// Serves one use. It ends by the deadline; dropping the future abandons it.
+    fn call<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Used>;
+}
+
+/// Version of the interfaces served here.
+pub const VERSION: &str = "0.1.0";
+
+/// What capabilities need of the machine. The binary makes one for all bindings.
+#[derive(Clone)]
+pub struct Facilities {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets are read.
+    pub secrets: Arc<dyn SecretReader>,
+    /// Where names are looked up.
+    pub resolver: Arc<dyn Resolve>,
+    /// The system's roots.
+    pub roots: Arc<SystemRoots>,
+}
+
+/// A binding that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum CapabilityError {
+    /// A secret is not usable.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Trusted roots are not usable.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl CapabilityError {
+    /// The code by which `understudy explain` tells more.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "CP0007",
+            Self::Trust(_) => "CP0008",
+        }
+    }
+}
+
+/// The capabilities of one binding.
+pub struct Capabilities {
+    served: BTreeMap<&'static str, Arc<dyn Capability>>,
+    redactor: Redactor,
+}
+
+impl Capabilities {
+    /// Reads the binding's secrets and roots and makes its capabilities. Nothing is connected to. Relative paths
+    /// start at `folder`.
+    ///
+    /// # Errors
+    /// [`CapabilityError`] for secrets and roots that are not usable.
+    pub fn for_binding(
+        binding: &Binding,
+        folder: &Path,
+        facilities: &Facilities,
+    ) -> Result<Self, CapabilityError> {
+        let trust = Trust::new(&facilities.roots, folder, &binding.trust)?;
+        let mut secrets = SecretShelf::new(facilities.secrets.as_ref(), folder);
+        let attachments = secrets.attachments(&binding.credentials)?;
+        let logins = secrets.logins(&binding.connections)?;
+        let redactor = secrets.redactor();
+        let http = http::Http::new(
+            binding.http.clone(),
+            attachments,
+            trust.clone(),
+            redactor.clone(),
+            facilities.clone(),
+        );
+        let sql = sql::Sql::new(logins, &trust, redactor.clone(), facilities.clone());
+        let all: [Arc<dyn Capability>; 2] = [Arc::new(http), Arc::new(sql)];
+        Ok(Self {
+            served: all.into_iter().map(|one| (one.interface(), one)).collect(),
+            redactor,
+        })
+    }
+
+    /// The capability that serves an interface. A version counts as served where major and minor are those of
+    /// [`VERSION`] (before 1.0 a minor version may break).
+    #[must_use]
+    pub fn get(&self, interface: &InterfaceName) -> Option<Arc<dyn Capability>> {
+        let served = self.served.get(interface.unversioned())?;
+        let version = interface
+            .as_str()
+            .split_once('@')
+            .map(|(_, version)| version);
+        let minor = |text: &str| text.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+        let same = version.is_none_or(|version| minor(version) == minor(VERSION));
+        same.then(|| Arc::clone(served))
+    }
+
+    /// The interfaces served, with versions.
+    pub fn interfaces(&self) -> impl Iterator<Item = String> + '_ {
+        self.served.keys().map(|name| format!("{name}@{VERSION}"))
+    }
+
+    /// Takes the binding's secrets out of texts; its [`Redactor::texts`] are what a journal must not hold.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+}
+
+/// Secrets as they are read, with every form they can appear in.
+pub(crate) struct SecretShelf<'a> {
+    reader: &'a dyn SecretReader,
+    folder: &'a Path,
+    forms: Vec<String>,
+}
+
+impl<'a> SecretShelf<'a> {
+    pub(crate) fn new(reader: &'a dyn SecretReader, folder: &'a Path) -> Self {
+        Self {
+            reader,
+            folder,
+            forms: Vec::new(),
+        }
+    }
+
+    /// The credentials by slot, ready to be attached.
+    pub(crate) fn attachments(
+        &mut self,
+        credentials: &BTreeMap<String, Credential>,
+    ) -> Result<BTreeMap<String, Attachment>, SecretError> {
+        let mut attachments = BTreeMap::new();
+        for (slot, credential) in credentials {
+            let unusable = |problem| unusable(slot, &credential.source, problem);
+            let secret = self.read(&credential.source).map_err(unusable)?;
+            let attachment = Attachment::new(credential, &secret).map_err(unusable)?;
+            self.forms
+                .extend(credential::forms(&secret, Some(&credential.scheme)));
+            attachments.insert(slot.clone(), attachment);
+        }
+        Ok(attachments)
+    }
+
+    fn logins(
+        &mut self,
+        connections: &BTreeMap<String, crate::runbook::types::Connection>,
+    ) -> Result<BTreeMap<String, sql::Login>, SecretError> {
+        let mut logins = BTreeMap::new();
+        for (name, connection) in connections {
+            let password = self
+                .read(&connection.password)
+                .map_err(|problem| unusable(name, &connection.password, problem))?;
+            self.forms.extend(credential::forms(&password, None));
+            logins.insert(name.clone(), sql::Login::new(connection.clone(), password));
+        }
+        Ok(logins)
+    }
+
+    fn read(&self, source: &SecretSource) -> Result<credential::Secret, SecretProblem> {
+        match source {
+            SecretSource::Environment(_) => self.reader.read(source),
+            SecretSource::File(path) => self
+                .reader
+                .read(&SecretSource::File(self.folder.join(path))),
+        }
+    }
+
+    /// Knows every form of the secrets read so far.
+    pub(crate) fn redactor(&self) -> Redactor {
+        Redactor::new(self.forms.iter().cloned())
+    }
+}
+
+fn unusable(slot: &str, source: &SecretSource, problem: SecretProblem) -> SecretError {
+    SecretError {
+        slot: slot.to_owned(),
+        source_of: source.clone(),
+        problem,
+    }
+}
+
+/// Why a use did not do what was asked: the error for the caller and the line for the journal in one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    class: Class,
+    /// Empty where the contract fixes the text.
+    code: &'static str,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Class {
+    Denied { grant: String },
+    TimedOut,
+    Unavailable,
+    NotFound,
+    Conflict,
+    Invalid,
+    InDoubt,
+    Other,
+}
+
+impl Fault {
+    fn new(class: Class, code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            class,
+            code,
+            text: clip(text.into()),
+        }
+    }
+
+    /// Refused; `grant` is the line that would allow it.
+    pub(crate) fn denied(code: &'static str, text: impl Into<String>, grant: String) -> Self {
+        Self::new(Class::Denied { grant }, code, text)
+    }
+
+    /// The deadline passed.
+    pub(crate) fn timed_out(what: &str) -> Self {
+        let text = format!("{what}: no answer by the deadline");
+        Self::new(Class::TimedOut, "CP0015", text)
+    }
+
+    /// Not reached; nothing was sent.
+    pub(crate) fn unavailable(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::Unavailable, code, text)
+    }
+
+    /// No such thing.
+    pub(crate) fn not_found(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::NotFound, code, text)
+    }
+
+    /// Refused by the other side, in its own words.
+    pub(crate) fn conflict(text: impl Into<String>) -> Self {
+        Self::new(Class::Conflict, "", text)
+    }
+
+    /// Wrong arguments or configuration.
+    pub(crate) fn invalid(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::Invalid, code, text)
+    }
+
+    /// Sent, fate unknown.
+    pub(crate) fn in_doubt(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::InDoubt, code, text)
+    }
+
+    /// Anything else.
+    pub(crate) fn other(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::Other, code, text)
+    }
+
+    /// A function that the interface does not have.
+    pub(crate) fn no_function(interface: &str, function: &str) -> Self {
+        let text = format!("`{interface}` has no function `{function}`");
+        Self::invalid("CP0016", text)
+    }
+
+    fn coded(&self) -> String {
+        if self.code.is_empty() {
+            self.text.clone()
+        } else {
+            format!("{}: {}", self.code, self.text)
+        }
+    }
+
+    fn line(&self) -> String {
+        let class = match self.class {
+            Class::Denied { .. } => return format!("denied {}", self.coded()),
+            Class::TimedOut => "timed out",
+            Class::Unavailable => "unavailable",
+            Class::NotFound => "not found",
+            Class::Conflict => "conflict",
+            Class::Invalid => "invalid",
+            Class::InDoubt => "in doubt",
+            Class::Other => "failed",
+        };
+        format!("{class}, {}", self.coded())
+    }
+
+    fn into_error(self) -> CallError {
+        let text = self.coded();
+        match self.class {
+            Class::Denied { grant } => CallError::Denied(Denial {
+                rule: self.code.to_owned(),
+                grant,
+            }),
+            Class::TimedOut => CallError::TimedOut(text),
+            Class::Unavailable => CallError::unavailable(text),
+            Class::NotFound => CallError::NotFound(text),
+            Class::Conflict => CallError::Conflict(text),
+            Class::Invalid => CallError::Invalid(text),
+            Class::InDoubt => CallError::InDoubt(text),
+            Class::Other => CallError::Other(text),
+        }
+    }
+}
+
+impl Used {
+    /// From what a capability did: the payload with the result line, or the fault. Both lose the secrets they hold.
+    fn of(action: &str, done: Result<(Value, String), Fault>, redactor: &Redactor) -> Self {
+        let (reply, result) = match done {
+            Ok((value, line)) => (Ok(value), line),
+            Err(mut fault) => {
+                fault.text = redactor.text(&fault.text);
+                let line = fault.line();
+                (Err(fault.into_error()), line)
+            }
+        };
+        Self {
+            reply,
+            action: redactor.text(action),
+            result: redactor.text(&result),
+        }
+    }
+}
+
+/// At most [`MAX_FOREIGN_TEXT_BYTES`], without control characters.
+fn clip(text: String) -> String {
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.len() <= MAX_FOREIGN_TEXT_BYTES {
+        return text;
+    }
+    let end = text.floor_char_boundary(MAX_FOREIGN_TEXT_BYTES);
+    format!("{}…", text.get(..end).unwrap_or(""))
+}
