@@ -199,7 +199,7 @@ fn site(zone: &'static str, healthy: Arc<AtomicBool>) -> Router {
         .route("/page", get(page))
         .route("/health", get(health));
     let stamped = routes.layer(axum::middleware::map_response(
-        async move |response: axum::response::Response| (zone, response),
+        move |response: axum::response::Response| async move { (zone, response) },
     ));
     stamped.route("/echo", get(echo))
 }
