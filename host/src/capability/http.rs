@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -179,25 +180,7 @@ impl Http {
         let addresses = network::reach(resolver, &host, target.port(), private)
             .await
             .map_err(|problem| refused(&problem, parsed, target))?;
-        Client::builder()
-            .tls_backend_preconfigured(self.trust.config().as_ref().clone())
-            .resolve_to_addrs(&host, &addresses)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            .pool_max_idle_per_host(0)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| {
-                Fault::other(
-                    "CP0009",
-                    format!("no client can be made: {}", chain(&error)),
-                )
-            })
+        client(&self.trust, &host, &addresses).map_err(|reason| Fault::other("CP0009", reason))
     }
 
     async fn exchange(
@@ -283,6 +266,29 @@ impl Capability for Http {
     fn call<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Used> {
         Box::pin(self.serve(asked))
     }
+}
+
+/// A client that trusts as told, and that reaches `host` at these addresses and nowhere else. It knows no proxy,
+/// follows no redirect, sends nothing twice and keeps no connection.
+pub(crate) fn client(
+    trust: &Trust,
+    host: &str,
+    addresses: &[SocketAddr],
+) -> Result<Client, String> {
+    Client::builder()
+        .tls_backend_preconfigured(trust.config().as_ref().clone())
+        .resolve_to_addrs(host, addresses)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .pool_max_idle_per_host(0)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent(concat!("understudy/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| format!("no client can be made: {}", chain(&error)))
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

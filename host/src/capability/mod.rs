@@ -22,7 +22,9 @@ use trust::{SystemRoots, Trust, TrustError};
 pub mod credential;
 pub mod http;
 pub mod network;
+pub mod probe;
 pub mod sql;
+pub mod tls;
 pub mod trust;
 
 #[cfg(test)]
@@ -131,7 +133,8 @@ impl Capabilities {
             facilities.clone(),
         );
         let sql = sql::Sql::new(logins, &trust, redactor.clone(), facilities.clone());
-        let all: [Arc<dyn Capability>; 2] = [Arc::new(http), Arc::new(sql)];
+        let tls = tls::Tls::new(&binding.tls, trust, redactor.clone(), facilities.clone());
+        let all: [Arc<dyn Capability>; 3] = [Arc::new(http), Arc::new(sql), Arc::new(tls)];
         Ok(Self {
             served: all.into_iter().map(|one| (one.interface(), one)).collect(),
             redactor,
@@ -382,4 +385,12 @@ fn clip(text: String) -> String {
     }
     let end = text.floor_char_boundary(MAX_FOREIGN_TEXT_BYTES);
     format!("{}…", text.get(..end).unwrap_or(""))
+}
+
+/// Arguments by parameter name, as the function's own type.
+pub(crate) fn arguments<T: serde::de::DeserializeOwned>(
+    args: Map<String, Value>,
+) -> Result<T, Fault> {
+    serde_json::from_value(Value::Object(args))
+        .map_err(|error| Fault::invalid("CP0009", format!("the arguments do not fit: {error}")))
 }

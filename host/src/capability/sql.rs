@@ -154,7 +154,7 @@ impl Sql {
     }
 
     fn address(&self, args: Map<String, Value>) -> (String, Result<(Value, String), Fault>) {
-        let args: AddressArgs = match arguments(args) {
+        let args: AddressArgs = match super::arguments(args) {
             Ok(args) => args,
             Err(fault) => return ("sql get-address".to_owned(), Err(fault)),
         };
@@ -169,7 +169,7 @@ impl Sql {
         args: Map<String, Value>,
         deadline: Instant,
     ) -> (String, Result<(Value, String), Fault>) {
-        let args: RunArgs = match arguments(args).and_then(bounded) {
+        let args: RunArgs = match super::arguments(args).and_then(bounded) {
             Ok(args) => args,
             Err(fault) => return ("sql run".to_owned(), Err(fault)),
         };
@@ -350,10 +350,9 @@ const CONFIGURATION: [u16; 4] = [1044, 1045, 1049, 1698];
 /// (1927 in MariaDB).
 const BROKEN: [u16; 2] = [1053, 1927];
 
-fn arguments<T: serde::de::DeserializeOwned>(args: Map<String, Value>) -> Result<T, Fault> {
-    serde_json::from_value(Value::Object(args))
-        .map_err(|error| Fault::invalid("CP0009", format!("the arguments do not fit: {error}")))
-}
+/// What the driver says of a packet over [`MAX_PACKET_BYTES`]. It keeps the type of that error to itself, so the words
+/// are all there is; a test holds them to a real server.
+const PACKET_TOO_LARGE: &str = "Packet is larger than max_allowed_packet";
 
 fn bounded(args: RunArgs) -> Result<RunArgs, Fault> {
     let bytes: usize = args
@@ -433,7 +432,10 @@ fn not_answered(authority: &str, error: &Error) -> Fault {
             "LOAD DATA LOCAL would read a file of the host; it is not served",
         ),
         Error::Driver(_) | Error::Io(_) | Error::Other(_) | Error::Url(_) => {
-            broke(&super::http::chain(error))
+            match super::http::chain(error) {
+                reason if reason == PACKET_TOO_LARGE => too_much(),
+                reason => broke(&reason),
+            }
         }
     }
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::serve::Listener;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -120,11 +121,13 @@ pub(super) struct Identity {
 
 impl Authority {
     pub(super) fn new() -> Self {
+        Self::named("Example Root")
+    }
+
+    pub(super) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Example Root");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
@@ -138,13 +141,36 @@ impl Authority {
     }
 
     pub(super) fn issue(&self, names: &[&str]) -> Identity {
+        self.sign(Self::params(names))
+    }
+
+    /// One whose time is over.
+    pub(super) fn issue_expired(&self, names: &[&str]) -> Identity {
+        let mut params = Self::params(names);
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+        self.sign(params)
+    }
+
+    fn params(names: &[&str]) -> CertificateParams {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
+        CertificateParams::new(names).unwrap()
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         Identity {
             certificate: params.signed_by(&key, &self.issuer).unwrap().pem(),
             key: key.serialize_pem(),
         }
+    }
+}
+
+impl Identity {
+    /// SHA-256 of the certificate.
+    pub(super) fn fingerprint(&self) -> String {
+        let der = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        crate::call::hex(&Sha256::digest(&der))
     }
 }
 
@@ -182,6 +208,12 @@ pub(super) async fn serve(app: Router) -> u16 {
 
 /// The same with TLS.
 pub(super) async fn serve_tls(app: Router, identity: &Identity) -> u16 {
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    serve_tls_on(tcp, app, identity)
+}
+
+/// The same on a listener that is there already.
+pub(super) fn serve_tls_on(tcp: TcpListener, app: Router, identity: &Identity) -> u16 {
     let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(super::trust::provider())
@@ -190,7 +222,6 @@ pub(super) async fn serve_tls(app: Router, identity: &Identity) -> u16 {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = tcp.local_addr().unwrap().port();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move { axum::serve(TlsListener { tcp, acceptor }, app).await });

@@ -346,7 +346,7 @@ async fn limits(sql: &Capabilities) {
         match (&used.reply, fits) {
             (Ok(_), true) => {}
             (Err(CallError::Other(reason)), false) if reason.starts_with("CP0010") => {}
-            (other, _) => panic!("{text}: {}", format!("{other:?}").get(..300).unwrap_or("")),
+            (other, _) => panic!("{text}: {other:?}"),
         }
     }
 }
