@@ -197,14 +197,22 @@ pub(crate) fn copy_chunks(
             }
             continue;
         };
-        now.cursor.key = last
-            .get(1..)
-            .unwrap_or_default()
+        let key = last.get(2..).unwrap_or_default();
+        now.cursor.key = key
             .iter()
-            .map(|key| key.clone().unwrap_or_default())
+            .map(|part| part.clone().unwrap_or_default())
             .collect();
         now.copied_rows += u64::try_from(chunk.rows.len()).unwrap_or(0);
         let insert = current.insert(&now.cursor, &chunk)?;
+        // Rows that are appended from now on are replayed: a busy table is not chased to its end.
+        let next = if is_last(&chunk) {
+            next_table(sql, config, pair, &now.cursor)?
+        } else {
+            shape = Some(current);
+            Some(now.cursor.clone())
+        };
+        let ended = next.is_none();
+        now.cursor = next.unwrap_or_else(|| now.cursor.clone());
         let mut session = unlogged();
         session.extend([
             "START TRANSACTION".to_owned(),
@@ -213,9 +221,18 @@ pub(crate) fn copy_chunks(
             "COMMIT".to_owned(),
         ]);
         sql.run(pair.connection, &session)?;
-        shape = Some(current);
+        if ended {
+            return Ok(true);
+        }
     }
     Ok(false)
+}
+
+/// True where the table had no more rows than this chunk holds when it was read.
+fn is_last(chunk: &Table) -> bool {
+    let available = chunk.row(0).map_or(0, |row| row.number("available"));
+    available < u64::from(CHUNK_ROWS)
+        && usize::try_from(available).is_ok_and(|rows| rows == chunk.rows.len())
 }
 
 /// A column that is copied.
@@ -281,7 +298,8 @@ impl Shape {
             "CONCAT('(', CONCAT_WS(',', {}), ')') AS r",
             row.join(", ")
         )];
-        let (mut outer, mut order, mut window) = (vec!["w.r".to_owned()], Vec::new(), Vec::new());
+        let mut outer = vec!["w.r".to_owned(), "w.available".to_owned()];
+        let (mut order, mut window) = (Vec::new(), Vec::new());
         for (index, column) in self.key.iter().enumerate() {
             inner.push(format!(
                 "{} AS k{index}, {} AS o{index}",
@@ -289,13 +307,14 @@ impl Shape {
                 identifier(&column.name)
             ));
             outer.push(format!("w.k{index}"));
-            order.push(identifier(&column.name));
+            // Qualified: a bare name in ORDER BY would mean an alias of the same name first.
+            order.push(format!("s.{}", identifier(&column.name)));
             window.push(format!("c.o{index}"));
         }
         let window = format!("(ORDER BY {} ROWS UNBOUNDED PRECEDING)", window.join(", "));
         format!(
-            "SELECT {} FROM (SELECT c.*, ROW_NUMBER() OVER (ORDER BY {}) AS n, SUM(LENGTH(c.r)) OVER {window} AS total FROM \
-             (SELECT {} FROM `{}`.{} WHERE {} ORDER BY {} LIMIT {CHUNK_ROWS}) AS c) AS w \
+            "SELECT {} FROM (SELECT c.*, ROW_NUMBER() OVER (ORDER BY {}) AS n, SUM(LENGTH(c.r)) OVER {window} AS total, COUNT(*) OVER () AS available FROM \
+             (SELECT {} FROM `{}`.{} AS s WHERE {} ORDER BY {} LIMIT {CHUNK_ROWS}) AS c) AS w \
              WHERE w.n = 1 OR w.total <= {CHUNK_BYTES} ORDER BY w.n",
             outer.join(", "),
             self.key
@@ -468,6 +487,35 @@ mod tests {
                 .as_literal()
                 .contains("CONCAT('''', CAST(`d` AS CHAR), '''')")
         );
+    }
+
+    #[test]
+    fn columns_named_like_an_alias_are_still_ordered_by() {
+        let key = vec![column("k1", "int", ""), column("k0", "int", "")];
+        let question = Shape {
+            columns: key.clone(),
+            key,
+        }
+        .select(&Cursor {
+            schema: "w".to_owned(),
+            table: "t".to_owned(),
+            key: Vec::new(),
+        });
+        assert!(
+            question.contains("FROM `w`.`t` AS s WHERE TRUE ORDER BY s.`k1`, s.`k0` LIMIT"),
+            "{question}"
+        );
+    }
+
+    #[test]
+    fn a_table_ends_with_a_chunk_that_was_not_cut() {
+        let chunk = |rows: usize, available: u32| Table {
+            columns: vec!["r".to_owned(), "available".to_owned()],
+            rows: vec![vec![Some("(1)".to_owned()), Some(available.to_string())]; rows],
+        };
+        assert!(is_last(&chunk(3, 3)));
+        assert!(!is_last(&chunk(3, 9)), "cut by bytes");
+        assert!(!is_last(&chunk(1000, CHUNK_ROWS)), "cut by rows");
     }
 
     #[test]

@@ -53,6 +53,8 @@ enum Next {
     Wait(String),
     /// Replication is set up and was stopped.
     Start,
+    /// Replication runs up to a position only, which somebody's verification left behind.
+    Restart,
     /// Its history is part of the source's: follow on from this position.
     Attach(Position),
     /// Its history is not: copy.
@@ -105,6 +107,10 @@ pub(crate) fn ensure_replica_of(
         Next::Start => {
             sql.run(connection, &statements(&["START SLAVE"]))?;
             Ok(waiting(&pair, "replication was started".to_owned()))
+        }
+        Next::Restart => {
+            sql.run(connection, &statements(&["STOP SLAVE", "START SLAVE"]))?;
+            Ok(waiting(&pair, "replication was started again".to_owned()))
         }
         Next::Attach(position) => {
             sql.run(connection, &attach(&pair, &position)?)?;
@@ -231,7 +237,11 @@ fn next(pair: &Pair<'_>) -> Next {
 /// Decides about replication that is set up from the right source.
 fn next_for_replica(pair: &Pair<'_>, replica: &Replica) -> Next {
     if replica.is_running() && pair.target.has_schema {
-        return Next::Done;
+        return if replica.stops_by_itself {
+            Next::Restart
+        } else {
+            Next::Done
+        };
     }
     if DIVERGENCE.contains(&replica.apply_errno) || replica.receive_errno == NOT_IN_BINLOG {
         return Next::Reseed;
@@ -389,6 +399,9 @@ pub(crate) mod tests {
     fn replication_that_runs_is_left_alone() {
         assert_eq!(with_pair(replica("Yes", true, 0, 0), next), Next::Done);
         assert_eq!(with_pair(replica("No", false, 0, 0), next), Next::Start);
+        let mut until = replica("Yes", true, 0, 0);
+        until.replica.as_mut().unwrap().stops_by_itself = true;
+        assert_eq!(with_pair(until, next), Next::Restart);
         assert!(matches!(
             with_pair(replica("Connecting", true, 2003, 0), next),
             Next::Wait(_)

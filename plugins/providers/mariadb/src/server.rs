@@ -37,6 +37,8 @@ pub(crate) struct Replica {
     /// `Yes`, `No`, `Connecting` or `Preparing`.
     pub(crate) receiving: String,
     pub(crate) applying: bool,
+    /// Started with `UNTIL`: it will stop at a position although it runs now.
+    pub(crate) stops_by_itself: bool,
     pub(crate) uses_gtid: bool,
     /// Newest complete transaction received.
     pub(crate) received: Position,
@@ -82,6 +84,7 @@ impl Replica {
             source: format!("{}:{}", row.text("Master_Host"), row.text("Master_Port")),
             receiving: row.text("Slave_IO_Running").to_owned(),
             applying: row.text("Slave_SQL_Running") == "Yes",
+            stops_by_itself: !matches!(row.text("Until_Condition"), "" | "None"),
             uses_gtid: !matches!(row.text("Using_Gtid"), "" | "No"),
             received,
             file_received: (
