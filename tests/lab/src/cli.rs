@@ -1,16 +1,79 @@
-//! The commands of `understudy-lab`.
+//! The commands of `understudy-lab`: a lab that stays up for trying things by hand, and the application of one site.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
+use crate::clock::eventually;
+use crate::lab::{Lab, Options};
 
 /// What `understudy-lab` understands.
-const USAGE: &str = "usage: understudy-lab app FILE";
+const USAGE: &str = "usage: understudy-lab up FOLDER | status FOLDER | down FOLDER | app FILE";
+/// How long a lab may take to go down.
+const DOWN_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a lab that is up leaves in its folder, besides `overlay.toml` and `environment`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct State {
+    /// Process id of `understudy-lab up`.
+    pub process: u32,
+    /// Process ids of the servers, by name.
+    pub servers: BTreeMap<String, u32>,
+}
+
+impl State {
+    /// Reads the state of the lab in this folder.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let file = state_file(folder);
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("no lab is up in {}", folder.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
+    }
+
+    fn of(lab: &Lab) -> Self {
+        let mut servers = BTreeMap::from([
+            ("pdns_server".to_owned(), lab.authoritative.process_id()),
+            ("resolver".to_owned(), lab.resolver.process_id()),
+            ("stubborn".to_owned(), lab.stubborn.process_id()),
+        ]);
+        for (name, process) in [
+            ("mariadbd pz", lab.databases.pz.process_id()),
+            ("mariadbd bz", lab.databases.bz.process_id()),
+            ("app pz", lab.pz.process_id()),
+            ("app bz", lab.bz.process_id()),
+        ] {
+            servers.extend(process.map(|process| (name.to_owned(), process)));
+        }
+        Self {
+            process: std::process::id(),
+            servers,
+        }
+    }
+}
+
+/// True while a process of this id exists and is not a remnant that waits to be collected.
+#[must_use]
+pub fn is_alive(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The state is the field behind the name, which is in parentheses and may hold anything (proc(5)).
+    let state = status.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
 
 /// Runs one command; what went wrong goes to standard error.
 pub async fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -25,8 +88,110 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 async fn command(arguments: &[OsString]) -> Result<()> {
-    match arguments {
-        [command, file] if command == "app" => app::run(Path::new(file)).await,
+    let [command, path] = arguments else {
+        bail!("{USAGE}");
+    };
+    let path = Path::new(path);
+    match command.to_str() {
+        Some("up") => up(path).await,
+        Some("status") => status(path),
+        Some("down") => down(path).await,
+        Some("app") => app::run(path).await,
         _ => bail!("{USAGE}"),
     }
+}
+
+async fn up(folder: &Path) -> Result<()> {
+    if let Ok(state) = State::load(folder) {
+        let process = state.process;
+        ensure!(
+            !is_alive(process),
+            "a lab is up in {} (process {process})",
+            folder.display()
+        );
+    }
+    fs::create_dir_all(folder)?;
+    let (mut terminated, mut interrupted) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let mut options = Options::new(std::env::current_exe()?);
+    options.parent = fs::canonicalize(folder)?;
+    let lab = Lab::up(options).await?;
+    let (overlay, environment) = (folder.join("overlay.toml"), folder.join("environment"));
+    fs::write(&overlay, lab.overlay_toml()?)?;
+    write_secrets(&environment, &lab)?;
+    // Last, and at once: whoever sees it finds the rest complete.
+    let new = folder.join("lab.new");
+    fs::write(&new, serde_json::to_string(&State::of(&lab))?)?;
+    fs::rename(new, state_file(folder))?;
+    say(&format!(
+        "the lab is up: {}\nload the secrets from {} and lay {} over the wordpress runbook",
+        lab.url("/"),
+        environment.display(),
+        overlay.display(),
+    ));
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    for file in [overlay, environment, state_file(folder)] {
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    drop(lab);
+    Ok(())
+}
+
+fn status(folder: &Path) -> Result<()> {
+    let state = State::load(folder)?;
+    let mut ended = Vec::new();
+    for (name, process) in &state.servers {
+        let alive = is_alive(*process);
+        say(&format!(
+            "{name:12} {process:8} {}",
+            if alive { "up" } else { "ended" }
+        ));
+        if !alive {
+            ended.push(name.as_str());
+        }
+    }
+    ensure!(
+        ended.is_empty(),
+        "not everything is up: {}",
+        ended.join(", ")
+    );
+    Ok(())
+}
+
+async fn down(folder: &Path) -> Result<()> {
+    let process = State::load(folder)?.process;
+    let id = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let id = id.with_context(|| format!("{process} is no process id"))?;
+    if is_alive(process) {
+        kill_process(id, Signal::TERM)?;
+    }
+    eventually("the lab to go down", DOWN_LIMIT, async || {
+        Ok((!is_alive(process)).then_some(()))
+    })
+    .await
+}
+
+/// One `NAME=value` per line, for nobody but this user.
+fn write_secrets(file: &Path, lab: &Lab) -> Result<()> {
+    let mut text = String::new();
+    for (name, secret) in lab.credentials() {
+        writeln!(text, "{name}={secret}")?;
+    }
+    fs::write(file, "")?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+    Ok(fs::write(file, text)?)
+}
+
+fn state_file(folder: &Path) -> PathBuf {
+    folder.join("lab.json")
+}
+
+fn say(line: &str) {
+    // Where standard output is closed nobody wants to know.
+    drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -35,19 +35,25 @@ pub const SHARED: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub struct Options {
     /// The program with the `app` command: `understudy-lab` itself.
     pub program: PathBuf,
+    /// Where the lab's folder is made; it must be a short path, because sockets lie in it.
+    pub parent: PathBuf,
     /// TTL of `wp-active` at first, in seconds.
     pub ttl_seconds: u32,
+    /// Replicas of the application at `bz` while it stands by, on its read-only database.
+    pub standby_replicas: u32,
     /// How long the stubborn resolver keeps every answer at least, in seconds.
     pub stubborn_ttl_seconds: u32,
 }
 
 impl Options {
-    /// With a TTL of two seconds, and a resolver that makes it five.
+    /// With a TTL of two seconds, a resolver that makes it five, and an application that stands ready.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            parent: std::env::temp_dir(),
             ttl_seconds: 2,
+            standby_replicas: 1,
             stubborn_ttl_seconds: 5,
         }
     }
@@ -59,7 +65,7 @@ pub struct Lab {
     // Fields are dropped in this order: users and applications before the servers, the folder last.
     /// Application at the primary site.
     pub pz: Site,
-    /// Application at the backup site, scaled to zero.
+    /// Application at the backup site, standing by.
     pub bz: Site,
     /// Databases of both sites.
     pub databases: Pair,
@@ -71,6 +77,7 @@ pub struct Lab {
     pub authoritative: Authoritative,
     /// Where announcements are shown.
     pub board: Board,
+    pub(crate) options: Options,
     secrets: Secrets,
     public_port: u16,
     root: PathBuf,
@@ -85,7 +92,7 @@ struct Secrets {
 }
 
 impl Lab {
-    /// Brings everything up: `pz` serves, `bz` replicates and is scaled to zero.
+    /// Brings everything up: `pz` serves, `bz` replicates and stands by.
     ///
     /// # Errors
     /// Where a program is missing (the message names its package) or a server does not start (it quotes its log).
@@ -93,7 +100,7 @@ impl Lab {
         let programs = Programs::locate()?;
         let folder = tempfile::Builder::new()
             .prefix("understudy-lab-")
-            .tempdir()?;
+            .tempdir_in(&options.parent)?;
         let path = folder.path().to_owned();
         let authority = Authority::create(&path)?;
         let secrets = Secrets {
@@ -109,7 +116,7 @@ impl Lab {
         )?;
         let public_port = free_port(&[PZ, BZ])?;
         let mut sites = Vec::new();
-        for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, 0)] {
+        for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
             let database = databases.at(site).context("no such database")?;
             let settings = Settings {
                 desired,
@@ -138,6 +145,8 @@ impl Lab {
         }
         let [pz, bz] = <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))?;
         pz.becomes("ready", &1.into()).await?;
+        bz.becomes("ready", &options.standby_replicas.into())
+            .await?;
         Ok(Self {
             pz,
             bz,
@@ -146,6 +155,7 @@ impl Lab {
             stubborn,
             authoritative,
             board,
+            options,
             secrets,
             public_port,
             root: authority.root().to_owned(),

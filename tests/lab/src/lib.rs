@@ -20,6 +20,7 @@ pub mod client;
 pub mod clock;
 pub mod lab;
 pub mod mariadb;
+pub mod overlay;
 pub mod pair;
 pub mod ports;
 pub mod powerdns;

@@ -1,5 +1,6 @@
 //! One MariaDB server: GTID in strict mode, row-based binary log, TLS from the lab's authority. It is controlled as
-//! `root` over its Unix socket, so that what the lab does to it never depends on what a run does to it.
+//! `root` over its Unix socket, so that what the lab does to it never depends on what a run does to it. It starts
+//! read-only, always: becoming writable is a decision, and a server that comes back from a crash has not taken it.
 //!
 //! Users, the same on every server:
 //!
@@ -14,10 +15,9 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, Row as _};
 
@@ -32,15 +32,16 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Global privileges of `understudy`, as MariaDB 10.11 names them.
 ///
 /// READ_ONLY ADMIN sets `read_only` (and passes it, to write into a fenced server while re-seeding); REPLICATION SLAVE
-/// ADMIN is `CHANGE MASTER`, `START/STOP/RESET SLAVE` and `SET GLOBAL gtid_slave_pos`; BINLOG ADMIN is `RESET MASTER`
-/// and `SET sql_log_bin`; SLAVE MONITOR and BINLOG MONITOR are the two `SHOW … STATUS`; PROCESS and CONNECTION ADMIN
-/// are listing and ending other users' sessions; RELOAD is `FLUSH TABLES WITH READ LOCK` and `RESET`.
-pub const OPERATOR_GRANTS: &str = "READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, BINLOG ADMIN, SLAVE MONITOR, \
-     BINLOG MONITOR, PROCESS, CONNECTION ADMIN, RELOAD";
+/// ADMIN is `CHANGE MASTER`, `START/STOP/RESET SLAVE` and `SET GLOBAL gtid_slave_pos`; REPLICATION MASTER ADMIN is
+/// seeing which replicas follow; BINLOG ADMIN is `SET sql_log_bin`; SLAVE MONITOR and BINLOG MONITOR are the two
+/// `SHOW … STATUS`; PROCESS and CONNECTION ADMIN are listing and ending other users' sessions; RELOAD is `RESET MASTER`
+/// and `FLUSH TABLES WITH READ LOCK`. SUPER is not among them: since 10.11 nothing here needs it.
+pub const OPERATOR_GRANTS: &str = "READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, BINLOG ADMIN, \
+     SLAVE MONITOR, BINLOG MONITOR, PROCESS, CONNECTION ADMIN, RELOAD";
 
-/// Privileges of `understudy` on the application's database: data for write probes, definitions for re-seeding.
-const OPERATOR_DATABASE_GRANTS: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, \
-     CREATE VIEW, SHOW VIEW, TRIGGER, LOCK TABLES";
+/// Schemas of which `understudy` may do everything: the application's, for write probes and for re-seeding, and one for
+/// its own bookkeeping, which is never replicated.
+const OPERATOR_SCHEMAS: [&str; 2] = ["wordpress", "understudy_local"];
 
 /// Passwords of the users.
 #[derive(Debug, Clone)]
@@ -66,8 +67,6 @@ pub struct Setup {
     pub address: SocketAddr,
     /// Different on every server.
     pub server_id: u32,
-    /// Whether it starts with `read_only`.
-    pub read_only: bool,
     /// Root of the authority.
     pub root: PathBuf,
     /// Its certificate, for its address.
@@ -129,15 +128,6 @@ impl Server {
         self.reachable(&password).await
     }
 
-    /// The same, with `read_only` as told instead of as it was created.
-    ///
-    /// # Errors
-    /// Where it does not start.
-    pub async fn restart_read_only(&mut self, read_only: bool) -> Result<()> {
-        self.setup.read_only = read_only;
-        self.restart().await
-    }
-
     /// `kill -9`.
     ///
     /// # Errors
@@ -176,6 +166,12 @@ impl Server {
             .as_ref()
             .context("the server is not running")?
             .thaw()
+    }
+
+    /// Process id, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
     }
 
     /// Where it listens.
@@ -298,6 +294,15 @@ impl Server {
         }))
     }
 
+    /// Lets ordinary clients write, or stops them.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn set_read_only(&self, read_only: bool) -> Result<()> {
+        self.execute(&format!("SET GLOBAL read_only={}", u8::from(read_only)))
+            .await
+    }
+
     /// Makes it a replica that starts where its own history ends.
     ///
     /// # Errors
@@ -393,32 +398,34 @@ impl Server {
     }
 
     async fn install(&self) -> Result<()> {
-        let output = tokio::process::Command::new(&self.programs.mariadb_install_db)
-            .args([
-                "--no-defaults",
-                "--skip-test-db",
-                "--auth-root-authentication-method=normal",
-            ])
-            .arg(format!(
-                "--datadir={}",
-                self.setup.folder.join("data").display()
-            ))
-            .arg(self.temporary_option())
-            .args(user_option())
-            .args(STORAGE_OPTIONS)
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await?;
-        if output.status.success() {
-            return Ok(());
-        }
-        bail!(
-            "mariadb-install-db failed ({})\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
+        let mut arguments = vec![
+            "--no-defaults".to_owned(),
+            "--skip-test-db".to_owned(),
+            "--auth-root-authentication-method=normal".to_owned(),
+            format!("--datadir={}", self.data().display()),
+            self.temporary_option(),
+        ];
+        arguments.extend(user_option());
+        arguments.extend(STORAGE_OPTIONS.map(str::to_owned));
+        // A script that starts a server: as a process group of its own, so that no part of it is left behind.
+        let mut process = Process::start(
+            &self.programs.setpriv,
+            &format!("mariadb-install-db {}", self.setup.name),
+            &self.programs.mariadb_install_db,
+            arguments,
+            &self.setup.folder.join("install.log"),
+        )?;
+        let status = process.ended(START_LIMIT).await?;
+        ensure!(
+            status.success(),
+            "mariadb-install-db failed ({status})\n{}",
+            process.log_end()
+        );
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.setup.folder.join("data")
     }
 
     fn spawn(&mut self) -> Result<()> {
@@ -426,7 +433,6 @@ impl Server {
             folder,
             address,
             server_id,
-            read_only,
             root,
             certificate,
             name,
@@ -434,13 +440,12 @@ impl Server {
         } = &self.setup;
         let mut arguments = vec![
             "--no-defaults".to_owned(),
-            format!("--datadir={}", folder.join("data").display()),
+            format!("--datadir={}", self.data().display()),
             format!("--socket={}", self.socket().display()),
             format!("--pid-file={}", folder.join("pid").display()),
             format!("--bind-address={}", address.ip()),
             format!("--port={}", address.port()),
             format!("--server-id={server_id}"),
-            format!("--read-only={}", u8::from(*read_only)),
             format!("--ssl-ca={}", root.display()),
             format!("--ssl-cert={}", certificate.certificate.display()),
             format!("--ssl-key={}", certificate.key.display()),
@@ -482,6 +487,10 @@ impl Server {
             understudy,
         } = &self.setup.passwords;
         let mut session = self.session("").await?;
+        let schemas: String = OPERATOR_SCHEMAS
+            .iter()
+            .map(|schema| format!("GRANT ALL PRIVILEGES ON {schema}.* TO understudy;\n"))
+            .collect();
         let statements = format!(
             "SET sql_log_bin=0;
              CREATE USER app IDENTIFIED BY '{app}' REQUIRE SSL;
@@ -490,7 +499,8 @@ impl Server {
              GRANT REPLICATION SLAVE ON *.* TO repl;
              CREATE USER understudy IDENTIFIED BY '{understudy}' REQUIRE SSL;
              GRANT {OPERATOR_GRANTS} ON *.* TO understudy;
-             GRANT {OPERATOR_DATABASE_GRANTS} ON wordpress.* TO understudy;
+             GRANT SELECT ON mysql.* TO understudy;
+             {schemas}
              DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';
              FLUSH PRIVILEGES;
              ALTER USER root@localhost IDENTIFIED BY '{root}'"
@@ -511,7 +521,8 @@ const STORAGE_OPTIONS: [&str; 3] = [
 ];
 
 /// What makes a server fit for replication by GTID and for a crash: every commit is on disk and in the binary log.
-const SERVER_OPTIONS: [&str; 10] = [
+const SERVER_OPTIONS: [&str; 11] = [
+    "--read-only=1",
     "--log-bin=binlog",
     "--log-slave-updates=1",
     "--binlog-format=ROW",

@@ -63,7 +63,6 @@ impl Pair {
                 folder: folder.join(name),
                 address,
                 server_id,
-                read_only: server_id != 1,
                 root: authority.root().to_owned(),
                 certificate: authority
                     .issue(&format!("mariadb-{name}"), &[&address.ip().to_string()])?,
@@ -76,6 +75,7 @@ impl Pair {
         )?;
         bz.replicate_from(pz.address()).await?;
         pz.execute(SCHEMA).await?;
+        pz.set_read_only(false).await?;
         bz.applied(&pz.position().await?, SEED_LIMIT).await?;
         Ok(Self { pz, bz })
     }

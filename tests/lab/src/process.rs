@@ -115,6 +115,14 @@ impl Process {
             return Ok(status);
         }
         self.signal(Signal::TERM)?;
+        self.ended(limit).await
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// Where it has not after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         let what = format!("{} to end", self.name);
         eventually(&what, limit, async || Ok(self.child.try_wait()?)).await
     }

@@ -94,6 +94,12 @@ impl Site {
         process.kill().map(drop)
     }
 
+    /// Process id, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Where users reach it.
     #[must_use]
     pub fn public(&self) -> SocketAddr {

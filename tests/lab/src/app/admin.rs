@@ -32,6 +32,7 @@ pub struct Controller {
 struct Running {
     instance: Instance,
     restart_token: String,
+    database_endpoint: String,
 }
 
 /// What a `PUT` may hold.
@@ -72,7 +73,6 @@ impl Controller {
     }
 
     /// The protocol's routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/apps/{app}", get(show).put(change))
@@ -102,12 +102,14 @@ impl Controller {
                     Arc::clone(&self.maintenance),
                 )?,
                 restart_token: settings.restart_token,
+                database_endpoint: settings.database_endpoint,
             });
         }
         Ok(())
     }
 
-    /// Settings and readiness. An application that has yet to be restarted is not ready.
+    /// Settings, readiness and, while it runs, what the running application really uses. An application that has yet
+    /// to be restarted is not ready.
     async fn observation(&self) -> Value {
         let settings = self.settings.borrow().clone();
         let running = self.running.lock().await;
@@ -117,13 +119,22 @@ impl Controller {
             }
             _ => false,
         };
-        json!({
+        let mut seen = json!({
             "desired": settings.desired,
             "ready": if ready { settings.desired } else { 0 },
             "database-endpoint": settings.database_endpoint,
             "maintenance": settings.maintenance,
             "restart-token": settings.restart_token,
-        })
+        });
+        if let (Some(running), Some(fields)) = (&*running, seen.as_object_mut()) {
+            let (token, endpoint) = (&running.restart_token, &running.database_endpoint);
+            fields.insert("running-restart-token".to_owned(), token.as_str().into());
+            fields.insert(
+                "running-database-endpoint".to_owned(),
+                endpoint.as_str().into(),
+            );
+        }
+        seen
     }
 
     fn admit(&self, app: &str, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {

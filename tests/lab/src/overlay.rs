@@ -1,0 +1,187 @@
+//! What a host has to be told to run the `wordpress` runbook against a lab: an overlay with addresses, connections,
+//! the names of environment variables that hold the secrets, and short times. No secret is in it.
+//!
+//! Not here: what the runbook means. Where its format or its strategies' parameters change, this text changes with them,
+//! and the host says so.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::lab::Lab;
+use crate::powerdns::ZONE;
+
+/// Time to live during a flip, in seconds; the shortest that is a time at all.
+const FLIP_TTL_SECONDS: u32 = 1;
+/// For how long the service is watched after a flip, in milliseconds.
+const STABILITY_WINDOW_MS: u32 = 2_000;
+
+impl Lab {
+    /// The overlay, as TOML. The secrets it names are [`credentials`](Self::credentials).
+    ///
+    /// # Errors
+    /// Never in practice: every value has a form in TOML.
+    pub fn overlay_toml(&self) -> Result<String> {
+        let mut failback = self.parameters();
+        if let Some(parameters) = failback.as_object_mut() {
+            let standby = self.options.standby_replicas;
+            parameters.insert("standby-replicas".to_owned(), standby.into());
+        }
+        Ok(toml::to_string(&json!({
+            "targets": { "rto": "5m", "rpo": "30s" },
+            "strategies": {
+                "replica": { "parameters": self.parameters() },
+                "restore": { "parameters": self.parameters() },
+                "failback": { "parameters": failback },
+            },
+            "bindings": [
+                self.database_binding(),
+                self.dns_binding(),
+                self.workload_binding(),
+                self.notify_binding(),
+                self.certificates_binding(),
+            ],
+            "probe": self.probe(),
+        }))?)
+    }
+
+    fn parameters(&self) -> Value {
+        json!({
+            "replicas": 1,
+            "objectives": [],
+            "media-bucket": "",
+            "expose": false,
+            "records": {
+                "ttl-flip-seconds": FLIP_TTL_SECONDS,
+                "ttl-normal-seconds": self.options.ttl_seconds,
+            },
+            "certificate": { "test-issue": false },
+            "converged-percent": 100,
+            "stability-window-ms": STABILITY_WINDOW_MS,
+        })
+    }
+
+    fn database_binding(&self) -> Value {
+        let connection = |server: &crate::mariadb::Server, user: &str, variable: &str| {
+            json!({
+                "host": server.address().ip().to_string(),
+                "port": server.address().port(),
+                "user": user,
+                "password": { "env": variable },
+            })
+        };
+        let (pz, bz) = (&self.databases.pz, &self.databases.bz);
+        json!({
+            "contract": "understudy:database/database@0.1.0",
+            "plugin": "mariadb",
+            "config": {
+                "replication": {
+                    "user": "repl",
+                    "credential": "replication",
+                    "ssl-ca": self.root().display().to_string(),
+                },
+                "heartbeat": { "table": "posts", "column": "written_at" },
+            },
+            "credentials": {
+                "replication": { "env": "LAB_REPLICATION_PASSWORD", "scheme": "basic", "user": "repl" },
+            },
+            "connections": {
+                "pz": connection(pz, "understudy", "LAB_DATABASE_PASSWORD"),
+                "bz": connection(bz, "understudy", "LAB_DATABASE_PASSWORD"),
+                "pz-client": connection(pz, "app", "LAB_APP_PASSWORD"),
+                "bz-client": connection(bz, "app", "LAB_APP_PASSWORD"),
+            },
+            "trust": [self.root()],
+        })
+    }
+
+    fn dns_binding(&self) -> Value {
+        let server = format!("http://{}", self.authoritative.api());
+        let zones = format!("{server}/api/v1/servers/localhost/zones");
+        json!({
+            "contract": "understudy:dns/dns@0.1.0",
+            "plugin": "powerdns",
+            "config": { "server": server, "zone": ZONE, "min-ttl-seconds": FLIP_TTL_SECONDS },
+            "credentials": { "api": { "env": "LAB_DNS_KEY", "scheme": "header", "name": "x-api-key" } },
+            "http": [{ "methods": ["GET", "PATCH"], "url": zones, "private": true }],
+        })
+    }
+
+    fn workload_binding(&self) -> Value {
+        let (pz, bz) = (self.pz.admin(), self.bz.admin());
+        let grant = |admin| {
+            json!({
+                "methods": ["GET", "PUT"],
+                "url": format!("https://{admin}/apps"),
+                "private": true,
+            })
+        };
+        json!({
+            "contract": "understudy:workload/workload@0.1.0",
+            "plugin": "webhook",
+            "config": {
+                "sites": { "pz": format!("https://{pz}"), "bz": format!("https://{bz}") },
+                "poll-after-ms": 250,
+            },
+            "credentials": { "api": { "env": "LAB_ADMIN_TOKEN", "scheme": "bearer" } },
+            "http": [grant(pz), grant(bz)],
+            "trust": [self.root()],
+        })
+    }
+
+    fn notify_binding(&self) -> Value {
+        let url = format!("https://{}/announcements", self.board.address());
+        json!({
+            "contract": "understudy:notify/notify@0.1.0",
+            "plugin": "webhook",
+            "config": { "channels": { "status": url } },
+            "credentials": { "api": { "env": "LAB_ADMIN_TOKEN", "scheme": "bearer" } },
+            "http": [{ "methods": ["POST"], "url": url, "private": true }],
+            "trust": [self.root()],
+        })
+    }
+
+    fn certificates_binding(&self) -> Value {
+        let (pz, bz) = (self.pz.public().to_string(), self.bz.public().to_string());
+        json!({
+            "contract": "understudy:certificates/certificates@0.1.0",
+            "plugin": "served-tls",
+            "config": { "sites": { "pz": pz, "bz": bz } },
+            "tls": [pz, bz],
+            "trust": [self.root()],
+        })
+    }
+
+    fn probe(&self) -> Value {
+        let write = |name: &str, path: &str, body: &str, status: u16, answer: &str| {
+            json!([{
+                "name": name,
+                "method": "POST",
+                "url": self.url(path),
+                "credential": "wordpress",
+                "body": body,
+                "expect-status": [status],
+                "expect-body": answer,
+            }])
+        };
+        json!({
+            "zone-header": "x-zone",
+            "entries": { "pz": self.pz.public().to_string(), "bz": self.bz.public().to_string() },
+            "resolvers": {
+                "isp-a": self.resolver.address().to_string(),
+                "isp-b": self.stubborn.address().to_string(),
+                "public-a": self.resolver.address().to_string(),
+            },
+            "public-resolver": "isp-a",
+            "credentials": {
+                "wordpress": { "env": "LAB_EDITOR_PASSWORD", "scheme": "basic", "user": "editor" },
+            },
+            "trust": [self.root()],
+            "journeys": {
+                "front-page": [{ "name": "front page", "url": self.url("/"), "expect-body": "posts" }],
+                "login": write("log in", "/login", "", 200, "welcome"),
+                "create-post": write("post", "/posts", r#"{"title":"Recovery check"}"#, 201, "post"),
+                "upload-media": write("upload", "/media", "Recovery check", 201, "media"),
+            },
+        })
+    }
+}
