@@ -63,13 +63,20 @@ impl CountingImports for ProviderCalls {
 }
 
 impl Imports for ProviderCalls {
-    fn call(&self, function: FunctionName, args: Map<String, Value>) -> BoxFuture<'_, Result<Reply, Halt>> {
+    fn call(
+        &self,
+        function: FunctionName,
+        args: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<Reply, Halt>> {
         Box::pin(async move {
             if self.calls.fetch_add(1, Ordering::Relaxed) >= limits::CALLS_PER_PROVIDER_CALL {
                 return Err(Halt::TooManyCalls(limits::CALLS_PER_PROVIDER_CALL));
             }
             let Some(capability) = self.capabilities.get(&function.interface) else {
-                return Ok(Err(CallError::Invalid(format!("this host does not offer {}", function.interface))));
+                return Ok(Err(CallError::Invalid(format!(
+                    "this host does not offer {}",
+                    function.interface
+                ))));
             };
             let begun = self.clock.now();
             let asked = Asked {
@@ -80,7 +87,10 @@ impl Imports for ProviderCalls {
             };
             let used = capability.call(asked).await;
             // A denial left nothing; anything else may have.
-            if !matches!(used.reply, Err(CallError::Denied(_) | CallError::Invalid(_))) {
+            if !matches!(
+                used.reply,
+                Err(CallError::Denied(_) | CallError::Invalid(_))
+            ) {
                 self.sent.store(true, Ordering::Relaxed);
             }
             let record = Record::Egress {

@@ -12,8 +12,8 @@
 //! Nothing else may call a [`Service`](crate::call::Service) on a strategy's behalf.
 
 pub mod deadline;
-pub mod egress;
 mod dispatch;
+pub mod egress;
 pub mod replay;
 pub mod retry;
 pub mod routing;

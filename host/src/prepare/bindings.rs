@@ -14,9 +14,9 @@ use crate::journal::Journal;
 use crate::mediation::egress::Egress;
 use crate::mediation::routing::Route;
 use crate::name::InterfaceName;
+use crate::plugin::Engines;
 use crate::plugin::engine::Kind;
 use crate::plugin::provider::{BoundProvider, ProviderPlugin};
-use crate::plugin::Engines;
 use crate::runbook::parameters;
 use crate::runbook::types::{Binding, Runbook};
 
@@ -49,7 +49,11 @@ pub async fn bind(
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(Providers(bound)) } else { Err(PrepareErrors(errors)) }
+    if errors.is_empty() {
+        Ok(Providers(bound))
+    } else {
+        Err(PrepareErrors(errors))
+    }
 }
 
 async fn bind_one(
@@ -62,7 +66,9 @@ async fn bind_one(
     let exported = component.exported(binding.contract.unversioned()).cloned();
     match exported {
         Some(exported) if exported == binding.contract => {}
-        Some(exported) => return Err(version(component.name(), &exported, &binding.contract).into()),
+        Some(exported) => {
+            return Err(version(component.name(), &exported, &binding.contract).into());
+        }
         None => {
             return Err(PrepareError::Misbound {
                 plugin: binding.plugin.to_string(),
@@ -74,7 +80,10 @@ async fn bind_one(
     let plugin = ProviderPlugin::new(engines, component)?;
     let config = Value::Object(binding.config.clone());
     parameters::check(&plugin.describe().await?.config_schema, &config).map_err(|problems| {
-        PrepareError::Parameters { whose: format!("the configuration of `{}`", binding.plugin), problems }
+        PrepareError::Parameters {
+            whose: format!("the configuration of `{}`", binding.plugin),
+            problems,
+        }
     })?;
     plugin.validate(&config.to_string()).await?;
     let unusable = |reason: String| PrepareError::Binding {
@@ -84,20 +93,30 @@ async fn bind_one(
     };
     let capabilities = Capabilities::for_binding(binding, &runbook.folder, facilities)
         .map_err(|error| unusable(format!("{}: {error}", error.code())))?;
-    Ok(Bound { binding: binding.clone(), plugin, capabilities: Arc::new(capabilities) })
+    Ok(Bound {
+        binding: binding.clone(),
+        plugin,
+        capabilities: Arc::new(capabilities),
+    })
 }
 
 impl Providers {
     /// Every form of every secret that a binding holds: what the journal must not.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        self.0.iter().flat_map(|bound| bound.capabilities.redactor().texts().to_vec()).collect()
+        self.0
+            .iter()
+            .flat_map(|bound| bound.capabilities.redactor().texts().to_vec())
+            .collect()
     }
 
     /// Routes to the providers; what they do is recorded in `journal`.
     #[must_use]
     pub fn routes(&self, journal: &Journal, clock: &Arc<dyn Clock>) -> Vec<Route> {
-        self.0.iter().map(|bound| bound.route(journal, clock)).collect()
+        self.0
+            .iter()
+            .map(|bound| bound.route(journal, clock))
+            .collect()
     }
 }
 
@@ -109,8 +128,11 @@ impl Bound {
             journal: journal.clone(),
             clock: Arc::clone(clock),
         };
-        let service: Arc<dyn Service> =
-            Arc::new(BoundProvider::new(self.plugin.clone(), &self.binding.config, Box::new(egress)));
+        let service: Arc<dyn Service> = Arc::new(BoundProvider::new(
+            self.plugin.clone(),
+            &self.binding.config,
+            Box::new(egress),
+        ));
         Route {
             interface: self.binding.contract.clone(),
             sites: self.binding.sites.clone(),
@@ -125,8 +147,21 @@ impl Bound {
 /// # Errors
 /// [`PrepareErrors`] naming each contract and who was built for it.
 pub fn check_bound(prepared: &Prepared) -> Result<(), PrepareErrors> {
-    let native = prepared.contracts.iter().filter(|contract| NATIVE.contains(&contract.unversioned())).cloned();
-    let served: Vec<InterfaceName> =
-        prepared.runbook.bindings.iter().map(|binding| binding.contract.clone()).chain(native).collect();
-    check_served(prepared, &served, "add a `[[bindings]]` entry for it, or plan without it")
+    let native = prepared
+        .contracts
+        .iter()
+        .filter(|contract| NATIVE.contains(&contract.unversioned()))
+        .cloned();
+    let served: Vec<InterfaceName> = prepared
+        .runbook
+        .bindings
+        .iter()
+        .map(|binding| binding.contract.clone())
+        .chain(native)
+        .collect();
+    check_served(
+        prepared,
+        &served,
+        "add a `[[bindings]]` entry for it, or plan without it",
+    )
 }

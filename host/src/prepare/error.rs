@@ -6,7 +6,8 @@ use crate::plan::PlanErrors;
 use crate::plugin::PluginError;
 
 /// Pages for `understudy explain`.
-pub const PAGES: &[(&str, &str)] = crate::explain::pages!["PR0001", "PR0002", "PR0003", "PR0004", "PR0005", "PR0006"];
+pub const PAGES: &[(&str, &str)] =
+    crate::explain::pages!["PR0001", "PR0002", "PR0003", "PR0004", "PR0005", "PR0006"];
 
 /// One thing that is wrong.
 #[derive(Debug, thiserror::Error)]

@@ -60,14 +60,21 @@ pub struct Prepared {
 ///
 /// # Errors
 /// [`PrepareErrors`]: everything that is wrong, each with the way out. Nothing was run.
-pub async fn prepare(engines: &Engines, runbook: Arc<Runbook>, order: Order) -> Result<Prepared, PrepareErrors> {
+pub async fn prepare(
+    engines: &Engines,
+    runbook: Arc<Runbook>,
+    order: Order,
+) -> Result<Prepared, PrepareErrors> {
     let mut errors = Vec::new();
     let mut actors = Actors::new();
     let mut planned = BTreeMap::new();
     for name in &order.procedure {
         if !runbook.strategies.contains_key(name) {
             let known = runbook.strategies.keys().map(ToString::to_string).collect();
-            errors.push(PrepareError::NoStrategy { name: name.to_string(), known });
+            errors.push(PrepareError::NoStrategy {
+                name: name.to_string(),
+                known,
+            });
         }
     }
     for name in runbook.strategies.keys() {
@@ -87,7 +94,14 @@ pub async fn prepare(engines: &Engines, runbook: Arc<Runbook>, order: Order) -> 
         .map_err(|errors| PrepareErrors(vec![PrepareError::Plan(errors)]))?;
     let violations = crate::rules::check(&plan);
     let contracts = contracts(&actors, &plan);
-    Ok(Prepared { runbook, actors, plan: Arc::new(plan), violations, order, contracts })
+    Ok(Prepared {
+        runbook,
+        actors,
+        plan: Arc::new(plan),
+        violations,
+        order,
+        contracts,
+    })
 }
 
 /// The steps that the strategies plan in the other mode: one runbook is for both.
@@ -99,9 +113,20 @@ async fn elsewhere(actors: &Actors) -> Result<BTreeSet<StepId>, PrepareErrors> {
             Mode::Graceful => Mode::Ungraceful,
             Mode::Ungraceful => Mode::Graceful,
         };
-        let context = Context { mode, ..actor.context.clone() };
-        let planned = actor.plugin.plan(&context).await.map_err(|error| refused(error.into()))?;
-        steps.extend(planned.iter().filter_map(|step| StepId::new(name, &step.id).ok()));
+        let context = Context {
+            mode,
+            ..actor.context.clone()
+        };
+        let planned = actor
+            .plugin
+            .plan(&context)
+            .await
+            .map_err(|error| refused(error.into()))?;
+        steps.extend(
+            planned
+                .iter()
+                .filter_map(|step| StepId::new(name, &step.id).ok()),
+        );
     }
     Ok(steps)
 }
@@ -113,15 +138,20 @@ async fn cast(
     name: &StrategyName,
     order: &Order,
 ) -> Result<(Actor, Vec<PlannedStep>), PrepareError> {
-    let unknown = || PrepareError::NoStrategy { name: name.to_string(), known: Vec::new() };
+    let unknown = || PrepareError::NoStrategy {
+        name: name.to_string(),
+        known: Vec::new(),
+    };
     let strategy = runbook.strategies.get(name).ok_or_else(unknown)?;
     let component = load(engines, runbook, &strategy.plugin, Kind::Strategy)?;
     let plugin = StrategyPlugin::new(engines, component)?;
     let description = plugin.describe().await?;
     let parameters = Value::Object(strategy.parameters.clone());
-    parameters::check(&description.config_schema, &parameters).map_err(|problems| PrepareError::Parameters {
-        whose: format!("strategies.{name}.parameters"),
-        problems,
+    parameters::check(&description.config_schema, &parameters).map_err(|problems| {
+        PrepareError::Parameters {
+            whose: format!("strategies.{name}.parameters"),
+            problems,
+        }
     })?;
     let config = parameters.to_string();
     plugin.validate(&config).await?;
@@ -137,39 +167,71 @@ async fn cast(
 }
 
 /// Loads a plugin of the runbook and holds it to the lock file.
-fn load(engines: &Engines, runbook: &Runbook, name: &PluginName, kind: Kind) -> Result<Component, PrepareError> {
-    let missing = || PrepareError::NoPlugin { name: name.to_string() };
+fn load(
+    engines: &Engines,
+    runbook: &Runbook,
+    name: &PluginName,
+    kind: Kind,
+) -> Result<Component, PrepareError> {
+    let missing = || PrepareError::NoPlugin {
+        name: name.to_string(),
+    };
     let plugin = runbook.plugins.get(name).ok_or_else(missing)?;
     let path = runbook.folder.join(&plugin.path);
-    Ok(Component::load(engines, kind, name.as_str(), &path, plugin.digest.as_ref())?)
+    Ok(Component::load(
+        engines,
+        kind,
+        name.as_str(),
+        &path,
+        plugin.digest.as_ref(),
+    )?)
 }
 
 /// Contracts that the plan uses, as its strategies import them.
 fn contracts(actors: &Actors, plan: &Plan) -> BTreeSet<InterfaceName> {
     let mut used = BTreeSet::new();
     for step in &plan.steps {
-        let Some(actor) = actor_of(actors, &step.performs) else { continue };
+        let Some(actor) = actor_of(actors, &step.performs) else {
+            continue;
+        };
         let imports = actor.plugin.component().imports();
-        let imported = imports.map(|(interface, _)| interface).filter(|interface| interface.unversioned() != CONTROL);
-        used.extend(imported.filter(|interface| step.uses.iter().any(|name| name == interface.short())).cloned());
+        let imported = imports
+            .map(|(interface, _)| interface)
+            .filter(|interface| interface.unversioned() != CONTROL);
+        used.extend(
+            imported
+                .filter(|interface| step.uses.iter().any(|name| name == interface.short()))
+                .cloned(),
+        );
     }
     used
 }
 
 fn actor_of<'a>(actors: &'a Actors, step: &StepId) -> Option<&'a Actor> {
-    actors.iter().find(|(name, _)| name.as_str() == step.strategy()).map(|(_, actor)| actor)
+    actors
+        .iter()
+        .find(|(name, _)| name.as_str() == step.strategy())
+        .map(|(_, actor)| actor)
 }
 
 impl Prepared {
     /// The contract of this name, at the version the plan's strategies were built for.
     #[must_use]
     pub fn contract(&self, unversioned: &str) -> Option<&InterfaceName> {
-        self.contracts.iter().find(|contract| contract.unversioned() == unversioned)
+        self.contracts
+            .iter()
+            .find(|contract| contract.unversioned() == unversioned)
     }
 
     /// The header of a run of this.
     #[must_use]
-    pub fn header(&self, stage: Stage, runbook_path: String, overlays: Vec<String>, host_version: &str) -> Header {
+    pub fn header(
+        &self,
+        stage: Stage,
+        runbook_path: String,
+        overlays: Vec<String>,
+        host_version: &str,
+    ) -> Header {
         Header {
             version: RECORD_VERSION,
             run: self.order.run.clone(),
@@ -192,11 +254,18 @@ impl Prepared {
 
     /// Digests of all plugins: of the strategies as loaded, of the others as locked.
     fn digests(&self) -> BTreeMap<PluginName, PluginDigest> {
-        let locked = self.runbook.plugins.iter().filter_map(|(name, plugin)| Some((name.clone(), plugin.digest.clone()?)));
+        let locked = self
+            .runbook
+            .plugins
+            .iter()
+            .filter_map(|(name, plugin)| Some((name.clone(), plugin.digest.clone()?)));
         let mut digests: BTreeMap<_, _> = locked.collect();
         for (name, actor) in &self.actors {
             if let Some(strategy) = self.runbook.strategies.get(name) {
-                digests.insert(strategy.plugin.clone(), actor.plugin.component().digest().clone());
+                digests.insert(
+                    strategy.plugin.clone(),
+                    actor.plugin.component().digest().clone(),
+                );
             }
         }
         digests

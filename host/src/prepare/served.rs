@@ -13,10 +13,20 @@ use crate::runbook::types::Runbook;
 ///
 /// # Errors
 /// [`PrepareErrors`] naming each contract.
-pub fn check_served(prepared: &Prepared, served: &[InterfaceName], way_out: &str) -> Result<(), PrepareErrors> {
+pub fn check_served(
+    prepared: &Prepared,
+    served: &[InterfaceName],
+    way_out: &str,
+) -> Result<(), PrepareErrors> {
     let mut errors = Vec::new();
-    for contract in prepared.contracts.iter().filter(|contract| !served.contains(contract)) {
-        let other = served.iter().find(|name| name.unversioned() == contract.unversioned());
+    for contract in prepared
+        .contracts
+        .iter()
+        .filter(|contract| !served.contains(contract))
+    {
+        let other = served
+            .iter()
+            .find(|name| name.unversioned() == contract.unversioned());
         errors.push(match other {
             Some(offered) => version("the strategy", contract, offered).into(),
             None => PrepareError::Unserved {
@@ -26,15 +36,26 @@ pub fn check_served(prepared: &Prepared, served: &[InterfaceName], way_out: &str
             },
         });
     }
-    if errors.is_empty() { Ok(()) } else { Err(PrepareErrors(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(PrepareErrors(errors))
+    }
 }
 
 pub(super) fn version(name: &str, wanted: &InterfaceName, offered: &InterfaceName) -> PluginError {
-    PluginError::Version { name: name.to_owned(), wanted: wanted.clone(), offered: offered.to_string() }
+    PluginError::Version {
+        name: name.to_owned(),
+        wanted: wanted.clone(),
+        offered: offered.to_string(),
+    }
 }
 
 /// SHA-256 over bindings and grants as this version of the host reads them, lower-case hexadecimal.
 #[must_use]
 pub fn policy_digest(runbook: &Runbook) -> String {
-    hex(&Sha256::digest(format!("{:?} {:?}", runbook.bindings, runbook.grants)))
+    hex(&Sha256::digest(format!(
+        "{:?} {:?}",
+        runbook.bindings, runbook.grants
+    )))
 }

@@ -9,8 +9,8 @@ use super::people::SimulatedPeople;
 use super::rebuild;
 use super::scenario::Scenario;
 use super::scenario::expect::Missed;
-use super::truth::Truth;
 use super::service::SimulatedService;
+use super::truth::Truth;
 use super::world::World;
 use crate::clock::{Clock, Instant, VirtualClock};
 use crate::journal::record::{Ending, Entry, Record, Stage};
@@ -96,7 +96,11 @@ impl Rehearsal {
     ///
     /// # Errors
     /// [`RehearsalError`]; with `cut_after`, [`RunError::Parked`] at the cut.
-    pub fn begin(&self, store: Box<dyn Store>, switches: Switches) -> Result<Rehearsed, RehearsalError> {
+    pub fn begin(
+        &self,
+        store: Box<dyn Store>,
+        switches: Switches,
+    ) -> Result<Rehearsed, RehearsalError> {
         self.check()?;
         let clock = VirtualClock::starting_at(self.start());
         let stage = Stage::Rehearsal {
@@ -104,8 +108,12 @@ impl Rehearsal {
             scenario: self.scenario_name.clone(),
             scenario_digest: self.scenario.digest.clone(),
         };
-        let header =
-            self.prepared.header(stage, self.runbook_path.clone(), self.overlays.clone(), &self.host_version);
+        let header = self.prepared.header(
+            stage,
+            self.runbook_path.clone(),
+            self.overlays.clone(),
+            &self.host_version,
+        );
         let journal = Journal::create(store, setup(&clock, switches), header)?;
         self.carry_on(&clock, self.world(), &journal, &[])
     }
@@ -114,7 +122,12 @@ impl Rehearsal {
     ///
     /// # Errors
     /// [`RehearsalError`].
-    pub fn resume(&self, store: Box<dyn Store>, known: &[Entry], switches: Switches) -> Result<Rehearsed, RehearsalError> {
+    pub fn resume(
+        &self,
+        store: Box<dyn Store>,
+        known: &[Entry],
+        switches: Switches,
+    ) -> Result<Rehearsed, RehearsalError> {
         let last = known.last().map_or(self.start(), |entry| entry.at);
         let clock = VirtualClock::starting_at(last);
         let mut world = self.world();
@@ -122,7 +135,8 @@ impl Rehearsal {
             // What it answers now is what it answered then.
             drop(world.call(seen.at, &seen.request));
         }
-        let (journal, entries) = Journal::resume(store, setup(&clock, switches), &self.host_version)?;
+        let (journal, entries) =
+            Journal::resume(store, setup(&clock, switches), &self.host_version)?;
         self.carry_on(&clock, world, &journal, &entries)
     }
 
@@ -148,7 +162,10 @@ impl Rehearsal {
         let gates = Gates {
             clock: Arc::clone(&shared),
             journal: journal.clone(),
-            keeper: Arc::new(SimulatedPeople { world: Arc::clone(&world), clock: Arc::clone(&shared) }),
+            keeper: Arc::new(SimulatedPeople {
+                world: Arc::clone(&world),
+                clock: Arc::clone(&shared),
+            }),
             plan_digest: self.prepared.plan.digest(),
             started_by: self.prepared.order.started_by.clone(),
         };
@@ -172,16 +189,37 @@ impl Rehearsal {
         let ended = match clock.block_on(run.execute()) {
             Ok(ended) => ended?,
             Err(deadlock) => {
-                let detail = format!("at {} nothing could go on: a person is waited for who does not answer", deadlock.at);
-                let ended = Ended { ending: Ending::Stuck, detail: detail.clone() };
-                append(clock, journal, Record::RunEnded { ending: Ending::Stuck, detail })?;
+                let detail = format!(
+                    "at {} nothing could go on: a person is waited for who does not answer",
+                    deadlock.at
+                );
+                let ended = Ended {
+                    ending: Ending::Stuck,
+                    detail: detail.clone(),
+                };
+                append(
+                    clock,
+                    journal,
+                    Record::RunEnded {
+                        ending: Ending::Stuck,
+                        detail,
+                    },
+                )?;
                 ended
             }
         };
-        let truth = world.lock().unwrap_or_else(PoisonError::into_inner).truth(clock.now());
+        let truth = world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .truth(clock.now());
         append(clock, journal, truth.clone().into_record())?;
         let missed = self.scenario.judge(&truth, ended.ending);
-        Ok(Rehearsed { ended, truth, missed, entries: journal.entries() })
+        Ok(Rehearsed {
+            ended,
+            truth,
+            missed,
+            entries: journal.entries(),
+        })
     }
 }
 
@@ -196,7 +234,11 @@ fn setup(clock: &VirtualClock, switches: Switches) -> Setup {
     setup
 }
 
-fn routes(interfaces: Vec<InterfaceName>, world: &Arc<Mutex<World>>, clock: &Arc<dyn Clock>) -> Routes {
+fn routes(
+    interfaces: Vec<InterfaceName>,
+    world: &Arc<Mutex<World>>,
+    clock: &Arc<dyn Clock>,
+) -> Routes {
     let route = |interface: InterfaceName| Route {
         name: format!("simulated {}", interface.short()),
         interface,
@@ -209,5 +251,8 @@ fn routes(interfaces: Vec<InterfaceName>, world: &Arc<Mutex<World>>, clock: &Arc
 fn append(clock: &VirtualClock, journal: &Journal, record: Record) -> Result<(), RehearsalError> {
     let parked = |reason: String| RehearsalError::Run(RunError::Parked(reason));
     let appended = clock.block_on(journal.append(record, Durability::Durable));
-    appended.map_err(|deadlock| parked(deadlock.to_string()))?.map(drop).map_err(|error| parked(error.to_string()))
+    appended
+        .map_err(|deadlock| parked(deadlock.to_string()))?
+        .map(drop)
+        .map_err(|error| parked(error.to_string()))
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::world::World;
 use super::world::GateQuestion;
+use super::world::World;
 use crate::clock::{BoxFuture, Clock};
 use crate::journal::record::AnswerSource;
 use crate::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
@@ -28,7 +28,9 @@ impl Gatekeeper for SimulatedPeople {
                 };
                 world.answer(asked.at, &person)
             };
-            let Some(after) = answer.after else { return std::future::pending().await };
+            let Some(after) = answer.after else {
+                return std::future::pending().await;
+            };
             self.clock.sleep_until(asked.at.after(after)).await;
             Answer {
                 go: answer.go,

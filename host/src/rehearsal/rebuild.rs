@@ -26,12 +26,25 @@ pub fn calls(entries: &[Entry]) -> Vec<Seen> {
     let mut requests: BTreeMap<CallSite, Request> = BTreeMap::new();
     let mut seen: Vec<(Instant, u64, Seen)> = Vec::new();
     let mut note = |at: Instant, seq: u64, request: &Request| {
-        seen.push((at, seq, Seen { at, request: request.clone() }));
+        seen.push((
+            at,
+            seq,
+            Seen {
+                at,
+                request: request.clone(),
+            },
+        ));
     };
     let last = entries.last().map_or(Instant::default(), |entry| entry.at);
     for entry in entries {
         match &entry.record {
-            Record::Intent { site, function, args, key, .. } if function.interface.unversioned() != CONTROL => {
+            Record::Intent {
+                site,
+                function,
+                args,
+                key,
+                ..
+            } if function.interface.unversioned() != CONTROL => {
                 let request = Request {
                     function: function.clone(),
                     args: args.clone(),
@@ -68,7 +81,9 @@ fn refused(entries: &[Entry]) -> std::collections::BTreeSet<CallSite> {
     entries
         .iter()
         .filter_map(|entry| match &entry.record {
-            Record::Outcome { site, attempts: 0, .. } => Some(site.clone()),
+            Record::Outcome {
+                site, attempts: 0, ..
+            } => Some(site.clone()),
             _ => None,
         })
         .collect()

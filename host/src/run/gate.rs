@@ -115,7 +115,15 @@ impl Gates {
             if let Some(decision) = tally.decision() {
                 return Ok(decision);
             }
-            let answer = self.next_answer(question, Asked { at: asked_at, answers }).await;
+            let answer = self
+                .next_answer(
+                    question,
+                    Asked {
+                        at: asked_at,
+                        answers,
+                    },
+                )
+                .await;
             if answer.role != question.rule.role && answer.source != AnswerSource::Timeout {
                 continue;
             }
