@@ -13,6 +13,7 @@ pub(crate) use pages;
 /// The tables of all modules that have codes.
 const TABLES: &[&[(&str, &str)]] = &[
     crate::runbook::PAGES,
+    crate::capability::PAGES,
     crate::plan::PAGES,
     crate::rules::PAGES,
     crate::policy::PAGES,

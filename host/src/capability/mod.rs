@@ -30,6 +30,13 @@ pub mod trust;
 #[cfg(test)]
 mod testbed;
 
+/// The pages of the codes of this module and those below it.
+pub const PAGES: &[(&str, &str)] = crate::explain::pages![
+    "CP0001", "CP0002", "CP0003", "CP0004", "CP0005", "CP0006", "CP0007", "CP0008", "CP0009",
+    "CP0010", "CP0011", "CP0012", "CP0013", "CP0014", "CP0015", "CP0016", "CP0017", "CP0018",
+    "CP0019",
+];
+
 /// Longest text taken over from another side into an error or a result line, in bytes.
 pub const MAX_FOREIGN_TEXT_BYTES: usize = 1024;
 
@@ -393,4 +400,108 @@ pub(crate) fn arguments<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Fault> {
     serde_json::from_value(Value::Object(args))
         .map_err(|error| Fault::invalid("CP0009", format!("the arguments do not fit: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::testbed::{CANARY_VARIABLE, binding, capabilities, facilities};
+    use super::*;
+
+    /// Every code that stands in the source below `folder`.
+    fn codes(folder: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                codes(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let quoted = text.split('"').filter(|part| part.len() == 6);
+                found.extend(
+                    quoted
+                        .filter(|part| part.starts_with("CP0"))
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_use() {
+        let mut found = Vec::new();
+        codes(
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/capability")),
+            &mut found,
+        );
+        let listed: Vec<&str> = PAGES.iter().map(|(code, _)| *code).collect();
+        for code in &found {
+            assert!(listed.contains(&code.as_str()), "{code} has no page");
+        }
+        for code in listed {
+            // Once in the list itself.
+            assert!(
+                found.iter().filter(|one| *one == code).count() > 1,
+                "{code} is never used"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_capability_is_found_by_its_interface_and_version() {
+        let capabilities = capabilities(&binding(), Path::new("."));
+        let get = |name: &str| {
+            capabilities
+                .get(&name.parse().unwrap())
+                .map(|one| one.interface())
+        };
+        assert_eq!(
+            get("understudy:http/http@0.1.0"),
+            Some("understudy:http/http")
+        );
+        assert_eq!(get("understudy:sql/sql@0.1.7"), Some("understudy:sql/sql"));
+        assert_eq!(get("understudy:tls/tls"), Some("understudy:tls/tls"));
+        assert_eq!(get("understudy:tls/tls@0.2.0"), None);
+        assert_eq!(get("understudy:exec/exec@0.1.0"), None);
+        assert_eq!(capabilities.interfaces().count(), 3);
+    }
+
+    #[test]
+    fn a_binding_with_an_unusable_secret_or_root_is_refused_before_anything_runs() {
+        let refused = |binding: &Binding| {
+            let error = Capabilities::for_binding(binding, Path::new("/nowhere"), &facilities());
+            let error = error.err().unwrap();
+            (error.code(), error.to_string())
+        };
+        let mut untrusting = binding();
+        untrusting.trust = vec!["ca.pem".into()];
+        let (code, text) = refused(&untrusting);
+        assert_eq!(code, "CP0008");
+        assert!(text.contains("/nowhere/ca.pem"), "{text}");
+        let mut unset = binding();
+        let credential = |name: &str, scheme| Credential {
+            source: SecretSource::Environment(name.to_owned()),
+            scheme,
+        };
+        use crate::runbook::types::CredentialScheme::{Bearer, Header};
+        unset.credentials = [("token".to_owned(), credential("UNSET", Bearer))].into();
+        let (code, text) = refused(&unset);
+        assert_eq!(code, "CP0007");
+        assert!(
+            text.contains("`token`") && text.contains("`UNSET`"),
+            "{text}"
+        );
+        let host = Header {
+            name: "host".to_owned(),
+        };
+        unset.credentials = [("token".to_owned(), credential(CANARY_VARIABLE, host))].into();
+        assert!(refused(&unset).1.contains("`host`"));
+    }
+
+    #[test]
+    fn foreign_text_is_clipped_at_a_character_and_loses_control_characters() {
+        assert_eq!(clip("a\u{1b}[31m\nb".to_owned()), "a [31m b");
+        let long = clip("é".repeat(MAX_FOREIGN_TEXT_BYTES));
+        assert!(long.len() <= MAX_FOREIGN_TEXT_BYTES + '…'.len_utf8() && long.ends_with('…'));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits: `ensure-*` looks once and answers `in-progress` until what it looks for is there; the host
 //! asks again. Passes in a row are counted per call (its idempotency key) and in memory only: after a crash the count
-//! starts anew, which can make a wait longer and never shorter. Start at [`Probe`].
+//! starts anew, which can make a wait longer and never shorter. Start at [`ProbeService`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ pub const MAX_CONSECUTIVE: u32 = 1000;
 const MAX_WAITS: usize = 1024;
 
 /// The capability.
-pub struct Probe {
+pub struct ProbeService {
     declared: types::Probe,
     attachments: BTreeMap<String, Attachment>,
     trust: Trust,
@@ -109,12 +109,12 @@ struct Answer {
 
 type Done = Result<(Value, String), Fault>;
 
-impl Probe {
+impl ProbeService {
     /// Reads the probe's secrets and roots. Relative paths start at `folder`. Nothing is connected to.
     ///
     /// # Errors
     /// [`CapabilityError`] for secrets and roots that are not usable.
-    pub fn for_runbook(
+    pub fn new(
         declared: &types::Probe,
         folder: &Path,
         facilities: &Facilities,
@@ -132,10 +132,10 @@ impl Probe {
         })
     }
 
-    /// Takes the probe's secrets out of texts; its [`Redactor::texts`] are what a journal must not hold.
+    /// Every form of every secret it holds: what the journal must not.
     #[must_use]
-    pub fn redactor(&self) -> &Redactor {
-        &self.redactor
+    pub fn secrets(&self) -> Vec<String> {
+        self.redactor.texts().to_vec()
     }
 
     async fn serve(&self, asked: Asked<'_>) -> Used {
@@ -348,7 +348,7 @@ impl Probe {
     }
 }
 
-impl Capability for Probe {
+impl Capability for ProbeService {
     fn interface(&self) -> &'static str {
         "understudy:probe/probe"
     }
@@ -359,7 +359,7 @@ impl Capability for Probe {
 }
 
 /// Strategies call the probe as they call a provider.
-impl Service for Probe {
+impl Service for ProbeService {
     fn call(&self, request: Request) -> BoxFuture<'_, Reply> {
         Box::pin(async move {
             let asked = Asked {
@@ -433,5 +433,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     }
 }
 
+#[cfg(test)]
+mod testbed;
 #[cfg(test)]
 mod tests;

@@ -371,7 +371,7 @@ async fn rude(answer: &'static [u8]) -> u16 {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut buffer = [0; 4096];
-            stream.read(&mut buffer).await.unwrap();
+            assert_ne!(stream.read(&mut buffer).await.unwrap(), 0);
             stream.write_all(answer).await.unwrap();
         }
     });

@@ -1,142 +1,34 @@
 //! Two sites with TLS on two loopback addresses, a resolver that answers as it is told, and what the probe sees.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, TXT};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::rdata::TXT;
+use hickory_proto::rr::{RData, RecordType};
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::super::testbed::{Authority, CANARY, CANARY_VARIABLE, facilities, serve_tls_on, soon};
 use super::super::{Asked, Capability as _, Used};
-use super::Probe;
+use super::ProbeService;
+use super::testbed::{Records, address, alias, resolver};
 use crate::call::{CallError, CallSite, Direction, FunctionName, IdempotencyKey, Request, Service};
 use crate::runbook::types::{self, Credential, CredentialScheme, JourneyStep, SecretSource};
 
 const ACTIVE: &str = "wp-active.example.test";
 
-/// Records by name and type, with their TTL.
-type Records = Arc<Mutex<BTreeMap<(&'static str, RecordType), (Vec<RData>, u32)>>>;
-
-fn name(text: &str) -> Name {
-    Name::from_ascii(format!("{text}.")).unwrap()
+fn probe(declared: &types::Probe, folder: &Path) -> ProbeService {
+    ProbeService::new(declared, folder, &facilities()).unwrap()
 }
 
-fn alias(target: &str) -> Vec<RData> {
-    vec![RData::CNAME(CNAME(name(target)))]
-}
-
-fn address(last: u8) -> Vec<RData> {
-    vec![RData::A(A(Ipv4Addr::new(127, 0, 0, last)))]
-}
-
-/// The answer to a question; `None` is silence. Names that begin with `fail` fail.
-fn answer(records: &Records, query: &Message) -> Option<Message> {
-    let question = query.queries.first().unwrap().clone();
-    let mut asked = question.name().to_ascii().trim_end_matches('.').to_owned();
-    let mut message = Message::new(
-        query.metadata.id,
-        MessageType::Response,
-        query.metadata.op_code,
-    );
-    message.add_query(question.clone());
-    if asked.starts_with("silent") {
-        return None;
-    }
-    if asked.starts_with("fail") {
-        message.metadata.response_code = ResponseCode::ServFail;
-        return Some(message);
-    }
-    let records = records.lock().unwrap();
-    let find = |asked: &str, kind| {
-        records
-            .iter()
-            .find(|((name, of), _)| *name == asked && *of == kind)
-            .map(|(_, found)| found.clone())
-    };
-    for kind in [RecordType::CNAME, question.query_type()] {
-        let Some((data, ttl)) = find(&asked, kind) else {
-            continue;
-        };
-        for data in data {
-            let record = Record::from_rdata(name(&asked), ttl, data.clone());
-            message.add_answer(record);
-            if let (RData::CNAME(target), false) = (&data, kind == question.query_type()) {
-                asked = target.0.to_ascii().trim_end_matches('.').to_owned();
-            }
-        }
-        if kind == question.query_type() {
-            break;
-        }
-    }
-    if message.answers.is_empty() {
-        message.metadata.response_code = ResponseCode::NXDomain;
-    }
-    Some(message)
-}
-
-/// Answers over UDP, where names that begin with `cut` come cut and names that begin with `forged` come after an
-/// answer with another id, and over TCP.
-async fn resolver(records: &Records) -> SocketAddr {
-    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let at = tcp.local_addr().unwrap();
-    let udp = UdpSocket::bind(at).await.unwrap();
-    let for_udp = Arc::clone(records);
-    tokio::spawn(async move {
-        let mut buffer = [0; 4096];
-        loop {
-            let (length, from) = udp.recv_from(&mut buffer).await.unwrap();
-            let query = Message::from_vec(&buffer[..length]).unwrap();
-            let asked = query.queries[0].name().to_ascii();
-            let Some(reply) = answer(&for_udp, &query) else {
-                continue;
-            };
-            if asked.starts_with("forged") {
-                let mut forged = reply.clone();
-                forged.metadata.id = !forged.metadata.id;
-                forged.answers.clear();
-                udp.send_to(&forged.to_vec().unwrap(), from).await.unwrap();
-            }
-            let reply = if asked.starts_with("cut") {
-                reply.truncate()
-            } else {
-                reply
-            };
-            udp.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
-        }
-    });
-    let for_tcp = Arc::clone(records);
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = tcp.accept().await.unwrap();
-            let length = stream.read_u16().await.unwrap();
-            let mut bytes = vec![0; usize::from(length)];
-            stream.read_exact(&mut bytes).await.unwrap();
-            let query = Message::from_vec(&bytes).unwrap();
-            let reply = answer(&for_tcp, &query).unwrap().to_vec().unwrap();
-            let length = u16::try_from(reply.len()).unwrap();
-            stream.write_u16(length).await.unwrap();
-            stream.write_all(&reply).await.unwrap();
-        }
-    });
-    at
-}
-
-fn probe(declared: &types::Probe, folder: &Path) -> Probe {
-    Probe::for_runbook(declared, folder, &facilities()).unwrap()
-}
-
-async fn call_as(probe: &Probe, key: &str, function: &str, args: Value) -> Used {
+async fn call_as(probe: &ProbeService, key: &str, function: &str, args: Value) -> Used {
     let Value::Object(args) = args else {
         panic!("arguments are an object")
     };
@@ -149,7 +41,7 @@ async fn call_as(probe: &Probe, key: &str, function: &str, args: Value) -> Used 
     };
     let used = super::super::Capability::call(probe, asked).await;
     let everything = format!("{used:?}");
-    for form in probe.redactor().texts() {
+    for form in &probe.secrets() {
         assert!(
             !everything.contains(form.as_str()),
             "a secret in {everything}"
@@ -158,7 +50,7 @@ async fn call_as(probe: &Probe, key: &str, function: &str, args: Value) -> Used 
     used
 }
 
-async fn call(probe: &Probe, function: &str, args: Value) -> Used {
+async fn call(probe: &ProbeService, function: &str, args: Value) -> Used {
     call_as(probe, "run-1.step.0", function, args).await
 }
 
@@ -229,6 +121,42 @@ async fn pair() -> (TcpListener, TcpListener) {
     panic!("no port is free on two addresses")
 }
 
+fn journeys(port: u16) -> BTreeMap<String, Vec<JourneyStep>> {
+    let mut echo = step(port, "GET", "/echo", 200, "");
+    echo.credential = Some("token".to_owned());
+    BTreeMap::from([
+        (
+            "login".to_owned(),
+            vec![
+                step(port, "POST", "/login", 302, ""),
+                step(
+                    port,
+                    "GET",
+                    "/page",
+                    200,
+                    &format!("welcome to {ACTIVE}:{port}"),
+                ),
+            ],
+        ),
+        (
+            "page".to_owned(),
+            vec![
+                step(port, "GET", "/page", 200, ""),
+                step(port, "GET", "/health", 200, ""),
+            ],
+        ),
+        (
+            "health".to_owned(),
+            vec![step(port, "GET", "/health", 200, "up")],
+        ),
+        (
+            "body".to_owned(),
+            vec![step(port, "GET", "/health", 200, "down")],
+        ),
+        ("echo".to_owned(), vec![echo]),
+    ])
+}
+
 async fn sites() -> Sites {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -253,8 +181,6 @@ async fn sites() -> Sites {
         (("wp-bz.example.test", RecordType::A), (address(2), 300)),
     ]);
     let resolver = resolver(&records).await;
-    let mut echo = step(port, "GET", "/echo", 200, "");
-    echo.credential = Some("token".to_owned());
     let declared = types::Probe {
         zone_header: "x-zone".to_owned(),
         entries: BTreeMap::from([
@@ -264,37 +190,7 @@ async fn sites() -> Sites {
                 (Ipv4Addr::new(127, 0, 0, 2), direct).into(),
             ),
         ]),
-        journeys: BTreeMap::from([
-            (
-                "login".to_owned(),
-                vec![
-                    step(port, "POST", "/login", 302, ""),
-                    step(
-                        port,
-                        "GET",
-                        "/page",
-                        200,
-                        &format!("welcome to {ACTIVE}:{port}"),
-                    ),
-                ],
-            ),
-            (
-                "page".to_owned(),
-                vec![
-                    step(port, "GET", "/page", 200, ""),
-                    step(port, "GET", "/health", 200, ""),
-                ],
-            ),
-            (
-                "health".to_owned(),
-                vec![step(port, "GET", "/health", 200, "up")],
-            ),
-            (
-                "body".to_owned(),
-                vec![step(port, "GET", "/health", 200, "down")],
-            ),
-            ("echo".to_owned(), vec![echo]),
-        ]),
+        journeys: journeys(port),
         resolvers: BTreeMap::from([("local".to_owned(), resolver)]),
         public_resolver: Some("local".to_owned()),
         credentials: BTreeMap::from([(
@@ -362,7 +258,7 @@ async fn a_journey_takes_the_public_or_the_direct_way_in() {
 async fn a_missed_expectation_says_what_and_ends_the_walk() {
     let sites = sites().await;
     let trusting = probe(&sites.declared, sites.folder.path());
-    let problem = async |probe: &Probe, journey: &str| {
+    let problem = async |probe: &ProbeService, journey: &str| {
         let used = call(probe, "observe-journey", walk("pz", journey, "direct")).await;
         let report = used.reply.unwrap();
         let steps = report["steps"].as_array().unwrap();
@@ -457,8 +353,7 @@ async fn what_the_runbook_does_not_declare_is_not_found() {
             "{function}: {used:?}"
         );
     }
-    let without =
-        super::Probe::for_runbook(&types::Probe::default(), Path::new("."), &facilities());
+    let without = ProbeService::new(&types::Probe::default(), Path::new("."), &facilities());
     let args = json!({ "name": "a.test", "kind": "A" });
     let used = call(&without.unwrap(), "observe-names", args).await;
     assert!(
