@@ -271,7 +271,7 @@ impl Fault {
         Self {
             class,
             code,
-            text: clip(text.into()),
+            text: text.into(),
         }
     }
 
@@ -368,7 +368,11 @@ impl Used {
         let (reply, result) = match done {
             Ok((value, line)) => (Ok(value), line),
             Err(mut fault) => {
-                fault.text = redactor.text(&fault.text);
+                // First redacted, then clipped: half a secret is not recognised.
+                fault.text = clip(redactor.text(&fault.text));
+                if let Class::Denied { grant } = &mut fault.class {
+                    *grant = redactor.text(grant);
+                }
                 let line = fault.line();
                 (Err(fault.into_error()), line)
             }

@@ -15,7 +15,7 @@ use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Params, QueryResu
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::clock::{BoxFuture, Instant, timeout_at};
+use crate::clock::{BoxFuture, Clock, Instant, timeout_at};
 use crate::runbook::types::Connection;
 
 use super::credential::{Redactor, Secret};
@@ -192,19 +192,26 @@ impl Sql {
         let clock = self.facilities.clock.as_ref();
         let connected = clock.now().after(CONNECT_TIMEOUT).min(deadline);
         let authority = login.authority();
-        let mut conn = timeout_at(clock, connected, self.connect(login))
+        let conn = timeout_at(clock, connected, self.connect(login))
             .await
             .unwrap_or_else(|| {
                 let text = format!("{authority} is not reached: no session in time");
                 Err(Fault::unavailable("CP0013", text))
             })?;
-        let work = self.statements(&mut conn, statements, &authority);
-        let answer = timeout_at(clock, deadline, work).await;
-        // A session that is in the middle of something is dropped, which closes it; a polite end would wait for it.
+        let mut session = Session {
+            conn: Some(conn),
+            clock: Arc::clone(&self.facilities.clock),
+        };
+        let answer = match session.conn.as_mut() {
+            Some(conn) => {
+                let work = self.statements(conn, statements, &authority);
+                timeout_at(clock, deadline, work).await
+            }
+            None => None,
+        };
+        // Before the answer is given: what the session holds (locks, its settings) must not meet the next call.
+        session.end().await;
         let results = answer.unwrap_or_else(|| Err(Fault::timed_out(&authority)))?;
-        let goodbye = clock.now().after(GOODBYE_TIMEOUT).min(deadline);
-        // Everything is answered: how the session ends changes nothing.
-        timeout_at(clock, goodbye, conn.disconnect()).await;
         let rows: usize = results.iter().map(|result| result.rows.len()).sum();
         let value = serde_json::to_value(results)
             .map_err(|error| Fault::other("CP0010", format!("no JSON of the rows: {error}")))?;
@@ -291,7 +298,9 @@ impl Sql {
                 rows.push(row);
             }
             if !columns.is_empty() {
-                let names = columns.iter().map(|column| column.name_str().into_owned());
+                let names = columns
+                    .iter()
+                    .map(|column| self.redactor.text(&column.name_str()));
                 let found = Rows {
                     columns: names.collect(),
                     rows,
@@ -328,6 +337,38 @@ impl Sql {
             other => other,
         }
     }
+}
+
+/// A session that is always ended, also where the call is abandoned. The driver's own way would first read what is left
+/// of an answer, however long.
+struct Session {
+    conn: Option<Conn>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Session {
+    async fn end(mut self) {
+        if let Some(conn) = self.conn.take() {
+            goodbye(conn, Arc::clone(&self.clock)).await;
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let ended = runtime.spawn(goodbye(conn, Arc::clone(&self.clock)));
+            drop(ended);
+        }
+    }
+}
+
+async fn goodbye(conn: Conn, clock: Arc<dyn Clock>) {
+    let end = clock.now().after(GOODBYE_TIMEOUT);
+    // How the session ends changes nothing in what it answered.
+    timeout_at(clock.as_ref(), end, conn.disconnect()).await;
 }
 
 impl Capability for Sql {

@@ -69,14 +69,25 @@ fn request(method: &str, url: &str, credential: Option<&str>) -> Value {
 
 async fn send(capabilities: &Capabilities, method: &str, url: &str, slot: Option<&str>) -> Used {
     let args = request(method, url, slot);
-    call(
+    let used = call(
         capabilities,
         "understudy:http/http@0.1.0",
         "send",
         args,
         soon(),
     )
-    .await
+    .await;
+    if used.reply.is_ok() {
+        // `call` has searched the reply; the body is numbers there and is searched as text here.
+        let text = body(&used);
+        let found = capabilities
+            .redactor()
+            .texts()
+            .iter()
+            .find(|form| text.contains(form.as_str()));
+        assert_eq!(found, None, "a secret in the body");
+    }
+    used
 }
 
 fn denial(used: &Used) -> &Denial {
@@ -229,6 +240,27 @@ async fn a_redirect_out_of_the_grants_is_denied_and_not_followed() {
 }
 
 #[tokio::test]
+async fn a_redirect_that_repeats_the_credential_does_not_show_it() {
+    let leak = async |headers: HeaderMap| {
+        let secret = headers["x-api-key"]
+            .to_str()
+            .unwrap()
+            .replace('/', "%2F")
+            .replace('"', "%22");
+        let away = format!("https://{OTHER_HOST}/collect/{secret}/x?y={secret}");
+        (axum::http::StatusCode::FOUND, [("location", away)])
+    };
+    let port = serve(Router::new().route("/leak", get(leak))).await;
+    let url = format!("http://{HOST}:{port}/leak");
+    let capabilities = plain(vec![grant(&["GET"], &url)]);
+    let used = send(&capabilities, "GET", &url, Some("key")).await;
+    assert!(
+        denial(&used).grant.contains("/collect/[redacted]/x"),
+        "{used:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_granted_redirect_to_another_authority_loses_the_credential() {
     let other = serve(Router::new().fallback(echo)).await;
     let away = format!("http://{OTHER_HOST}:{other}/x");
@@ -343,7 +375,8 @@ async fn a_response_over_the_limit_is_an_error_and_not_cut() {
             "/chunked",
             any(async move || {
                 // A body without a known length goes in chunks.
-                Body::new(axum::body::Body::from(bytes(MAX_RESPONSE_BYTES + 1))).into_response()
+                let bytes = Ok::<_, std::io::Error>(bytes(MAX_RESPONSE_BYTES + 1));
+                Body::from_stream(futures_util::stream::iter([bytes])).into_response()
             }),
         );
     let port = serve(app).await;
