@@ -64,15 +64,7 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, gtid) in self.0.values().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(
-                f,
-                "{comma}{}-{}-{}",
-                gtid.domain, gtid.server, gtid.sequence
-            )?;
-        }
-        Ok(())
+        write_list(f, self.0.values())
     }
 }
 
@@ -80,6 +72,19 @@ impl History {
     /// Reads `@@gtid_binlog_state`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         parse_list(text).map(Self)
+    }
+
+    /// The part of this history that a position has reached: what was committed after it is left out.
+    pub(crate) fn up_to(&self, position: &Position) -> Self {
+        let mut reached: Vec<Gtid> = Vec::new();
+        for gtid in &self.0 {
+            match position.0.get(&gtid.domain) {
+                Some(newest) if gtid.sequence <= newest.sequence => reached.push(*gtid),
+                Some(newest) if gtid.server == newest.server => reached.push(*newest),
+                _ => {}
+            }
+        }
+        Self(reached)
     }
 
     /// True where every transaction that `position` names is one of this history. A server whose newest transaction
@@ -93,6 +98,28 @@ impl History {
             })
         })
     }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_list(f, &self.0)
+    }
+}
+
+/// Writes a comma-separated list.
+fn write_list<'a>(
+    f: &mut fmt::Formatter<'_>,
+    gtids: impl IntoIterator<Item = &'a Gtid>,
+) -> fmt::Result {
+    for (index, gtid) in gtids.into_iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        write!(
+            f,
+            "{comma}{}-{}-{}",
+            gtid.domain, gtid.server, gtid.sequence
+        )?;
+    }
+    Ok(())
 }
 
 /// Reads a comma-separated list.
@@ -162,5 +189,11 @@ mod tests {
             "a domain of its own"
         );
         assert!(!history.holds(&position("0-2-31")), "ahead of the source");
+        assert_eq!(
+            history.up_to(&position("0-2-25")).to_string(),
+            "0-1-21,0-2-25"
+        );
+        assert_eq!(history.up_to(&position("0-1-20")).to_string(), "0-1-20");
+        assert_eq!(history.up_to(&position("")).to_string(), "");
     }
 }

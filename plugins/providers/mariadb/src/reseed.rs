@@ -34,6 +34,8 @@ pub(crate) struct Progress {
     pub(crate) attempt: u32,
     /// Source's position before the copy.
     pub(crate) start: String,
+    /// Source's history up to there: what the copy contains without its binary log saying so.
+    pub(crate) history: String,
     /// Source's position after the copy; while verifying, that of the snapshot.
     pub(crate) end: String,
     pub(crate) cursor: Cursor,
@@ -71,6 +73,11 @@ pub(crate) fn begin(
         phase: "create".to_owned(),
         attempt,
         start: pair.source.binlog_position.to_string(),
+        history: pair
+            .source
+            .history
+            .up_to(&pair.source.binlog_position)
+            .to_string(),
         ..Progress::default()
     };
     let mut session = vec![
@@ -85,7 +92,7 @@ pub(crate) fn begin(
     ));
     session.push(format!(
         "CREATE TABLE IF NOT EXISTS {BOOKKEEPING_SCHEMA}.reseed (id TINYINT NOT NULL PRIMARY KEY, source VARCHAR(190) NOT NULL, \
-         phase VARCHAR(16) NOT NULL, attempt INT NOT NULL, start_position TEXT NOT NULL, end_position TEXT NOT NULL, \
+         phase VARCHAR(16) NOT NULL, attempt INT NOT NULL, start_position TEXT NOT NULL, history TEXT NOT NULL, end_position TEXT NOT NULL, \
          cursor_json MEDIUMTEXT NOT NULL, copied_rows BIGINT NOT NULL, checksum VARCHAR(64) NOT NULL) ENGINE=InnoDB"
     ));
     session.push(record(&progress));
@@ -136,7 +143,7 @@ pub(crate) fn unfinished(
         return Ok(None);
     }
     let question = format!(
-        "SELECT source, phase, attempt, start_position, end_position, cursor_json, copied_rows, checksum \
+        "SELECT source, phase, attempt, start_position, history, end_position, cursor_json, copied_rows, checksum \
          FROM {BOOKKEEPING_SCHEMA}.reseed WHERE id = 1"
     );
     let answers = sql.run(connection, &[question])?;
@@ -149,6 +156,7 @@ pub(crate) fn unfinished(
                 phase: row.text("phase").to_owned(),
                 attempt: u32::try_from(row.number("attempt")).unwrap_or(u32::MAX),
                 start: row.text("start_position").to_owned(),
+                history: row.text("history").to_owned(),
                 end: row.text("end_position").to_owned(),
                 cursor: Cursor::read(row.text("cursor_json"))?,
                 copied_rows: row.number("copied_rows"),
@@ -177,11 +185,12 @@ pub(crate) fn refuse_unfinished(
 /// The statement that writes progress down.
 pub(crate) fn record(progress: &Progress) -> String {
     format!(
-        "REPLACE INTO {BOOKKEEPING_SCHEMA}.reseed VALUES (1, {}, '{}', {}, '{}', '{}', {}, {}, {})",
+        "REPLACE INTO {BOOKKEEPING_SCHEMA}.reseed VALUES (1, {}, '{}', {}, '{}', '{}', '{}', {}, {}, {})",
         literal(&progress.source),
         progress.phase,
         progress.attempt,
         progress.start,
+        progress.history,
         progress.end,
         literal(&progress.cursor.write()),
         progress.copied_rows,
@@ -271,6 +280,8 @@ fn replay(sql: &impl Sql, pair: &Pair<'_>, progress: &Progress) -> Result<Outcom
             pair.connection,
             &[
                 "RESET MASTER".to_owned(),
+                // What is copied counts as its history, so that a server that stands there can follow this one later.
+                format!("SET GLOBAL gtid_binlog_state = '{}'", progress.history),
                 format!("SET GLOBAL gtid_slave_pos = '{}'", progress.start),
                 "SET GLOBAL slave_exec_mode = 'IDEMPOTENT'".to_owned(),
                 change_master(&pair.address, pair.replication)?,
@@ -361,7 +372,7 @@ mod tests {
             ..Progress::default()
         });
         assert!(
-            statement.contains("_utf8mb4 x'62277a', 'copy', 2, '0-2-30', ''"),
+            statement.contains("_utf8mb4 x'62277a', 'copy', 2, '0-2-30', '', ''"),
             "{statement}"
         );
         assert!(!statement.contains("b'z"));
