@@ -23,6 +23,7 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::journal::PAGES,
     crate::run::PAGES,
     crate::report::PAGES,
+    crate::rehearsal::PAGES,
 ];
 
 /// The page of `code`, in Markdown; `None` for a code there is not. Case does not matter.

@@ -3,6 +3,7 @@
 //! [`Scenario::parse`] is the door: after it every name resolves inside the file. [`Scenario::check_sites`] compares it
 //! with a runbook. Nothing here simulates anything; `rehearsal/world` does.
 
+mod check;
 pub mod events;
 pub mod expect;
 pub mod start;
@@ -19,7 +20,7 @@ use crate::call::hex;
 use crate::journal::record::{Ending, Mode};
 use crate::name::{RoleName, SiteName};
 use crate::rehearsal::truth::Truth;
-use events::{Action, Fault, Inject, Person, StandIn};
+use events::{Fault, Inject, Person, StandIn};
 use expect::{Expect, Missed};
 use start::{
     Bucket, Clients, Database, Dns, Durations, Issuer, Objective, Resolvers, SiteStart, WorldStart,
@@ -216,7 +217,9 @@ impl Scenario {
         scenario.digest = hex(&Sha256::digest(text.as_bytes()));
         let sites: Vec<SiteName> = scenario.sites.keys().cloned().collect();
         scenario.check_names(&sites)?;
-        scenario.check_numbers()?;
+        scenario.check_clients()?;
+        scenario.check_databases()?;
+        scenario.check_expectations()?;
         scenario.check_faults()?;
         Ok(scenario)
     }
@@ -227,7 +230,7 @@ impl Scenario {
     /// [`ScenarioError::UnknownName`].
     pub fn check_sites(&self, sites: &[SiteName]) -> Result<(), ScenarioError> {
         for (name, start) in &self.sites {
-            known("site", name, sites.iter(), Some(start.span()))?;
+            check::known("site", name, sites.iter(), Some(start.span()))?;
         }
         Ok(())
     }
@@ -237,172 +240,7 @@ impl Scenario {
     pub fn judge(&self, truth: &Truth, ending: Ending) -> Vec<Missed> {
         self.expect.judge(truth, ending)
     }
-
-    fn check_names(&self, sites: &[SiteName]) -> Result<(), ScenarioError> {
-        known("site", &self.world.primary, sites.iter(), None)?;
-        for site in self.control_planes.values() {
-            known("site", site.as_ref(), sites.iter(), Some(site.span()))?;
-        }
-        for start in self.sites.values() {
-            for name in start.as_ref().databases.keys() {
-                known("database", name, self.databases.keys(), Some(start.span()))?;
-            }
-        }
-        for inject in &self.injects {
-            match &inject.action {
-                Action::FailSite(site)
-                | Action::HealSite(site)
-                | Action::PartitionSite(site)
-                | Action::StallReplication(site)
-                | Action::ResumeReplication(site)
-                | Action::ExpireCertificate { site, .. } => {
-                    known("site", site.as_ref(), sites.iter(), Some(site.span()))?;
-                }
-                Action::CorruptLatestBackup(name) => {
-                    known(
-                        "database",
-                        name.as_ref(),
-                        self.databases.keys(),
-                        Some(name.span()),
-                    )?;
-                }
-                Action::LimitIssuer { issuer, .. } => {
-                    known(
-                        "issuer",
-                        issuer.as_ref(),
-                        self.issuers.keys(),
-                        Some(issuer.span()),
-                    )?;
-                }
-                Action::FailApi(api) | Action::HealApi(api) => {
-                    known("contract", api.as_ref(), CONTRACTS.iter(), Some(api.span()))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_numbers(&self) -> Result<(), ScenarioError> {
-        let impossible = |problem: &str, span| {
-            Err(ScenarioError::Impossible {
-                problem: problem.to_owned(),
-                span,
-            })
-        };
-        let clients = self.clients.as_ref();
-        let rates = [
-            clients.requests_per_second,
-            clients.writes_per_second,
-            clients.capacity_per_replica,
-        ];
-        if rates
-            .iter()
-            .chain(&clients.hourly)
-            .any(|rate| !rate.is_finite() || *rate < 0.0)
-        {
-            return impossible("a rate is below zero", Some(self.clients.span()));
-        }
-        if clients.writes_per_second > clients.requests_per_second {
-            return impossible(
-                "more writes than requests per second",
-                Some(self.clients.span()),
-            );
-        }
-        if !matches!(clients.hourly.len(), 0 | 24) {
-            return impossible(
-                "`hourly` has one factor for each of the 24 hours, or none",
-                Some(self.clients.span()),
-            );
-        }
-        let resolvers = self.resolvers.as_ref();
-        let (overstay, pin) = (resolvers.overstay, resolvers.pin);
-        if overstay.share < 0.0
-            || pin.share < 0.0
-            || overstay.share + pin.share > 1.0
-            || overstay.factor < 1.0
-        {
-            return impossible(
-                "shares of resolvers are between 0 and 1 together, and `factor` is at least 1",
-                Some(self.resolvers.span()),
-            );
-        }
-        for database in self.databases.values() {
-            let span = Some(database.span());
-            let database = database.as_ref();
-            let speeds = [
-                database.reseed_mib_per_second,
-                database.restore_mib_per_second,
-                database.size_gib,
-            ];
-            if speeds
-                .iter()
-                .any(|speed| !speed.is_finite() || *speed <= 0.0)
-                || database.catch_up_factor < 1.0
-            {
-                return impossible(
-                    "size and throughput are above zero, and `catch-up-factor` is at least 1",
-                    span,
-                );
-            }
-            if database
-                .backups
-                .as_ref()
-                .is_some_and(|backups| backups.every.ms() < 1_000)
-            {
-                return impossible("recovery points are at least a second apart", span);
-            }
-        }
-        for (name, bound) in &self.expect.figures {
-            let Bound { at_least, at_most } = *bound.as_ref();
-            let crossed = matches!((at_least, at_most), (Some(least), Some(most)) if least > most);
-            let ratio = name.ends_with("-ratio")
-                && (at_most.is_some_and(|most| most < 0.0)
-                    || at_least.is_some_and(|least| least > 1.0));
-            if crossed || ratio || at_least.is_none() && at_most.is_none() {
-                return impossible(
-                    "no value lies within these bounds, or there is no bound",
-                    Some(bound.span()),
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn check_faults(&self) -> Result<(), ScenarioError> {
-        for fault in &self.faults {
-            let span = Some(fault.call.span());
-            let contract = fault
-                .call
-                .as_ref()
-                .split_once('/')
-                .map_or("", |(contract, _)| contract);
-            let own = self
-                .stand_ins
-                .iter()
-                .any(|own| own.contract.short() == contract);
-            if !own {
-                known("contract", contract, CONTRACTS.iter(), span.clone())?;
-            }
-            let problem = match (&fault.probability, fault.nth) {
-                (Some(p), _) if !(0.0..=1.0).contains(p.as_ref()) => {
-                    "a probability is between 0 and 1"
-                }
-                (Some(_), Some(_)) => "a fault has `nth` or `probability`, not both",
-                (None, Some(0)) => "`nth` counts from 1",
-                (None, None) => "a fault hits no call without `nth` or `probability`",
-                _ if fault.attempts == 0 => "`attempts` counts from 1",
-                _ => continue,
-            };
-            return Err(ScenarioError::Impossible {
-                problem: problem.to_owned(),
-                span,
-            });
-        }
-        Ok(())
-    }
 }
-
-use expect::Bound;
 
 /// Contracts the simulated world serves, by short name.
 pub const CONTRACTS: [&str; 10] = [
@@ -417,21 +255,3 @@ pub const CONTRACTS: [&str; 10] = [
     "metrics",
     "notify",
 ];
-
-fn known<N: AsRef<str>>(
-    kind: &'static str,
-    name: impl AsRef<str>,
-    names: impl Iterator<Item = N> + Clone,
-    span: Option<Span<usize>>,
-) -> Result<(), ScenarioError> {
-    if names.clone().any(|known| known.as_ref() == name.as_ref()) {
-        return Ok(());
-    }
-    let names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
-    Err(ScenarioError::UnknownName {
-        kind,
-        name: name.as_ref().to_owned(),
-        known: names.join(", "),
-        span,
-    })
-}

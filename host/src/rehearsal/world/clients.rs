@@ -51,11 +51,9 @@ impl Demand {
 
     /// Share of the requests that write.
     pub(crate) fn write_share_ppm(&self) -> u64 {
-        if self.requests_milli == 0 {
-            0
-        } else {
-            self.writes_milli * ALL_PPM / self.requests_milli
-        }
+        (self.writes_milli * ALL_PPM)
+            .checked_div(self.requests_milli)
+            .unwrap_or(0)
     }
 
     /// Rate of all writes, in parts of [`RATE_UNIT`] per millisecond.

@@ -302,11 +302,11 @@ impl History {
                 continue;
             };
             let oldest = oldest.time_of(oldest.first.max(limit) + 1);
-            let heirs = path.iter().filter_map(|heir| self.branches.get(*heir));
+            let mut heirs = path.iter().filter_map(|heir| self.branches.get(*heir));
             let heir = heirs
                 .clone()
                 .find(|heir| heir.born >= oldest)
-                .or_else(|| heirs.last());
+                .or_else(|| heirs.next_back());
             losses.push(Loss {
                 writes,
                 oldest,

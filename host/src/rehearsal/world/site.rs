@@ -121,7 +121,7 @@ impl Site {
             (name.clone(), app)
         });
         let certificates = start.certificates.iter().map(|certificate| {
-            let certificate = (
+            (
                 certificate.name.clone(),
                 Certificate {
                     dns_names: certificate.dns_names.iter().cloned().collect(),
@@ -129,8 +129,7 @@ impl Site {
                     not_before: Instant(at.0.saturating_sub(ISSUED_BEFORE_MS)),
                     not_after: at.after(certificate.expires_in.get()),
                 },
-            );
-            certificate
+            )
         });
         Self {
             condition: Condition::Up,

@@ -5,20 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::super::World;
 use super::super::database::{Copy, Database, Follower, State};
 use super::super::history::Point;
 use super::super::job::{Subject, Work};
 use super::super::site::Condition;
-use super::super::{World, watch};
 use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Outcome, Reply, Request, hex};
 use crate::clock::Instant;
 use crate::name::SiteName;
-
-/// Longest list of recovery points.
-const MAX_RECOVERY_POINTS: usize = 1_000;
-/// Replaying logs takes this part of the time in which they were written.
-const REPLAY_PART: u64 = 20;
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -52,23 +47,6 @@ struct Observation {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct RecoveryPoint {
-    id: String,
-    taken_at_ms: Instant,
-    complete: bool,
-    size_bytes: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RecoveryTarget {
-    Latest,
-    Point(String),
-    InstantMs(Instant),
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct Contents {
     tables: u32,
     rows: u64,
@@ -78,9 +56,9 @@ struct Contents {
 }
 
 #[derive(Deserialize)]
-struct Place {
-    site: SiteName,
-    database: String,
+pub(super) struct Place {
+    pub(super) site: SiteName,
+    pub(super) database: String,
 }
 
 #[derive(Deserialize)]
@@ -91,12 +69,6 @@ struct ReplicaOf {
 #[derive(Deserialize)]
 struct Position {
     position: String,
-}
-
-#[derive(Deserialize)]
-struct Restore {
-    target: RecoveryTarget,
-    token: String,
 }
 
 #[derive(Deserialize)]
@@ -144,7 +116,7 @@ impl World {
         }
     }
 
-    fn data(&self, place: &Place) -> Result<(&Database, &Copy), CallError> {
+    pub(super) fn data(&self, place: &Place) -> Result<(&Database, &Copy), CallError> {
         let database = self.databases.get(&place.database);
         let copy = database.and_then(|database| database.copies.get(&place.site));
         match (database, copy) {
@@ -215,26 +187,6 @@ impl World {
             received: database.history.position(database.received(follower)),
             problem: follower.problem.unwrap_or_default().to_owned(),
         }
-    }
-
-    fn list_recovery_points(&self, place: &Place) -> Reply {
-        let Some(database) = self.databases.get(&place.database) else {
-            return ok(&[(); 0]);
-        };
-        let point = |kept: &super::super::database::Kept| RecoveryPoint {
-            id: kept.id.clone(),
-            taken_at_ms: kept.taken,
-            complete: kept.available <= self.now,
-            size_bytes: bytes(database.settings.size_gib),
-        };
-        let points: Vec<RecoveryPoint> = database
-            .kept
-            .iter()
-            .rev()
-            .map(point)
-            .take(MAX_RECOVERY_POINTS)
-            .collect();
-        ok(&points)
     }
 
     fn observe_contents(&mut self, place: &Place) -> Reply {
@@ -396,114 +348,6 @@ impl World {
         }
     }
 
-    fn ensure_restored(&mut self, place: &Place, restore: Restore) -> Reply {
-        let (database, copy) = self.data(place)?;
-        if copy.tokens.contains(&restore.token) {
-            return outcome(Outcome::Unchanged);
-        }
-        if let Some(problem) = copy.failed.get(&restore.token) {
-            return Err(CallError::Conflict(problem.clone()));
-        }
-        let subject = place.subject();
-        if let Some(busy) = self.busy(&subject) {
-            return outcome(busy);
-        }
-        if matches!(copy.state, State::Primary(_)) && !copy.read_only {
-            return Err(CallError::Conflict(format!(
-                "`{}` at `{}` accepts writes; fence it first",
-                place.database, place.site
-            )));
-        }
-        let (point, corrupt, replay) = self.recovery(database, &restore.target)?;
-        let copying = transfer(
-            database.settings.size_gib,
-            database.settings.restore_mib_per_second,
-        );
-        let length = copying + replay + self.length(database.settings.attach);
-        self.break_copy(&subject);
-        outcome(self.begin(
-            subject,
-            Work::Restore {
-                token: restore.token,
-                point,
-                corrupt,
-            },
-            length,
-        ))
-    }
-
-    /// The state a target stands for, what will turn out to be wrong with it, and how long its logs take.
-    fn recovery(
-        &self,
-        database: &Database,
-        target: &RecoveryTarget,
-    ) -> Result<(Point, Option<String>, Duration), CallError> {
-        let available = || {
-            database
-                .kept
-                .iter()
-                .rev()
-                .filter(|kept| kept.available <= self.now)
-        };
-        let window = database
-            .settings
-            .backups
-            .as_ref()
-            .map_or(0, |backups| backups.log_window.ms());
-        let logs = database.logs.filter(|_| window > 0);
-        let (base, until) = match target {
-            RecoveryTarget::Point(id) => {
-                let kept = database.kept.iter().find(|kept| kept.id == *id);
-                if kept.is_some_and(|kept| kept.available > self.now) {
-                    return Err(CallError::Conflict(format!(
-                        "recovery point `{id}` is incomplete; choose an earlier one"
-                    )));
-                }
-                (kept, None)
-            }
-            RecoveryTarget::Latest => (available().next(), logs),
-            RecoveryTarget::InstantMs(at) => {
-                let reached = logs
-                    .filter(|(_, until)| at <= until && at.0.saturating_add(window) >= self.now.0);
-                let Some((branch, _)) = reached else {
-                    return Err(CallError::NotFound(format!(
-                        "no logs reach {at}; list the recovery points"
-                    )));
-                };
-                (
-                    available().find(|kept| kept.taken <= *at),
-                    Some((branch, *at)),
-                )
-            }
-        };
-        let Some(base) = base else {
-            return Err(CallError::NotFound(format!(
-                "no such recovery point of `{}`: {target:?}",
-                database.name
-            )));
-        };
-        let corrupt = base.corrupt.then(|| {
-            format!(
-                "recovery point `{}` is corrupt; choose an earlier one",
-                base.id
-            )
-        });
-        let (point, replay) = match until.filter(|(_, until)| *until > base.taken) {
-            Some((branch, until)) => {
-                let point = Point {
-                    branch,
-                    number: database.history.number_at(branch, until),
-                };
-                (
-                    point,
-                    until.since(base.taken) / u32::try_from(REPLAY_PART).unwrap_or(1),
-                )
-            }
-            None => (base.point, Duration::ZERO),
-        };
-        Ok((point, corrupt, replay))
-    }
-
     fn ensure_migrated(&mut self, place: &Place, version: String) -> Reply {
         let (database, copy) = self.data(place)?;
         if copy.migration == version {
@@ -626,7 +470,7 @@ impl World {
 }
 
 impl Place {
-    fn subject(&self) -> Subject {
+    pub(super) fn subject(&self) -> Subject {
         Subject {
             site: self.site.clone(),
             kind: "database",
@@ -636,15 +480,6 @@ impl Place {
 }
 
 /// Time to move so many GiB.
-fn transfer(gib: f64, mib_per_second: f64) -> Duration {
+pub(super) fn transfer(gib: f64, mib_per_second: f64) -> Duration {
     Duration::try_from_secs_f64((gib * 1_024.0 / mib_per_second).round()).unwrap_or(Duration::MAX)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "saturates; a scenario's sizes are checked to be above zero"
-)]
-fn bytes(gib: f64) -> u64 {
-    (gib * watch::float(1 << 30)) as u64
 }

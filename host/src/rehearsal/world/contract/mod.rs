@@ -8,6 +8,7 @@ mod kubernetes;
 mod metrics;
 mod notify;
 mod probe;
+mod recovery;
 mod storage;
 mod workload;
 

@@ -176,7 +176,7 @@ impl World {
         let name = self.clients.name.clone();
         let found = self.sites.get(site);
         let certificate = found.and_then(|site| site.certificate_for(&name, self.now));
-        if !certificate.is_some_and(|certificate| certificate.not_after > self.now) {
+        if certificate.is_none_or(|certificate| certificate.not_after <= self.now) {
             return Err((0, format!("no valid certificate for {name}")));
         }
         let Some(app) = found.and_then(|site| site.apps.get(&self.clients.app)) else {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use wit_parser::{Resolve, Type, TypeDefKind, UnresolvedPackageGroup};
+use wit_parser::{Resolve, Type, TypeDefKind, UnresolvedPackageGroup, Variant};
 
 use super::{Hand, scenario, sites};
 use crate::call::{CallSite, Direction, FunctionName, IdempotencyKey, Request};
@@ -85,27 +85,27 @@ fn fits(resolve: &Resolve, value: &Value, ty: &Type, at: &str) -> Result<(), Str
                     false => wrong("case"),
                 }
             }
-            TypeDefKind::Variant(variant) => {
-                let (name, payload) = match value {
-                    Value::String(name) => (name, None),
-                    Value::Object(object) if object.len() == 1 => {
-                        let (name, payload) = object.iter().next().unwrap();
-                        (name, Some(payload))
-                    }
-                    _ => return wrong("variant"),
-                };
-                let case = variant.cases.iter().find(|case| case.name == *name);
-                match (case.map(|case| case.ty), payload) {
-                    (Some(None), None) => Ok(()),
-                    (Some(Some(ty)), Some(payload)) => {
-                        fits(resolve, payload, &ty, &format!("{at}.{name}"))
-                    }
-                    _ => wrong("case"),
-                }
-            }
+            TypeDefKind::Variant(variant) => fits_case(resolve, value, variant, at),
             other => Err(format!("{at}: this test does not know {other:?}")),
         },
         other => wrong(&format!("{other:?}")),
+    }
+}
+
+fn fits_case(resolve: &Resolve, value: &Value, variant: &Variant, at: &str) -> Result<(), String> {
+    let (name, payload) = match value {
+        Value::String(name) => (name, None),
+        Value::Object(object) if object.len() == 1 => {
+            let (name, payload) = object.iter().next().unwrap();
+            (name, Some(payload))
+        }
+        _ => return Err(format!("{at}: {value} is no variant")),
+    };
+    let case = variant.cases.iter().find(|case| case.name == *name);
+    match (case.map(|case| case.ty), payload) {
+        (Some(None), None) => Ok(()),
+        (Some(Some(ty)), Some(payload)) => fits(resolve, payload, &ty, &format!("{at}.{name}")),
+        _ => Err(format!("{at}: {value} is no case")),
     }
 }
 
