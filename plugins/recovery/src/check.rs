@@ -48,6 +48,7 @@ pub const CHECK_REPLICA: Move = Move {
         "ingress",
         "metrics",
         "probe",
+        "storage",
     ],
     perform: check_replica,
 };
