@@ -51,6 +51,10 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("expose")])
         .when(expose::exposes)
         .covers(&["S0-X12"]),
+    Row::new("warm-up", activate::WARM_UP)
+        .needs(&[after("catch-up-live")])
+        .when(activate::warms_up)
+        .covers(&["S0-F2.1", "S1-X1"]),
     // Decide.
     Row::new("declare", declare::DECLARE).needs(&[
         after("check-issuing"),
@@ -59,6 +63,7 @@ pub(crate) const STEPS: &[Row] = &[
         after("measure-lag"),
         after("certify"),
         after("check-target"),
+        after("warm-up"),
     ]),
     // One writer: stop the site that serves, apply its last writes, promote.
     Row::new("freeze", fence::FREEZE)
@@ -78,10 +83,9 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-F1.A3"]),
     Row::new("verify-writer", promote::VERIFY_WRITER).needs(&[after("promote")]),
     // The application.
-    Row::new("point-app", activate::POINT_APP)
-        .needs(&[after("promote")])
+    Row::new("activate", activate::ACTIVATE)
+        .needs(&[after("warm-up"), after("promote")])
         .covers(&["S0-F2.1"]),
-    Row::new("activate", activate::ACTIVATE).needs(&[after("point-app")]),
     Row::new("check-entry", expose::CHECK_ENTRY)
         .needs(&[after("activate")])
         .when(expose::exposes)
