@@ -70,6 +70,7 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("declare")])
         .covers(&["S0-X5"]),
     Row::new("fence", fence::FENCE)
+        .titled("Stop writes at {from}")
         .needs(&[after("freeze")])
         .covers(&["S0-X5"]),
     Row::new("catch-up", loss::CATCH_UP)
