@@ -7,7 +7,7 @@ use understudy_sdk::strategy::understudy::control::control;
 use crate::Error;
 use crate::parameters::covers;
 use crate::plan::{At, Budget, KUBERNETES_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, attach};
+use crate::recovery::{Recovery, attach, warn};
 use crate::words;
 
 /// Requests the certificate if it is missing, and waits until it is ready.
@@ -63,31 +63,46 @@ pub fn problem_with(
 }
 
 fn certify(recovery: &Recovery) -> Result<String, Error> {
-    let parameters = &recovery.parameters;
-    let (to, wanted) = (recovery.to(), &parameters.certificate);
-    let issuer = certificates::observe_issuer(to, &wanted.issuer)?;
-    if !issuer.ready {
-        return Err(Error::Conflict(format!(
+    let (to, wanted) = (recovery.to(), &recovery.parameters.certificate);
+    match certificates::observe_issuer(to, &wanted.issuer) {
+        Ok(issuer) if issuer.ready => {}
+        // A certificate that is there needs no issuer, and a limit of rates passes: ordering says which it is.
+        Ok(issuer) => warn(&format!(
             "issuer `{}` at {to} is not ready: {}",
             wanted.issuer, issuer.problem
-        )));
+        ))?,
+        // A provider that looks at what is served and cannot issue.
+        Err(Error::Invalid(text)) => warn(&text)?,
+        Err(error) => return Err(error),
     }
-    let outcome = certificates::ensure_certificate(
-        to,
-        &wanted.name,
-        &wanted.dns_names,
-        &wanted.issuer,
-        parameters.min_valid_ms(),
-    )?;
-    let how = match outcome {
-        certificates::Outcome::Unchanged => "was there and is valid",
-        _ => "was issued",
+    let how = match order(recovery, recovery.parameters.min_valid_ms()) {
+        // A provider that cannot tell the time; `check-certificate` measures the validity of what is served.
+        Err(Error::Invalid(text)) => {
+            warn(&text)?;
+            order(recovery, 0)?
+        }
+        ordered => ordered?,
     };
     Ok(format!(
         "certificate `{}` for {} at {to} {how}",
         wanted.name,
         wanted.dns_names.join(", ")
     ))
+}
+
+fn order(recovery: &Recovery, min_valid_ms: u64) -> Result<&'static str, Error> {
+    let (to, wanted) = (recovery.to(), &recovery.parameters.certificate);
+    let outcome = certificates::ensure_certificate(
+        to,
+        &wanted.name,
+        &wanted.dns_names,
+        &wanted.issuer,
+        min_valid_ms,
+    )?;
+    Ok(match outcome {
+        certificates::Outcome::Unchanged => "was there and is valid",
+        _ => "was issued",
+    })
 }
 
 fn check_served(recovery: &Recovery) -> Result<String, Error> {

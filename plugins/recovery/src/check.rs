@@ -48,6 +48,7 @@ pub const CHECK_REPLICA: Move = Move {
         "ingress",
         "metrics",
         "probe",
+        "storage",
     ],
     perform: check_replica,
 };
@@ -192,19 +193,18 @@ fn site_left(recovery: &Recovery) -> Vec<Finding> {
 
 fn issuer(recovery: &Recovery, id: &str, site: &str) -> Finding {
     let name = &recovery.parameters.certificate.issuer;
-    judged(id, certificates::observe_issuer(site, name), |status| {
-        (
-            status.ready,
-            format!(
-                "issuer `{name}` at {site} {}",
-                if status.ready {
-                    "is ready"
-                } else {
-                    &status.problem
-                }
-            ),
-        )
-    })
+    match certificates::observe_issuer(site, name) {
+        // A provider that looks at what is served and cannot issue: what it sees is checked before the flip.
+        Err(Error::Invalid(text)) => finding(id, true, text),
+        read => judged(id, read, |status| {
+            let state = if status.ready {
+                "is ready"
+            } else {
+                status.problem.as_str()
+            };
+            (status.ready, format!("issuer `{name}` at {site} {state}"))
+        }),
+    }
 }
 
 fn source_finding(recovery: &Recovery, source: Source) -> Finding {

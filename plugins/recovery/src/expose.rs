@@ -4,12 +4,13 @@
 //! records: so the record of the site gone to is checked, or written where the parameters say so, before the flip.
 
 use serde_json::json;
+use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
 use understudy_sdk::strategy::understudy::dns::dns;
 use understudy_sdk::strategy::understudy::ingress::ingress;
 
 use crate::Error;
 use crate::plan::{At, Budget, DNS_LEAD, KUBERNETES_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, attach};
+use crate::recovery::{Recovery, attach, recall_count};
 
 /// True where the strategy opens and closes the public way in.
 #[must_use]
@@ -53,6 +54,16 @@ pub const CHECK_ENTRY: Move = Move {
 fn expose(recovery: &Recovery) -> Result<String, Error> {
     let parameters = &recovery.parameters;
     let (to, app) = (recovery.to(), &parameters.app);
+    // A second attempt would see what the first one opened: the first look counts.
+    let word = recovery.own("entry-before");
+    if recall_count(&word)?.is_none() {
+        let open = match ingress::observe(to, app) {
+            Ok(seen) => !seen.addresses.is_empty(),
+            Err(Error::NotFound(_)) => false,
+            Err(error) => return Err(error),
+        };
+        control::measure(&word, &Quantity::Count(u64::from(open)))?;
+    }
     ingress::ensure_controller(to)?;
     let hosts = [
         parameters.records.active.clone(),
@@ -77,6 +88,9 @@ fn expose(recovery: &Recovery) -> Result<String, Error> {
 
 fn close(recovery: &Recovery) -> Result<String, Error> {
     let (to, app) = (recovery.to(), &recovery.parameters.app);
+    if recall_count(&recovery.own("entry-before"))? != Some(0) {
+        return Ok(format!("{app} at {to} was reachable from outside before"));
+    }
     ingress::ensure_unexposed(to, app)?;
     Ok(format!("{app} at {to} is not reachable from outside"))
 }

@@ -24,7 +24,11 @@ pub fn is_unsupported(error: &Error) -> bool {
 #[must_use]
 pub fn say(error: &Error) -> String {
     match error {
-        Error::Denied(denial) => format!("denied by {}", denial.rule),
+        Error::Denied(denial) if denial.grant.is_empty() => format!("denied by {}", denial.rule),
+        Error::Denied(denial) => format!(
+            "denied by {}; what would allow it: {}",
+            denial.rule, denial.grant
+        ),
         Error::TimedOut(text) => format!("timed out: {text}"),
         Error::Unavailable(hint) => format!("unavailable: {}", hint.reason),
         Error::NotFound(text) => format!("not found: {text}"),

@@ -46,11 +46,12 @@ pub const FENCE_RETURNED: Move = Move {
     perform: fence_returned,
 };
 
-/// How often to look for a site that was taken for dead, while resolvers still lead some clients there.
-const MAX_LOOKS: u32 = 5;
+/// How often to look for a site that was taken for dead: with the host's own retries about a quarter of an hour, while
+/// resolvers still lead clients there.
+const MAX_LOOKS: u32 = 10;
 
 /// How long, in milliseconds, to wait between two looks.
-const LOOK_EVERY_MS: u64 = 60_000;
+const LOOK_EVERY_MS: u64 = 30_000;
 
 /// True where a person may have to answer for the fence.
 #[must_use]

@@ -44,6 +44,9 @@ pub struct Parameters {
     /// True where the strategy opens and closes the public way in.
     #[serde(default = "yes")]
     pub expose: bool,
+    /// True where replicas of the application may start before their database takes writes.
+    #[serde(default = "yes")]
+    pub warm_up: bool,
     /// What the organisation calls the roles, by the names used here.
     #[serde(default)]
     pub roles: BTreeMap<String, String>,
@@ -211,6 +214,7 @@ const SHARED: &str = r#""from":{"type":"string","description":"Site that is left
 "media-bucket":{"type":"string","description":"Where uploads are kept; empty for nowhere"},
 "channel":{"type":"string","description":"Where people are told; empty for nowhere"},
 "expose":{"type":"boolean","default":true,"description":"Open and close the public way in"},
+"warm-up":{"type":"boolean","default":true,"description":"Start replicas, in maintenance, before their database takes writes"},
 "roles":{"type":"object","additionalProperties":{"type":"string"},"description":"What the organisation calls the roles"}"#;
 
 #[cfg(test)]

@@ -52,12 +52,64 @@ fn protect(recovery: &Recovery) -> Result<String, Error> {
         }
     }
     let (database, name) = (&recovery.parameters.database, recovery.token());
-    database::ensure_backup(to, database, &name)?;
+    match database::ensure_backup(to, database, &name) {
+        Ok(_) => {}
+        Err(error) if fault::is_unsupported(&error) => {
+            warn(&format!("no backup at {to}: {}", fault::say(&error)))?;
+            return protect_by_what_is_left(recovery);
+        }
+        Err(error) => return Err(error),
+    }
     measure_text(&word(recovery), format!("a backup at {to}, no replica"))?;
     recovery.mark_to("protected")?;
     Ok(format!(
         "backup {name} of {database} at {to}; there is no replica"
     ))
+}
+
+/// Where nothing takes backups only a replica protects: the site left, once it answers, and once what it alone holds
+/// may go.
+fn protect_by_what_is_left(recovery: &Recovery) -> Result<String, Error> {
+    let (from, to, database) = (
+        recovery.from(),
+        recovery.to(),
+        &recovery.parameters.database,
+    );
+    match database::ensure_fenced(from, database) {
+        Ok(_) => {}
+        Err(error) if fault::is_out_of_reach(&error) => {
+            return Err(Error::Conflict(format!(
+                "nothing takes backups at {to} and {from} is out of reach ({}): bring {from} back and try again, or bind a \
+                 provider that takes backups",
+                fault::say(&error)
+            )));
+        }
+        Err(error) => return Err(error),
+    }
+    keep_what_it_holds(recovery, from, to)?;
+    protect_by_replica(recovery)
+}
+
+/// Has what the database at `site` holds kept as a backup before it is re-seeded from `source`, or a person say that it
+/// may go.
+///
+/// # Errors
+/// `conflict`: a person wants it kept.
+pub fn keep_what_it_holds(recovery: &Recovery, site: &str, source: &str) -> Result<(), Error> {
+    let name = format!("{}-held", recovery.token());
+    let error = match database::ensure_backup(site, &recovery.parameters.database, &name) {
+        Ok(_) => return Ok(()),
+        Err(error @ Error::Denied(_)) => return Err(error),
+        Err(error) => error,
+    };
+    let said = fault::say(&error);
+    warn(&format!("what {site} holds could not be kept: {said}"))?;
+    let question = format!("Discard what the database at {site} holds?");
+    let detail = format!(
+        "It was the writer before and is re-seeded from {source}: writes that {source} never received exist there alone. A \
+         backup of them failed: {said}. Go discards them; no-go stops here."
+    );
+    recovery.ask(DB_LEAD, question, detail).map(drop)
 }
 
 fn protect_by_replica(recovery: &Recovery) -> Result<String, Error> {

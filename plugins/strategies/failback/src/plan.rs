@@ -51,6 +51,10 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("expose")])
         .when(expose::exposes)
         .covers(&["S0-X12"]),
+    Row::new("warm-up", activate::WARM_UP)
+        .needs(&[after("catch-up-live")])
+        .when(activate::warms_up)
+        .covers(&["S0-F2.1", "S1-X1"]),
     // Decide.
     Row::new("declare", declare::DECLARE).needs(&[
         after("check-issuing"),
@@ -59,12 +63,14 @@ pub(crate) const STEPS: &[Row] = &[
         after("measure-lag"),
         after("certify"),
         after("check-target"),
+        after("warm-up"),
     ]),
     // One writer: stop the site that serves, apply its last writes, promote.
     Row::new("freeze", fence::FREEZE)
         .needs(&[after("declare")])
         .covers(&["S0-X5"]),
     Row::new("fence", fence::FENCE)
+        .titled("Stop writes at {from}")
         .needs(&[after("freeze")])
         .covers(&["S0-X5"]),
     Row::new("catch-up", loss::CATCH_UP)
@@ -78,10 +84,9 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-F1.A3"]),
     Row::new("verify-writer", promote::VERIFY_WRITER).needs(&[after("promote")]),
     // The application.
-    Row::new("point-app", activate::POINT_APP)
-        .needs(&[after("promote")])
+    Row::new("activate", activate::ACTIVATE)
+        .needs(&[after("warm-up"), after("promote")])
         .covers(&["S0-F2.1"]),
-    Row::new("activate", activate::ACTIVATE).needs(&[after("point-app")]),
     Row::new("check-entry", expose::CHECK_ENTRY)
         .needs(&[after("activate")])
         .when(expose::exposes)

@@ -38,6 +38,10 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("expose")])
         .when(expose::exposes)
         .covers(&["S0-X12", "S1-X5"]),
+    Row::new("warm-up", activate::WARM_UP)
+        .needs(&[graceful("check-sites")])
+        .when(activate::warms_up)
+        .covers(&["S0-A3.1", "S0-A3.2", "S0-A3.3", "S0-A3.4", "S1-H3", "S1-X1"]),
     // Decide.
     Row::new("declare", declare::DECLARE)
         .needs(&[
@@ -48,6 +52,7 @@ pub(crate) const STEPS: &[Row] = &[
             graceful("measure-lag"),
             graceful("certify"),
             graceful("check-target"),
+            graceful("warm-up"),
         ])
         .covers(&["S0-A1.1", "S0-P8", "S0-X10", "S1-H1"]),
     // One writer: stop the old one, apply what there is, promote the new one.
@@ -68,12 +73,9 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("promote")])
         .covers(&["S0-A2.2", "S0-A2.3"]),
     // The application.
-    Row::new("point-app", activate::POINT_APP)
-        .needs(&[after("promote")])
-        .covers(&["S0-A3.3", "S1-H3"]),
     Row::new("activate", activate::ACTIVATE)
-        .needs(&[after("point-app")])
-        .covers(&["S0-A3.1", "S0-A3.2", "S0-A3.4", "S1-H3", "S1-X1"]),
+        .needs(&[after("warm-up"), after("promote")])
+        .covers(&["S0-A3.1", "S0-A3.2", "S0-A3.3", "S0-A3.4", "S1-H3"]),
     Row::new("check-certificate", certify::CHECK_SERVED)
         .needs(&[after("certify"), after("expose"), after("activate")])
         .covers(&["S0-A4.3", "S0-X3"]),
@@ -108,7 +110,7 @@ pub(crate) const STEPS: &[Row] = &[
             "S0-A6.6", "S0-A6.7", "S0-A6.8", "S0-M4", "S0-M5", "S0-M6", "S0-M8",
         ]),
     Row::new("fence-returned", fence::FENCE_RETURNED)
-        .needs(&[after("flip")])
+        .needs(&[after("promote")])
         .when(fence::may_be_answered)
         .covers(&["S0-X4"]),
     // Be able to survive the next one.
@@ -119,11 +121,7 @@ pub(crate) const STEPS: &[Row] = &[
         after("observe-slo"),
     ]),
     Row::new("announce", announce::ANNOUNCE)
-        .needs(&[
-            after("fence-returned"),
-            after("restore-ttl"),
-            after("protect"),
-        ])
+        .needs(&[after("restore-ttl"), after("protect")])
         .covers(&["S0-A7"]),
 ];
 

@@ -78,12 +78,9 @@ pub(crate) const STEPS: &[Row] = &[
         .when(restore::migrates)
         .covers(&["S1-H8"]),
     // The application.
-    Row::new("point-app", activate::POINT_APP)
-        .needs(&[after("promote")])
-        .covers(&["S0-B3.3", "S1-H9"]),
     Row::new("activate", activate::ACTIVATE_ONE)
-        .needs(&[after("point-app"), after("migrate")])
-        .covers(&["S0-B3.1", "S0-B3.4", "S1-H9"]),
+        .needs(&[after("promote"), after("migrate")])
+        .covers(&["S0-B3.1", "S0-B3.3", "S0-B3.4", "S1-H9", "S1-X7"]),
     Row::new("scale-up", activate::SCALE_UP)
         .needs(&[after("activate")])
         .covers(&["S0-B3.2", "S1-H9"]),
@@ -118,7 +115,7 @@ pub(crate) const STEPS: &[Row] = &[
         .when(slo::measured)
         .covers(&["S0-B6", "S0-M4", "S0-M5", "S0-M6", "S0-M8"]),
     Row::new("fence-returned", fence::FENCE_RETURNED)
-        .needs(&[after("flip")])
+        .needs(&[after("promote")])
         .when(fence::may_be_answered)
         .covers(&["S0-X4"]),
     // Be able to survive the next one.
@@ -129,11 +126,7 @@ pub(crate) const STEPS: &[Row] = &[
         after("observe-slo"),
     ]),
     Row::new("announce", announce::ANNOUNCE)
-        .needs(&[
-            after("fence-returned"),
-            after("restore-ttl"),
-            after("protect"),
-        ])
+        .needs(&[after("restore-ttl"), after("protect")])
         .covers(&["S0-B6"]),
 ];
 

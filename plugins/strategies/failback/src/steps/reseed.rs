@@ -3,9 +3,10 @@
 //! It may come back believing that it is the writer: it is fenced first. What it holds and the other does not is kept as
 //! a backup before it is discarded, or a person says that it may go.
 
+use understudy_recovery::Error;
 use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
-use understudy_recovery::recovery::{Recovery, warn};
-use understudy_recovery::{Error, fault};
+use understudy_recovery::protect::keep_what_it_holds;
+use understudy_recovery::recovery::Recovery;
 use understudy_sdk::strategy::understudy::database::database::{
     self, Observation, RecoveryTarget, Role,
 };
@@ -33,7 +34,7 @@ fn reseed(recovery: &Recovery) -> Result<String, Error> {
     if !replicates(&seen) {
         if seen.role != Role::Absent {
             database::ensure_fenced(to, database)?;
-            keep_what_it_holds(recovery)?;
+            keep_what_it_holds(recovery, to, from)?;
         }
         if Failback::of(recovery)?.reseed == Reseed::Restore {
             restore_backup(recovery)?;
@@ -46,32 +47,6 @@ fn reseed(recovery: &Recovery) -> Result<String, Error> {
 /// A replica that runs came from a clean change of sides: it holds nothing of its own.
 fn replicates(seen: &Observation) -> bool {
     seen.role == Role::Replica && seen.replication.as_ref().is_some_and(|link| link.running)
-}
-
-fn keep_what_it_holds(recovery: &Recovery) -> Result<(), Error> {
-    let (from, to, database) = (
-        recovery.from(),
-        recovery.to(),
-        &recovery.parameters.database,
-    );
-    let name = format!("{}-held", recovery.token());
-    let error = match database::ensure_backup(to, database, &name) {
-        Ok(_) => return Ok(()),
-        Err(error @ Error::Denied(_)) => return Err(error),
-        Err(error) => error,
-    };
-    let said = fault::say(&error);
-    warn(&format!("what {to} holds could not be kept: {said}"))?;
-    recovery
-        .ask(
-            DB_LEAD,
-            format!("Discard what the database at {to} holds?"),
-            format!(
-                "It was the writer before and is re-seeded from {from}: writes that {from} never received exist there alone. \
-                 A backup of them failed: {said}. Go discards them; no-go stops here."
-            ),
-        )
-        .map(drop)
 }
 
 fn restore_backup(recovery: &Recovery) -> Result<(), Error> {

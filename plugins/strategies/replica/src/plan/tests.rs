@@ -114,6 +114,7 @@ fn the_order_that_keeps_data_safe_holds_in_every_mode() {
                 ("flip", "check-certificate"),
                 ("flip", "validate-direct"),
                 ("flip", "activate"),
+                ("activate", "promote"),
                 ("protect", "validate-public"),
                 ("announce", "protect"),
                 ("restore-ttl", "converge"),

@@ -63,16 +63,29 @@ fn restore(recovery: &Recovery) -> Result<String, Error> {
             "no complete recovery point of {database} at {to}"
         )));
     };
-    if own.use_logs
-        && let Some(said) = restore_an_instant(recovery, newest.taken_at_ms)?
-    {
-        return Ok(said);
+    let mut logs = own.use_logs;
+    if logs {
+        match restore_an_instant(recovery, newest.taken_at_ms)? {
+            Instant::Restored(said) => return Ok(said),
+            Instant::OutOfReach => {}
+            Instant::Damaged => logs = false,
+        }
     }
-    restore_a_point(recovery, &usable, own.use_logs)
+    restore_a_point(recovery, &usable, logs)
 }
 
-/// The newest instant within the objective that recovery points and logs reach; `None` where they reach none.
-fn restore_an_instant(recovery: &Recovery, taken_at_ms: u64) -> Result<Option<String>, Error> {
+/// What came of asking for an instant.
+enum Instant {
+    /// It is restored; what to say of it.
+    Restored(String),
+    /// Logs reach none within the objective.
+    OutOfReach,
+    /// The newest recovery point or its logs are damaged: asking for both together again is of no use.
+    Damaged,
+}
+
+/// The newest instant within the objective that recovery points and logs reach.
+fn restore_an_instant(recovery: &Recovery, taken_at_ms: u64) -> Result<Instant, Error> {
     let (to, database) = (recovery.to(), &recovery.parameters.database);
     let ended = writes_ended_at(recovery)?;
     for (place, instant) in instants(ended, recovery.rpo_target_ms, taken_at_ms)
@@ -87,18 +100,18 @@ fn restore_an_instant(recovery: &Recovery, taken_at_ms: u64) -> Result<Option<St
                     "restored from a recovery point and its logs",
                     instant,
                 )
-                .map(Some);
+                .map(Instant::Restored);
             }
             // Not reached by the logs, or a provider that has none.
             Err(Error::NotFound(_) | Error::Invalid(_)) => {}
             Err(Error::Conflict(text)) => {
                 warn(&format!("no instant can be restored: {text}"))?;
-                return Ok(None);
+                return Ok(Instant::Damaged);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    Ok(Instant::OutOfReach)
 }
 
 /// The newest of these that can be restored; with logs, as far as they reach.
@@ -117,7 +130,11 @@ fn restore_a_point(
         .map(|&point| (RecoveryTarget::Point(point.id.clone()), point));
     let mut weighed = None;
     let mut problem = String::new();
+    let mut damaged = None;
     for (place, (target, point)) in with_logs.chain(alone).take(MAX_TRIES).enumerate() {
+        if damaged == Some(&point.id) {
+            continue;
+        }
         if weighed != Some(&point.id) {
             let why = if problem.is_empty() {
                 String::new()
@@ -140,13 +157,16 @@ fn restore_a_point(
                 }
                 return Ok(format!("{database} at {to} is restored from {}", point.id));
             }
-            Err(Error::Conflict(text) | Error::NotFound(text)) => {
+            Err(Error::Conflict(text)) => {
                 warn(&format!(
                     "recovery point {} cannot be restored: {text}",
                     point.id
                 ))?;
                 problem = text;
+                damaged = Some(&point.id);
             }
+            // Gone since it was listed, or a provider that knows no newest state.
+            Err(Error::NotFound(text) | Error::Invalid(text)) => problem = text,
             Err(error) => return Err(error),
         }
     }
