@@ -2,22 +2,14 @@
 //! `root` over its Unix socket, so that what the lab does to it never depends on what a run does to it. It starts
 //! read-only, always: becoming writable is a decision, and a server that comes back from a crash has not taken it.
 //!
-//! Users, the same on every server:
-//!
-//! | user | may | why |
-//! |---|---|---|
-//! | `app` | SELECT, INSERT, UPDATE, DELETE on `wordpress` | an ordinary client: `read_only` stops it |
-//! | `repl` | REPLICATION SLAVE | what the other server replicates as |
-//! | `understudy` | see [`OPERATOR_GRANTS`] | what a recovery needs, without SUPER |
-//!
-//! All of them must use TLS. None but `understudy` has a global privilege that passes `read_only`.
+//! What replicates and how is in [`replication`], who may do what in [`accounts`].
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, Row as _};
 
@@ -26,35 +18,14 @@ use crate::clock::eventually;
 use crate::process::Process;
 use crate::programs::Programs;
 
+pub mod accounts;
+pub mod replication;
+
+pub use accounts::Passwords;
+pub use replication::ReplicaStatus;
+
 /// How long a start, a stop or a crash recovery may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// Global privileges of `understudy`, as MariaDB 10.11 names them.
-///
-/// READ_ONLY ADMIN sets `read_only` (and passes it, to write into a fenced server while re-seeding); REPLICATION SLAVE
-/// ADMIN is `CHANGE MASTER`, `START/STOP/RESET SLAVE` and `SET GLOBAL gtid_slave_pos`; REPLICATION MASTER ADMIN is
-/// seeing which replicas follow; BINLOG ADMIN is `SET sql_log_bin`; SLAVE MONITOR and BINLOG MONITOR are the two
-/// `SHOW … STATUS`; PROCESS and CONNECTION ADMIN are listing and ending other users' sessions; RELOAD is `RESET MASTER`
-/// and `FLUSH TABLES WITH READ LOCK`. SUPER is not among them: since 10.11 nothing here needs it.
-pub const OPERATOR_GRANTS: &str = "READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, BINLOG ADMIN, \
-     SLAVE MONITOR, BINLOG MONITOR, PROCESS, CONNECTION ADMIN, RELOAD";
-
-/// Schemas of which `understudy` may do everything: the application's, for write probes and for re-seeding, and one for
-/// its own bookkeeping, which is never replicated.
-const OPERATOR_SCHEMAS: [&str; 2] = ["wordpress", "understudy_local"];
-
-/// Passwords of the users.
-#[derive(Debug, Clone)]
-pub struct Passwords {
-    /// Of `root`, over the socket only.
-    pub root: String,
-    /// Of `app`.
-    pub app: String,
-    /// Of `repl`.
-    pub repl: String,
-    /// Of `understudy`.
-    pub understudy: String,
-}
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -73,21 +44,6 @@ pub struct Setup {
     pub certificate: Certificate,
     /// The users' passwords.
     pub passwords: Passwords,
-}
-
-/// How a replica stands, in the server's own words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaStatus {
-    /// `host:port` of its source.
-    pub source: String,
-    /// The receiving thread runs.
-    pub receiving: bool,
-    /// The applying thread runs.
-    pub applying: bool,
-    /// Newest position received.
-    pub received: String,
-    /// Last error of either thread; empty for none.
-    pub problem: String,
 }
 
 /// A running (or killed, or frozen) server.
@@ -114,7 +70,7 @@ impl Server {
         server.install().await?;
         server.spawn()?;
         server.reachable("").await?;
-        server.create_users().await?;
+        accounts::create(&server).await?;
         Ok(server)
     }
 
@@ -271,29 +227,6 @@ impl Server {
             == "1")
     }
 
-    /// How its replication stands; `None` where nothing replicates into it.
-    ///
-    /// # Errors
-    /// Where the server does not answer.
-    pub async fn replica_status(&self) -> Result<Option<ReplicaStatus>> {
-        let rows = self.rows("SHOW SLAVE STATUS").await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let text = |column: &str| -> Result<String> {
-            Ok(row
-                .try_get_unchecked::<Option<String>, _>(column)?
-                .unwrap_or_default())
-        };
-        Ok(Some(ReplicaStatus {
-            source: format!("{}:{}", text("Master_Host")?, text("Master_Port")?),
-            receiving: text("Slave_IO_Running")? == "Yes",
-            applying: text("Slave_SQL_Running")? == "Yes",
-            received: text("Gtid_IO_Pos")?,
-            problem: [text("Last_IO_Error")?, text("Last_SQL_Error")?].concat(),
-        }))
-    }
-
     /// Lets ordinary clients write, or stops them.
     ///
     /// # Errors
@@ -303,67 +236,43 @@ impl Server {
             .await
     }
 
-    /// Makes it a replica that starts where its own history ends.
+    /// Writes every statement it is sent to a file from now on, until it ends.
     ///
     /// # Errors
     /// Where the server refuses.
-    pub async fn replicate_from(&self, source: SocketAddr) -> Result<()> {
+    pub async fn log_statements(&self) -> Result<()> {
+        let file = self.statement_log();
         self.execute(&format!(
-            "CHANGE MASTER TO master_host='{}', master_port={}, master_user='repl', master_password='{}', \
-             master_use_gtid=slave_pos, master_connect_retry=1, master_ssl=1, master_ssl_ca='{}', \
-             master_ssl_verify_server_cert=1; START SLAVE",
-            source.ip(),
-            source.port(),
-            self.setup.passwords.repl,
-            self.setup.root.display(),
+            "SET GLOBAL log_output='FILE', general_log_file='{}', general_log=1",
+            file.display()
         ))
         .await
     }
 
-    /// Makes a replica apply every change this much later than its source made it; zero for at once.
+    /// How often it was sent a statement that holds `text`, since [`log_statements`](Self::log_statements); case and
+    /// spaces do not count.
     ///
     /// # Errors
-    /// Where the server refuses, for example because it is no replica.
-    pub async fn set_replication_delay(&self, seconds: u32) -> Result<()> {
-        self.execute(&format!(
-            "STOP SLAVE; CHANGE MASTER TO master_delay={seconds}; START SLAVE"
-        ))
-        .await
+    /// Where statements are not logged.
+    pub fn statements_with(&self, text: &str) -> Result<usize> {
+        let file = self.statement_log();
+        let log = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let plain = |text: &str| -> String {
+            let letters = text
+                .chars()
+                .filter(|letter| !letter.is_whitespace() && *letter != '`');
+            letters.flat_map(char::to_lowercase).collect()
+        };
+        let wanted = plain(text);
+        let log = String::from_utf8_lossy(&log);
+        Ok(log
+            .lines()
+            .filter(|line| plain(line).contains(&wanted))
+            .count())
     }
 
-    /// Stops receiving: what the source commits from now on exists only there.
-    ///
-    /// # Errors
-    /// Where the server refuses.
-    pub async fn stop_receiving(&self) -> Result<()> {
-        self.execute("STOP SLAVE IO_THREAD").await
-    }
-
-    /// Receives again after [`stop_receiving`](Self::stop_receiving).
-    ///
-    /// # Errors
-    /// Where the server refuses.
-    pub async fn start_receiving(&self) -> Result<()> {
-        self.execute("START SLAVE IO_THREAD").await
-    }
-
-    /// Waits until it has applied `position`.
-    ///
-    /// # Errors
-    /// Where it has not after `limit`.
-    pub async fn applied(&self, position: &str, limit: Duration) -> Result<()> {
-        let wait = format!(
-            "SELECT CAST(MASTER_GTID_WAIT('{position}', {}) AS CHAR)",
-            limit.as_secs_f64()
-        );
-        if self.value(&wait).await? == "0" {
-            return Ok(());
-        }
-        bail!(
-            "{} has not applied {position} after {limit:?}: {:?}",
-            self.setup.name,
-            self.replica_status().await?
-        )
+    fn statement_log(&self) -> PathBuf {
+        self.setup.folder.join("statements.log")
     }
 
     async fn rows(&self, query: &str) -> Result<Vec<MySqlRow>> {
@@ -477,39 +386,6 @@ impl Server {
             Ok(Some(Ok(())))
         });
         waited.await?
-    }
-
-    async fn create_users(&self) -> Result<()> {
-        let Passwords {
-            root,
-            app,
-            repl,
-            understudy,
-        } = &self.setup.passwords;
-        let mut session = self.session("").await?;
-        let schemas: String = OPERATOR_SCHEMAS
-            .iter()
-            .map(|schema| format!("GRANT ALL PRIVILEGES ON {schema}.* TO understudy;\n"))
-            .collect();
-        let statements = format!(
-            "SET sql_log_bin=0;
-             CREATE USER app IDENTIFIED BY '{app}' REQUIRE SSL;
-             GRANT SELECT, INSERT, UPDATE, DELETE ON wordpress.* TO app;
-             CREATE USER repl IDENTIFIED BY '{repl}' REQUIRE SSL;
-             GRANT REPLICATION SLAVE ON *.* TO repl;
-             CREATE USER understudy IDENTIFIED BY '{understudy}' REQUIRE SSL;
-             GRANT {OPERATOR_GRANTS} ON *.* TO understudy;
-             GRANT SELECT ON mysql.* TO understudy;
-             {schemas}
-             DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';
-             FLUSH PRIVILEGES;
-             ALTER USER root@localhost IDENTIFIED BY '{root}'"
-        );
-        sqlx::raw_sql(AssertSqlSafe(statements))
-            .execute(&mut session)
-            .await
-            .with_context(|| format!("cannot create the users of {}", self.setup.name))?;
-        Ok(session.close().await?)
     }
 }
 

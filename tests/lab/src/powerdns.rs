@@ -148,6 +148,22 @@ impl Authoritative {
         Ok(())
     }
 
+    /// The zone's serial number, which the server raises by one at every change of a record.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub async fn serial(&self) -> Result<u64> {
+        let request = self.http.get(self.url(&format!("/zones/{ZONE}.")));
+        let response = request.header("x-api-key", &self.key).send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        ensure!(status.is_success(), "pdns_server answers {status}: {text}");
+        let zone: Value = serde_json::from_str(&text)?;
+        zone.get("serial")
+            .and_then(Value::as_u64)
+            .context("the zone has no serial number")
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}/api/v1/servers/localhost{path}", self.api)
     }

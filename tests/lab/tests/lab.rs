@@ -69,6 +69,7 @@ async fn users_need_tls_and_only_the_operator_passes_read_only() {
     assert!(refused.to_string().contains("read-only"), "{refused}");
     app.close().await.unwrap();
 
+    bz.log_statements().await.unwrap();
     let mut operator = bz
         .client("understudy", &passwords.understudy)
         .await
@@ -98,6 +99,7 @@ async fn users_need_tls_and_only_the_operator_passes_read_only() {
         assert!(done.is_err(), "{statement} is allowed");
     }
     operator.close().await.unwrap();
+    assert_eq!(bz.statements_with("set global READ_ONLY = 0").unwrap(), 1);
 
     let wrong_name = lab.databases.bz.address();
     let plain = sqlx::mysql::MySqlConnectOptions::new()
@@ -150,7 +152,9 @@ async fn a_flip_is_seen_when_the_ttl_has_passed_and_not_before() {
     assert_eq!(lab.stubborn.active().await.unwrap().addresses, [PZ]);
 
     let (active, bz) = (format!("wp-active.{ZONE}"), format!("wp-bz.{ZONE}"));
+    let serial = lab.authoritative.serial().await.unwrap();
     lab.authoritative.set_alias(&active, &bz, 1).await.unwrap();
+    assert_eq!(lab.authoritative.serial().await.unwrap(), serial + 1);
     eventually("the flip to be seen", LIMIT, async || {
         Ok((lab.resolver.active().await?.addresses == [BZ]).then_some(()))
     })
