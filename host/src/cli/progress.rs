@@ -142,13 +142,13 @@ impl Board {
     }
 
     fn mark(&mut self, at: Instant, step: &StepId, name: &str) {
+        if name == "declared" && self.zero_is_start() {
+            // From here on T is counted from the declaration, as in the report.
+            self.zero = Some(at);
+        }
         let clock = self.clocks.entry(step.strategy().to_owned()).or_default();
         match name {
             "declared" => {
-                // From here on T is counted from the declaration, as in the report.
-                if clock.0.is_none() && self.zero_is_start() {
-                    self.zero = Some(at);
-                }
                 clock.0.get_or_insert(at);
             }
             "served" => {
