@@ -1,3 +1,7 @@
 //! The binary `understudy`: everything it does is in the library and in `cli/`.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

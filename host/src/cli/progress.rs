@@ -1,0 +1,296 @@
+//! The progress of a run, told while it goes on: a live display on a terminal, one plain line per event otherwise.
+//!
+//! Fed with the journal's records ([`ProgressDisplay::hook`]), so it shows what is recorded and nothing else. What it
+//! shows is decided by [`Board`], which is plain data; the terminal only draws it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::output::{Output, Screen};
+use super::recorded::{answer_command, meaning};
+use understudy::clock::{Clock, Instant, millis};
+use understudy::journal::Hook;
+use understudy::journal::record::{Entry, GateKind, Header, Record};
+use understudy::name::{RoleName, StepId, StrategyName};
+use understudy::report::account::{Event, EventKind};
+use understudy::report::events::{Teller, state};
+use understudy::report::units::{duration, offset, one_line, shortened, time_of_day};
+use understudy::run::state::StepState;
+
+/// Longest line of the live display, in characters: longer ones would wrap on most terminals.
+const MAX_LINE_CHARS: usize = 110;
+
+/// How often the live display is drawn.
+const REDRAW_EVERY: Duration = Duration::from_millis(200);
+
+/// Tells people how a run goes.
+pub(super) struct ProgressDisplay {
+    board: Arc<Mutex<Board>>,
+    screen: Screen,
+    bar: Option<ProgressBar>,
+}
+
+impl ProgressDisplay {
+    /// A display on stderr: live if that is a terminal and `live` is wanted, plain lines otherwise.
+    #[expect(dead_code, reason = "begun by the commands that run")]
+    pub(super) fn new(output: &Output, clock: Arc<dyn Clock>, live: bool) -> Self {
+        let board = Arc::new(Mutex::new(Board::default()));
+        let bar = live.then(|| bar(&board, clock));
+        if let Some(bar) = &bar {
+            output.screen().attach(bar.clone());
+        }
+        Self {
+            board,
+            screen: output.screen().clone(),
+            bar,
+        }
+    }
+
+    /// What the journal calls with every record.
+    #[expect(dead_code, reason = "handed to the journal by the commands that run")]
+    pub(super) fn hook(self: &Arc<Self>) -> Hook {
+        let display = Arc::clone(self);
+        Arc::new(move |entry| display.show(entry))
+    }
+
+    /// Shows one record. Records of an earlier host may be shown first, when a run is resumed.
+    pub(super) fn show(&self, entry: &Entry) {
+        let line = lock(&self.board).take(entry);
+        if let Some(line) = line {
+            self.screen.say(&line);
+        }
+    }
+
+    /// Takes the live display away; lines that were said stay.
+    #[expect(dead_code, reason = "ended by the commands that run")]
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A bar whose text is the board, drawn anew with the time.
+fn bar(board: &Arc<Mutex<Board>>, clock: Arc<dyn Clock>) -> ProgressBar {
+    let board = Arc::clone(board);
+    let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let lines = lock(&board).lines(clock.now());
+        // The terminal is gone, or it is not; the run goes on.
+        out.write_str(&lines.join("\n")).ok();
+    };
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{board}") {
+        bar.set_style(style.with_key("board", draw));
+    }
+    bar.enable_steady_tick(REDRAW_EVERY);
+    bar
+}
+
+/// A question that waits for people.
+struct OpenGate {
+    step: StepId,
+    role: RoleName,
+    kind: GateKind,
+    title: String,
+    missing: u32,
+    since: Instant,
+}
+
+/// What is known of the run so far.
+#[derive(Default)]
+struct Board {
+    teller: Teller,
+    header: Option<Box<Header>>,
+    zero: Option<Instant>,
+    states: BTreeMap<StepId, (StepState, Instant)>,
+    gates: BTreeMap<String, OpenGate>,
+    /// Per strategy: declared, served.
+    clocks: BTreeMap<String, (Option<Instant>, Option<Instant>)>,
+}
+
+impl Board {
+    /// Learns from a record; answers the line to be said about it.
+    fn take(&mut self, entry: &Entry) -> Option<String> {
+        let mut more = None;
+        match &entry.record {
+            Record::RunStarted(header) => {
+                self.header = Some(header.clone());
+                self.zero = Some(entry.at);
+            }
+            Record::StepChanged { step, to, .. } => {
+                self.states.insert(step.clone(), (*to, entry.at));
+            }
+            Record::Marked { step, name, .. } => self.mark(entry.at, step, name),
+            Record::GateOpened { .. } => more = self.open(entry),
+            Record::GateAnswered { gate, go, .. } => self.answered(gate, *go),
+            Record::RunEnded { .. } => self.gates.clear(),
+            _ => {}
+        }
+        let event = self.teller.tell(entry)?;
+        let line = self.line(&event);
+        Some(match more {
+            Some(more) => format!("{line}\n{more}"),
+            None => line,
+        })
+    }
+
+    fn mark(&mut self, at: Instant, step: &StepId, name: &str) {
+        if name == "declared" && self.zero_is_start() {
+            // From here on T is counted from the declaration, as in the report.
+            self.zero = Some(at);
+        }
+        let clock = self.clocks.entry(step.strategy().to_owned()).or_default();
+        match name {
+            "declared" => {
+                clock.0.get_or_insert(at);
+            }
+            "served" => {
+                clock.1.get_or_insert(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// True until the first declaration.
+    fn zero_is_start(&self) -> bool {
+        self.clocks.values().all(|(declared, _)| declared.is_none())
+    }
+
+    fn open(&mut self, entry: &Entry) -> Option<String> {
+        let Record::GateOpened {
+            gate,
+            step,
+            kind,
+            rule,
+            title,
+            detail,
+            ..
+        } = &entry.record
+        else {
+            return None;
+        };
+        let open = OpenGate {
+            step: step.clone(),
+            role: rule.role.clone(),
+            kind: *kind,
+            title: one_line(title),
+            missing: rule.quorum.max(1),
+            since: entry.at,
+        };
+        let mut text = String::new();
+        if !detail.is_empty() {
+            text.push_str(&format!("    {}\n", one_line(detail)));
+        }
+        text.push_str(&format!("    {}: {}", meaning(*kind), self.command(&open)));
+        self.gates.insert(gate.clone(), open);
+        Some(text)
+    }
+
+    fn answered(&mut self, gate: &str, go: bool) {
+        let Some(open) = self.gates.get_mut(gate) else {
+            return;
+        };
+        open.missing = open.missing.saturating_sub(1);
+        if !go || open.missing == 0 {
+            self.gates.remove(gate);
+        }
+    }
+
+    fn command(&self, gate: &OpenGate) -> String {
+        let run = self.header.as_ref().map_or("RUN", |header| header.run.as_str());
+        answer_command(run, &gate.step, &gate.role)
+    }
+
+    /// An event in one line.
+    fn line(&self, event: &Event) -> String {
+        let t = offset(self.zero.unwrap_or(event.at), event.at);
+        let step = event.step.as_ref().map_or_else(String::new, |step| format!("{step}: "));
+        let kind = match event.kind {
+            EventKind::Mark => "milestone ",
+            EventKind::Gate => "? ",
+            EventKind::Budget => "! ",
+            _ => "",
+        };
+        format!("{} {t}  {step}{kind}{}", time_of_day(event.at), event.text)
+    }
+
+    /// The live display: the clock, what runs, what is asked.
+    fn lines(&self, now: Instant) -> Vec<String> {
+        let mut lines = vec![self.clock_line(now)];
+        for (step, (state_now, since)) in &self.states {
+            if is_active(*state_now) {
+                lines.push(self.step_line(step, *state_now, millis(now.since(*since))));
+            }
+        }
+        for gate in self.gates.values() {
+            let waited = duration(millis(now.since(gate.since)));
+            lines.push(format!("? {} is asked for {waited}: {}", gate.role, gate.title));
+            lines.push(format!("    {}", meaning(gate.kind)));
+            lines.push(format!("    {}", self.command(gate)));
+        }
+        lines.iter().map(|line| shortened(line, MAX_LINE_CHARS)).collect()
+    }
+
+    /// The strategy at work, its recovery time against the objective, and how many steps are done.
+    fn clock_line(&self, now: Instant) -> String {
+        let Some(header) = &self.header else {
+            return "waiting for the first record".to_owned();
+        };
+        let done = self.states.values().filter(|(state, _)| *state == StepState::Done).count();
+        let steps = format!("{done} of {} steps done", header.plan.steps.len());
+        let target = duration(header.rto_target_ms);
+        let current = self.current(&header.strategies);
+        let clock = current.and_then(|name| self.clocks.get(name.as_str()));
+        let rto = match clock {
+            Some((Some(declared), Some(served))) => {
+                format!("served after {} of {target}", duration(millis(served.since(*declared))))
+            }
+            Some((Some(declared), None)) => {
+                let ms = millis(now.since(*declared));
+                let over = if ms > header.rto_target_ms { ", OVER" } else { "" };
+                format!("RTO {} of {target}{over}", duration(ms))
+            }
+            _ => "not declared".to_owned(),
+        };
+        let name = current.map_or("", |name| name.as_str());
+        format!("{name}: {rto} · {steps}")
+    }
+
+    /// The last strategy of which a step was begun.
+    fn current<'a>(&self, strategies: &'a [StrategyName]) -> Option<&'a StrategyName> {
+        let begun = |name: &&StrategyName| {
+            self.states.iter().any(|(step, (state, _))| {
+                step.strategy() == name.as_str() && !matches!(state, StepState::Pending | StepState::Skipped)
+            })
+        };
+        strategies.iter().rev().find(begun).or(strategies.first())
+    }
+
+    fn step_line(&self, step: &StepId, state_now: StepState, ms: u64) -> String {
+        let planned = self.header.as_ref().and_then(|header| header.plan.step(step));
+        let (title, role) = planned.map_or((step.as_str(), ""), |step| (&step.title, step.role.as_str()));
+        let budget = planned.map_or(0, |step| step.budget_ms);
+        let time = match state_now {
+            StepState::Running if ms > budget => {
+                format!("{} of {}, OVER", duration(ms), duration(budget))
+            }
+            StepState::Running => format!("{} of {}", duration(ms), duration(budget)),
+            other => format!("{} for {}", state(other), duration(ms)),
+        };
+        format!("> {step}  {time}  {role}: {}", one_line(title))
+    }
+}
+
+fn is_active(state: StepState) -> bool {
+    !matches!(
+        state,
+        StepState::Pending | StepState::Done | StepState::Undone | StepState::Skipped
+    )
+}

@@ -1,0 +1,127 @@
+//! A recorded run, wherever its journal lies: in the folder of runs, in a folder of its own, or in an exported file.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::error::CommandError;
+use understudy::journal::chain::{self, Verified};
+use understudy::journal::record::{Entry, GateKind, Record};
+use understudy::journal::{self, sqlite};
+use understudy::name::{RoleName, StepId};
+use understudy::report::account::{GateLine, GateResult};
+use understudy::report::model::Report;
+
+/// Largest exported journal that is read, in bytes: far above the longest run, far below the memory of a machine.
+const MAX_EXPORT_BYTES: u64 = 1 << 30;
+
+/// A journal that was read and whose chain holds.
+pub(super) struct Recorded {
+    /// The run's folder; `None` for an exported file.
+    pub(super) folder: Option<PathBuf>,
+    /// Its entries.
+    pub(super) entries: Vec<Entry>,
+    /// What was checked.
+    pub(super) verified: Verified,
+}
+
+impl Recorded {
+    /// The run that `wanted` means: a path to an export or a run's folder, else the beginning of a run's name.
+    ///
+    /// # Errors
+    /// No such run, several, or a journal that cannot be read or was changed.
+    pub(super) fn load(context: &Context, wanted: &str) -> Result<Self, CommandError> {
+        let path = Path::new(wanted);
+        if path.is_file() && !path.ends_with(sqlite::JOURNAL_FILE) {
+            return Self::exported(path);
+        }
+        let folder = if path.is_file() {
+            path.parent().unwrap_or(path).to_owned()
+        } else if path.join(sqlite::JOURNAL_FILE).is_file() {
+            path.to_owned()
+        } else {
+            let runs = context.runs();
+            runs.folder(&runs.find(wanted)?)
+        };
+        let lines = sqlite::read(&folder)?;
+        let (entries, verified) = chain::read(&lines).map_err(journal::JournalError::from)?;
+        Ok(Self {
+            folder: Some(folder),
+            entries,
+            verified,
+        })
+    }
+
+    fn exported(path: &Path) -> Result<Self, CommandError> {
+        let unreadable = |error| CommandError::file("read", path, &error);
+        let size = path.metadata().map_err(unreadable)?.len();
+        if size > MAX_EXPORT_BYTES {
+            let text = format!(
+                "`{}` has {size} bytes, and an export of a run has at most {MAX_EXPORT_BYTES}",
+                path.display()
+            );
+            return Err(CommandError::invalid(text));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            CommandError::invalid(format!("`{}` is no exported journal: it is not text", path.display()))
+                .hint("`understudy report RUN --format journal --out FILE` exports one")
+        })?;
+        let (entries, verified) = journal::import(&text)?;
+        Ok(Self {
+            folder: None,
+            entries,
+            verified,
+        })
+    }
+
+    /// The report of it.
+    ///
+    /// # Errors
+    /// A journal that is none.
+    pub(super) fn report(&self) -> Result<Report, CommandError> {
+        Ok(Report::of(&self.entries)?)
+    }
+
+    /// The folder, for what only a run in one can take.
+    ///
+    /// # Errors
+    /// It is an exported file.
+    pub(super) fn folder(&self) -> Result<&Path, CommandError> {
+        self.folder.as_deref().ok_or_else(|| {
+            CommandError::invalid("this is an exported journal, which nobody can answer")
+                .hint("name the run itself; `understudy runs` lists them")
+        })
+    }
+
+    /// True once the run has come to an end that nothing changes any more.
+    pub(super) fn is_over(&self) -> bool {
+        use understudy::journal::record::Ending;
+        let newest = self.entries.iter().rev().find_map(|entry| match &entry.record {
+            Record::RunEnded { ending, .. } => Some(*ending != Ending::Stuck),
+            Record::RunResumed { .. } => Some(false),
+            _ => None,
+        });
+        newest.unwrap_or(false)
+    }
+}
+
+/// Gates that wait for an answer.
+pub(super) fn open_gates(report: &Report) -> impl Iterator<Item = &GateLine> {
+    report.gates.iter().filter(|gate| gate.result == GateResult::Open)
+}
+
+/// The command that answers a question.
+pub(super) fn answer_command(run: &str, step: &StepId, role: &RoleName) -> String {
+    format!("understudy decide {run} {step} go|no-go --as {role}")
+}
+
+/// What an answer means, by what is asked.
+pub(super) fn meaning(kind: GateKind) -> &'static str {
+    match kind {
+        GateKind::Before => "go starts the step, no-go takes the run back",
+        GateKind::After => "go accepts the step, no-go fails it",
+        GateKind::OverBudget => "go lets it go on, no-go takes the run back",
+        GateKind::Failed => "go tries it again, no-go takes the run back",
+        GateKind::Question => "the strategy goes by the answer",
+    }
+}
