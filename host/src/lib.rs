@@ -9,6 +9,7 @@ pub mod capability;
 pub mod clock;
 pub mod explain;
 pub mod journal;
+pub mod live;
 pub mod mediation;
 pub mod name;
 mod nearest;

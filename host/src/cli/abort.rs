@@ -35,7 +35,8 @@ impl Args {
         let run = recorded.report()?.run.id;
         if recorded.is_over() {
             let error = format!("run `{run}` is over, so there is nothing to take back");
-            return Err(CommandError::invalid(error).hint(format!("`understudy show {run}` tells how it ended")));
+            return Err(CommandError::invalid(error)
+                .hint(format!("`understudy show {run}` tells how it ended")));
         }
         let by = decide::name(self.by.as_ref(), context)?;
         let message = Message::Abort {
@@ -49,8 +50,12 @@ impl Args {
             context.output.say(&text);
         }
         match context.output.format() {
-            Format::Json => context.output.json(&json!({"run": run, "by": by, "held-by": held_by})),
-            Format::Text => context.output.data(&format!("asked for {run} to be taken back\n")),
+            Format::Json => context
+                .output
+                .json(&json!({"run": run, "by": by, "held-by": held_by})),
+            Format::Text => context
+                .output
+                .data(&format!("asked for {run} to be taken back\n")),
         }
     }
 }

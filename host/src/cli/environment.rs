@@ -15,7 +15,6 @@ pub(crate) struct Environment {
     /// `NO_COLOR` is set (<https://no-color.org>), or the terminal is dumb.
     pub(crate) no_color: bool,
     /// stdin is a terminal: a person can be asked.
-    #[expect(dead_code, reason = "read by the commands that ask")]
     pub(crate) stdin_is_terminal: bool,
     /// stdout is a terminal.
     pub(crate) stdout_is_terminal: bool,
@@ -39,7 +38,6 @@ impl Environment {
     }
 
     /// A variable by name, for secrets whose source is the environment. Never kept and never printed.
-    #[expect(dead_code, reason = "handed to the reader of secrets by the commands that run")]
     pub(crate) fn secret(name: &str) -> Option<String> {
         variable(name)
     }

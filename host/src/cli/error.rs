@@ -6,6 +6,11 @@ use std::process::ExitCode;
 
 use understudy::explain;
 use understudy::journal::JournalError;
+use understudy::live::LiveError;
+use understudy::plugin::PluginError;
+use understudy::plugin::build::BuildError;
+use understudy::prepare::PrepareErrors;
+use understudy::rehearsal::driver::RehearsalError;
 use understudy::report::ReportError;
 use understudy::run::RunError;
 use understudy::runbook::RunbookErrors;
@@ -16,7 +21,6 @@ use super::output::{Output, Tone};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// It failed, and everything that could be was taken back: exit code 1.
-    #[expect(dead_code, reason = "said by the commands that run")]
     Undone,
     /// The input is invalid and nothing ran: exit code 2.
     Invalid,
@@ -65,11 +69,6 @@ impl CommandError {
         Self::invalid(format!("cannot {doing} `{}`: {error}", path.display()))
     }
 
-    /// A command whose engine is not behind it yet.
-    pub(super) fn without_engine(command: &str) -> Self {
-        Self::invalid(format!("`understudy {command}` is not part of this build"))
-    }
-
     /// Adds a way out.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -115,10 +114,14 @@ impl CommandError {
     /// Where to read more, for the codes that the error names.
     fn explanation(&self) -> Option<String> {
         let text = self.text();
-        let named: Vec<&str> = explain::codes().filter(|code| text.contains(code)).collect();
+        let named: Vec<&str> = explain::codes()
+            .filter(|code| text.contains(code))
+            .collect();
         (!named.is_empty()).then(|| {
-            let commands: Vec<String> =
-                named.iter().map(|code| format!("`understudy explain {code}`")).collect();
+            let commands: Vec<String> = named
+                .iter()
+                .map(|code| format!("`understudy explain {code}`"))
+                .collect();
             format!("{} tells more", commands.join(", "))
         })
     }
@@ -146,6 +149,44 @@ impl From<RunError> for CommandError {
             RunError::Impossible { .. } | RunError::Name(_) => Kind::Bug,
         };
         Self::new(kind, error)
+    }
+}
+
+impl From<PluginError> for CommandError {
+    fn from(error: PluginError) -> Self {
+        Self::invalid(error)
+    }
+}
+
+impl From<BuildError> for CommandError {
+    fn from(error: BuildError) -> Self {
+        Self::invalid(error)
+    }
+}
+
+impl From<PrepareErrors> for CommandError {
+    fn from(errors: PrepareErrors) -> Self {
+        Self::invalid(errors)
+    }
+}
+
+impl From<RehearsalError> for CommandError {
+    fn from(error: RehearsalError) -> Self {
+        match error {
+            RehearsalError::Prepare(errors) => errors.into(),
+            RehearsalError::Journal(error) => error.into(),
+            RehearsalError::Run(error) => error.into(),
+        }
+    }
+}
+
+impl From<LiveError> for CommandError {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Prepare(errors) => errors.into(),
+            LiveError::Journal(error) => error.into(),
+            LiveError::Run(error) => error.into(),
+        }
     }
 }
 
@@ -192,7 +233,12 @@ mod tests {
             folder: "f".to_owned(),
             wanted: "w".to_owned(),
         });
-        assert_eq!(error.text().matches("JN0012").count(), 1, "{}", error.text());
+        assert_eq!(
+            error.text().matches("JN0012").count(),
+            1,
+            "{}",
+            error.text()
+        );
         assert_eq!(
             error.explanation().unwrap(),
             "`understudy explain JN0012` tells more"

@@ -23,6 +23,7 @@ mod resume;
 mod run;
 mod runs;
 mod show;
+mod stage;
 mod terminal_gate;
 mod verify;
 mod wanted;
@@ -37,6 +38,7 @@ use error::CommandError;
 use output::{Format, Output};
 use understudy::clock::SystemClock;
 use understudy::journal::runs::Runs;
+use understudy::plugin::Engines;
 
 /// Where runs are kept, where nothing else is said.
 const RUNS_FOLDER: &str = ".understudy/runs";
@@ -104,7 +106,7 @@ enum Command {
     Explain(explain::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
-    /// Build, inspect, lock and begin plugins
+    /// Build, inspect and lock plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
 }
@@ -120,7 +122,6 @@ struct Context {
     /// Folder of all runs.
     runs: PathBuf,
     /// Folder of compiled plugins.
-    #[expect(dead_code, reason = "read by the commands that load plugins")]
     cache: PathBuf,
 }
 
@@ -135,6 +136,13 @@ impl Context {
             cache: cache.unwrap_or_else(|| CACHE_FOLDER.into()),
             environment,
         }
+    }
+
+    /// The engines, with their cache of compiled plugins.
+    fn engines(&self) -> Result<Engines, CommandError> {
+        let cache = std::path::absolute(&self.cache);
+        let cache = cache.map_err(|error| CommandError::file("find", &self.cache, &error))?;
+        Ok(Engines::new(Some(cache))?)
     }
 
     /// The folder of all runs.
@@ -187,7 +195,8 @@ mod tests {
 
     #[test]
     fn global_options_stand_anywhere() {
-        let cli = Cli::try_parse_from(["understudy", "runs", "--runs", "/r", "-o", "json"]).unwrap();
+        let cli =
+            Cli::try_parse_from(["understudy", "runs", "--runs", "/r", "-o", "json"]).unwrap();
         assert_eq!(cli.global.runs, Some("/r".into()));
         assert_eq!(cli.global.output, Format::Json);
     }

@@ -204,14 +204,20 @@ impl Board {
     }
 
     fn command(&self, gate: &OpenGate) -> String {
-        let run = self.header.as_ref().map_or("RUN", |header| header.run.as_str());
+        let run = self
+            .header
+            .as_ref()
+            .map_or("RUN", |header| header.run.as_str());
         answer_command(run, &gate.step, &gate.role)
     }
 
     /// An event in one line.
     fn line(&self, event: &Event) -> String {
         let t = offset(self.zero.unwrap_or(event.at), event.at);
-        let step = event.step.as_ref().map_or_else(String::new, |step| format!("{step}: "));
+        let step = event
+            .step
+            .as_ref()
+            .map_or_else(String::new, |step| format!("{step}: "));
         let kind = match event.kind {
             EventKind::Mark => "milestone ",
             EventKind::Gate => "? ",
@@ -231,11 +237,17 @@ impl Board {
         }
         for gate in self.gates.values() {
             let waited = duration(millis(now.since(gate.since)));
-            lines.push(format!("? {} is asked for {waited}: {}", gate.role, gate.title));
+            lines.push(format!(
+                "? {} is asked for {waited}: {}",
+                gate.role, gate.title
+            ));
             lines.push(format!("    {}", meaning(gate.kind)));
             lines.push(format!("    {}", self.command(gate)));
         }
-        lines.iter().map(|line| shortened(line, MAX_LINE_CHARS)).collect()
+        lines
+            .iter()
+            .map(|line| shortened(line, MAX_LINE_CHARS))
+            .collect()
     }
 
     /// The strategy at work, its recovery time against the objective, and how many steps are done.
@@ -243,18 +255,29 @@ impl Board {
         let Some(header) = &self.header else {
             return "waiting for the first record".to_owned();
         };
-        let done = self.states.values().filter(|(state, _)| *state == StepState::Done).count();
+        let done = self
+            .states
+            .values()
+            .filter(|(state, _)| *state == StepState::Done)
+            .count();
         let steps = format!("{done} of {} steps done", header.plan.steps.len());
         let target = duration(header.rto_target_ms);
         let current = self.current(&header.strategies);
         let clock = current.and_then(|name| self.clocks.get(name.as_str()));
         let rto = match clock {
             Some((Some(declared), Some(served))) => {
-                format!("served after {} of {target}", duration(millis(served.since(*declared))))
+                format!(
+                    "served after {} of {target}",
+                    duration(millis(served.since(*declared)))
+                )
             }
             Some((Some(declared), None)) => {
                 let ms = millis(now.since(*declared));
-                let over = if ms > header.rto_target_ms { ", OVER" } else { "" };
+                let over = if ms > header.rto_target_ms {
+                    ", OVER"
+                } else {
+                    ""
+                };
                 format!("RTO {} of {target}{over}", duration(ms))
             }
             _ => "not declared".to_owned(),
@@ -267,15 +290,21 @@ impl Board {
     fn current<'a>(&self, strategies: &'a [StrategyName]) -> Option<&'a StrategyName> {
         let begun = |name: &&StrategyName| {
             self.states.iter().any(|(step, (state, _))| {
-                step.strategy() == name.as_str() && !matches!(state, StepState::Pending | StepState::Skipped)
+                step.strategy() == name.as_str()
+                    && !matches!(state, StepState::Pending | StepState::Skipped)
             })
         };
         strategies.iter().rev().find(begun).or(strategies.first())
     }
 
     fn step_line(&self, step: &StepId, state_now: StepState, ms: u64) -> String {
-        let planned = self.header.as_ref().and_then(|header| header.plan.step(step));
-        let (title, role) = planned.map_or((step.as_str(), ""), |step| (&step.title, step.role.as_str()));
+        let planned = self
+            .header
+            .as_ref()
+            .and_then(|header| header.plan.step(step));
+        let (title, role) = planned.map_or((step.as_str(), ""), |step| {
+            (&step.title, step.role.as_str())
+        });
         let budget = planned.map_or(0, |step| step.budget_ms);
         let time = match state_now {
             StepState::Running if ms > budget => {

@@ -63,8 +63,11 @@ impl Recorded {
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|_| {
-            CommandError::invalid(format!("`{}` is no exported journal: it is not text", path.display()))
-                .hint("`understudy report RUN --format journal --out FILE` exports one")
+            CommandError::invalid(format!(
+                "`{}` is no exported journal: it is not text",
+                path.display()
+            ))
+            .hint("`understudy report RUN --format journal --out FILE` exports one")
         })?;
         let (entries, verified) = journal::import(&text)?;
         Ok(Self {
@@ -96,18 +99,25 @@ impl Recorded {
     /// True once the run has come to an end that nothing changes any more.
     pub(super) fn is_over(&self) -> bool {
         use understudy::journal::record::Ending;
-        let newest = self.entries.iter().rev().find_map(|entry| match &entry.record {
-            Record::RunEnded { ending, .. } => Some(*ending != Ending::Stuck),
-            Record::RunResumed { .. } => Some(false),
-            _ => None,
-        });
+        let newest = self
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.record {
+                Record::RunEnded { ending, .. } => Some(*ending != Ending::Stuck),
+                Record::RunResumed { .. } => Some(false),
+                _ => None,
+            });
         newest.unwrap_or(false)
     }
 }
 
 /// Gates that wait for an answer.
 pub(super) fn open_gates(report: &Report) -> impl Iterator<Item = &GateLine> {
-    report.gates.iter().filter(|gate| gate.result == GateResult::Open)
+    report
+        .gates
+        .iter()
+        .filter(|gate| gate.result == GateResult::Open)
 }
 
 /// The command that answers a question.

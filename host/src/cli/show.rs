@@ -57,14 +57,17 @@ impl Args {
     }
 }
 
-fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
+pub(super) fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
     let run = &report.run;
     let (tone, word) = match (report.conclusion.ending, held_by) {
         (Standing::Recovered, _) => (Tone::Good, "recovered".to_owned()),
         (Standing::Undone, _) => (Tone::Warn, "undone".to_owned()),
         (Standing::Stuck, _) => (Tone::Bad, "stuck, a human is needed".to_owned()),
         (Standing::Unfinished, Some(pid)) => (Tone::Warn, format!("running (pid {pid})")),
-        (Standing::Unfinished, None) => (Tone::Bad, "left by its host; `understudy resume` goes on".to_owned()),
+        (Standing::Unfinished, None) => (
+            Tone::Bad,
+            "left by its host; `understudy resume` goes on".to_owned(),
+        ),
     };
     let stage = match &report.scope.stage {
         Stage::Live => "live".to_owned(),
@@ -73,7 +76,13 @@ fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     writeln!(text, "{}  {}, {stage}", run.id, run.runbook).ok();
-    writeln!(text, "{}: {}", output.paint(tone, &word), report.conclusion.detail).ok();
+    writeln!(
+        text,
+        "{}: {}",
+        output.paint(tone, &word),
+        report.conclusion.detail
+    )
+    .ok();
     for leg in &report.legs {
         writeln!(text, "{}", figures(leg, output)).ok();
     }
@@ -81,7 +90,10 @@ fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
 }
 
 fn figures(leg: &Leg, output: &Output) -> String {
-    let site = leg.to_site.as_ref().map_or(String::new(), |site| format!(" to {site}"));
+    let site = leg
+        .to_site
+        .as_ref()
+        .map_or(String::new(), |site| format!(" to {site}"));
     let dns = leg.dns.as_ref().and_then(|dns| dns.took_ms);
     format!(
         "{}{site}: RTO {}, RPO {}, DNS convergence {}",

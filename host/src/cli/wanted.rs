@@ -27,9 +27,9 @@ pub(super) struct Wanted {
     /// Strategies instead of a procedure, in order
     #[arg(long, value_name = "STRATEGY", num_args = 1..)]
     pub(super) strategy: Vec<StrategyName>,
-    /// Whether the site that is left still answers
-    #[arg(long, value_enum, default_value_t = Mode::Ungraceful)]
-    pub(super) mode: Mode,
+    /// Whether the site that is left still answers [default: as the scenario says, else ungraceful]
+    #[arg(long, value_enum)]
+    pub(super) mode: Option<Mode>,
 }
 
 /// Whether the site that is left still answers.
@@ -55,7 +55,6 @@ impl Wanted {
     ///
     /// # Errors
     /// Everything that is wrong with the files, or plugins that are not locked.
-    #[expect(dead_code, reason = "called by the commands that load plugins")]
     pub(super) fn load(&self) -> Result<Runbook, CommandError> {
         load(&self.runbook, &self.overlay)
     }
@@ -64,9 +63,32 @@ impl Wanted {
     ///
     /// # Errors
     /// A procedure there is not, or none named where there are several.
-    #[expect(dead_code, reason = "called by the commands that load plugins")]
     pub(super) fn strategies(&self, runbook: &Runbook) -> Result<Vec<StrategyName>, CommandError> {
-        choose(self.procedure.as_deref(), &self.strategy, runbook)
+        self.strategies_or(runbook, None)
+    }
+
+    /// The strategies wanted, in order, or those of the procedure `otherwise`.
+    ///
+    /// # Errors
+    /// A procedure there is not, or none named where there are several.
+    pub(super) fn strategies_or(
+        &self,
+        runbook: &Runbook,
+        otherwise: Option<&str>,
+    ) -> Result<Vec<StrategyName>, CommandError> {
+        choose(
+            self.procedure.as_deref().or(otherwise),
+            &self.strategy,
+            runbook,
+        )
+    }
+
+    /// The mode wanted, or `otherwise`, or ungraceful: what holds when nothing answers holds always.
+    pub(super) fn mode_or(&self, otherwise: Option<record::Mode>) -> record::Mode {
+        self.mode
+            .map(Into::into)
+            .or(otherwise)
+            .unwrap_or(record::Mode::Ungraceful)
     }
 }
 
@@ -99,7 +121,11 @@ fn choose(
         let names: Vec<&str> = runbook.procedures.keys().map(String::as_str).collect();
         let error = match procedure {
             Some(name) => format!("runbook `{}` has no procedure `{name}`", runbook.name),
-            None => format!("runbook `{}` has {} procedures: name one", runbook.name, names.len()),
+            None => format!(
+                "runbook `{}` has {} procedures: name one",
+                runbook.name,
+                names.len()
+            ),
         };
         let error = CommandError::invalid(error);
         if names.is_empty() {
@@ -123,13 +149,17 @@ impl std::str::FromStr for GivenAnswer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (role, answer) = text.split_once('=').ok_or("give `ROLE=go` or `ROLE=no-go`")?;
+        let (role, answer) = text
+            .split_once('=')
+            .ok_or("give `ROLE=go` or `ROLE=no-go`")?;
         let go = match answer {
             "go" => true,
             "no-go" => false,
             other => return Err(format!("`{other}` is not an answer: give go or no-go")),
         };
-        let role = role.parse().map_err(|error: InvalidName| error.to_string())?;
+        let role = role
+            .parse()
+            .map_err(|error: InvalidName| error.to_string())?;
         Ok(Self { role, go })
     }
 }
@@ -157,12 +187,22 @@ mod tests {
         let mut runbook = Runbook::load(&path, &[]).unwrap();
         let name = |text: &str| text.parse::<StrategyName>().unwrap();
         assert!(choose(None, &[], &runbook).is_err(), "there is none");
-        assert_eq!(choose(None, &[name("restore")], &runbook).unwrap(), [name("restore")]);
-        runbook.procedures.insert("over".to_owned(), vec![name("replica")]);
+        assert_eq!(
+            choose(None, &[name("restore")], &runbook).unwrap(),
+            [name("restore")]
+        );
+        runbook
+            .procedures
+            .insert("over".to_owned(), vec![name("replica")]);
         assert_eq!(choose(None, &[], &runbook).unwrap(), [name("replica")]);
-        runbook.procedures.insert("back".to_owned(), vec![name("failback")]);
+        runbook
+            .procedures
+            .insert("back".to_owned(), vec![name("failback")]);
         assert!(choose(None, &[], &runbook).is_err(), "which of two?");
-        assert_eq!(choose(Some("back"), &[], &runbook).unwrap(), [name("failback")]);
+        assert_eq!(
+            choose(Some("back"), &[], &runbook).unwrap(),
+            [name("failback")]
+        );
         assert!(choose(Some("sideways"), &[], &runbook).is_err());
     }
 }

@@ -96,14 +96,21 @@ impl Live {
     /// The probe, and a journal setup that knows every secret the run may hold.
     fn set_up(&self) -> Result<(ProbeService, Setup), PrepareErrors> {
         let runbook = &self.prepared.runbook;
-        let probe = ProbeService::new(&runbook.probe, &runbook.folder, &self.facilities).map_err(|error| {
-            PrepareErrors(vec![PrepareError::Binding {
-                contract: "understudy:probe/probe".to_owned(),
-                plugin: "host".to_owned(),
-                reason: error.to_string(),
-            }])
-        })?;
-        let secrets: Vec<String> = self.providers.secrets().into_iter().chain(probe.secrets()).collect();
+        let probe = ProbeService::new(&runbook.probe, &runbook.folder, &self.facilities).map_err(
+            |error| {
+                PrepareErrors(vec![PrepareError::Binding {
+                    contract: "understudy:probe/probe".to_owned(),
+                    plugin: "host".to_owned(),
+                    reason: error.to_string(),
+                }])
+            },
+        )?;
+        let secrets: Vec<String> = self
+            .providers
+            .secrets()
+            .into_iter()
+            .chain(probe.secrets())
+            .collect();
         let named = secrets.iter().map(|secret| ("secret", secret.as_bytes()));
         let (redactor, _) = Redactor::new(named);
         let mut setup = Setup::threaded(Arc::clone(&self.facilities.clock), redactor);
@@ -113,7 +120,12 @@ impl Live {
         Ok((probe, setup))
     }
 
-    async fn carry_on(&self, journal: &Journal, entries: &[Entry], probe: ProbeService) -> Result<Ended, LiveError> {
+    async fn carry_on(
+        &self,
+        journal: &Journal,
+        entries: &[Entry],
+        probe: ProbeService,
+    ) -> Result<Ended, LiveError> {
         let clock: Arc<dyn Clock> = Arc::clone(&self.facilities.clock);
         let gates = Gates {
             clock: Arc::clone(&clock),

@@ -39,8 +39,14 @@ impl Inbox {
             tracing::warn!(%error, "mailbox.mark");
             return None;
         }
-        let waiting = self.mailbox.unread().map_err(|error| tracing::warn!(%error, "mailbox.read")).ok()?;
-        let (id, found) = waiting.iter().find_map(|mail| Some((mail.id, wanted(&mail.message)?)))?;
+        let waiting = self
+            .mailbox
+            .unread()
+            .map_err(|error| tracing::warn!(%error, "mailbox.read"))
+            .ok()?;
+        let (id, found) = waiting
+            .iter()
+            .find_map(|mail| Some((mail.id, wanted(mail.message.as_ref().ok()?)?)))?;
         self.handed_on.insert(id);
         Some(found)
     }
@@ -58,8 +64,16 @@ impl People {
         terminal: Option<Arc<dyn Gatekeeper>>,
         given: BTreeMap<RoleName, bool>,
     ) -> Result<Self, JournalError> {
-        let inbox = Mutex::new(Inbox { mailbox: Mailbox::open(folder)?, handed_on: BTreeSet::new() });
-        Ok(Self { inbox, clock, terminal, given })
+        let inbox = Mutex::new(Inbox {
+            mailbox: Mailbox::open(folder)?,
+            handed_on: BTreeSet::new(),
+        });
+        Ok(Self {
+            inbox,
+            clock,
+            terminal,
+            given,
+        })
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
@@ -72,14 +86,25 @@ impl People {
             if let Some(found) = found {
                 return found;
             }
-            self.clock.sleep_until(self.clock.now().after(LOOK_EVERY)).await;
+            self.clock
+                .sleep_until(self.clock.now().after(LOOK_EVERY))
+                .await;
         }
     }
 }
 
 /// A decision by mail as an answer to this question; `None` if it is about another.
 fn answer_in(message: &Message, question: &Question) -> Option<Answer> {
-    let Message::Decide { target, go, by, role, note } = message else { return None };
+    let Message::Decide {
+        target,
+        go,
+        by,
+        role,
+        note,
+    } = message
+    else {
+        return None;
+    };
     let concerns = match target {
         Target::Gate(gate) => *gate == question.gate,
         Target::Step(step) => *step == question.step,
@@ -106,7 +131,9 @@ impl Gatekeeper for People {
                 };
             }
             let mail = std::pin::pin!(self.mail(|message| answer_in(message, question)));
-            let Some(terminal) = &self.terminal else { return mail.await };
+            let Some(terminal) = &self.terminal else {
+                return mail.await;
+            };
             match select(mail, terminal.answer(question, asked)).await {
                 Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
             }
@@ -115,7 +142,10 @@ impl Gatekeeper for People {
 
     fn abort(&self) -> BoxFuture<'_, AbortRequest> {
         Box::pin(self.mail(|message| match message {
-            Message::Abort { by, reason } => Some(AbortRequest { by: by.clone(), reason: reason.clone() }),
+            Message::Abort { by, reason } => Some(AbortRequest {
+                by: by.clone(),
+                reason: reason.clone(),
+            }),
             Message::Decide { .. } => None,
         }))
     }

@@ -14,4 +14,5 @@ pub mod truth;
 pub mod world;
 
 /// Pages of the codes of this module.
-pub const PAGES: &[(&str, &str)] = crate::explain::pages!["RH0001", "RH0002", "RH0003", "RH0004", "RH0005"];
+pub const PAGES: &[(&str, &str)] =
+    crate::explain::pages!["RH0001", "RH0002", "RH0003", "RH0004", "RH0005"];

@@ -47,6 +47,16 @@ pub struct Missed {
     pub found: String,
 }
 
+impl std::fmt::Display for Missed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "`{}` should be {}, and is {}",
+            self.what, self.expected, self.found
+        )
+    }
+}
+
 impl Expect {
     /// Everything that did not hold.
     #[must_use]

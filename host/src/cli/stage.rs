@@ -1,0 +1,178 @@
+//! What the commands that bring a run about share: names, identities, the closing report.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::error::{CommandError, Kind};
+use super::{report, show};
+use understudy::clock::Clock as _;
+use understudy::journal::record::{Ending, Entry};
+use understudy::journal::runs::new_run_id;
+use understudy::name::RunId;
+use understudy::prepare::Prepared;
+use understudy::report::model::Report;
+use understudy::run::Ended;
+
+/// Version of the host, for journals.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A number that nobody can foresee: for run ids and jitter, not for secrets.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(VERSION)
+}
+
+/// An id for a new run.
+pub(super) fn new_run(context: &Context, runbook: &str) -> Result<RunId, CommandError> {
+    new_run_id(context.clock.now(), runbook, random())
+        .map_err(|error| CommandError::new(Kind::Bug, error))
+}
+
+/// Who does this: as given, else the user.
+pub(super) fn person(context: &Context, given: Option<&str>) -> String {
+    given
+        .map(str::to_owned)
+        .or_else(|| context.environment.user.clone())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A path that still leads there from another folder.
+pub(super) fn absolute(path: &Path) -> String {
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
+}
+
+/// Names of the TOML files in a folder, sorted.
+pub(super) fn names_in(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    names.join(", ")
+}
+
+/// A plan that breaks a safety rule is not run.
+pub(super) fn refuse_unsafe(prepared: &Prepared) -> Result<(), CommandError> {
+    if prepared.violations.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = prepared
+        .violations
+        .iter()
+        .map(|broken| {
+            format!(
+                "{} {} at `{}`: {}\n  help: {}",
+                broken.code, broken.name, broken.step, broken.message, broken.way_out
+            )
+        })
+        .collect();
+    Err(CommandError::invalid(format!(
+        "the plan breaks safety rules; nothing was run\n{}",
+        lines.join("\n")
+    )))
+}
+
+/// What an ending other than recovered means for the caller.
+pub(super) fn ended_error(ended: &Ended) -> CommandError {
+    match ended.ending {
+        Ending::Undone => CommandError::new(
+            Kind::Undone,
+            format!("the run was taken back: {}", ended.detail),
+        ),
+        Ending::Stuck | Ending::Recovered => {
+            CommandError::new(Kind::Stuck, format!("the run is stuck: {}", ended.detail)).hint(
+                "`understudy show RUN` tells where it stands, `understudy resume RUN` goes on",
+            )
+        }
+    }
+}
+
+/// The report of a run, written in every format.
+pub(super) struct Told {
+    report: Report,
+    html: PathBuf,
+}
+
+impl Told {
+    /// Writes it.
+    pub(super) fn write(entries: &[Entry], folder: &Path) -> Result<Self, CommandError> {
+        let report = Report::of(entries)?;
+        let html = folder.join("report.html");
+        let files = [
+            (html.clone(), understudy::report::html::render(&report)),
+            (
+                folder.join("report.md"),
+                understudy::report::markdown::render(&report),
+            ),
+            (
+                folder.join("report.json"),
+                understudy::report::json::render(&report)?,
+            ),
+        ];
+        for (path, text) in files {
+            report::write(&path, &text)?;
+        }
+        Ok(Self { report, html })
+    }
+
+    /// Says what was achieved, and where the report is.
+    pub(super) fn say(&self, context: &Context) -> Result<(), CommandError> {
+        let output = &context.output;
+        if output.is_json() {
+            return output.data(&understudy::report::json::render(&self.report)?);
+        }
+        output.data(&show::head(&self.report, None, output))?;
+        output.data(&format!("report {}\n", self.html.display()))
+    }
+}
+
+/// An error with the place in the file it is about.
+pub(super) struct Located(String);
+
+impl Located {
+    /// `path:line:column: CODE: message`.
+    pub(super) fn new(
+        path: &Path,
+        text: &str,
+        span: Option<Range<usize>>,
+        code: &str,
+        error: &dyn fmt::Display,
+    ) -> Self {
+        let place = span.and_then(|span| text.get(..span.start)).map(|before| {
+            let line = before.matches('\n').count() + 1;
+            let column = before
+                .rsplit('\n')
+                .next()
+                .map_or(0, |tail| tail.chars().count())
+                + 1;
+            format!(":{line}:{column}")
+        });
+        let message = error.to_string();
+        let code = if message.contains(code) {
+            String::new()
+        } else {
+            format!("{code}: ")
+        };
+        Self(format!(
+            "{}{}: {code}{message}",
+            path.display(),
+            place.unwrap_or_default()
+        ))
+    }
+}
+
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
