@@ -206,10 +206,17 @@ pub struct Person {
     /// What they say.
     #[serde(default)]
     pub answer: PersonSays,
+    /// After this many failed attempts at a step they say no-go to another one, whatever `answer` is.
+    #[serde(default = "patience")]
+    pub patience: u32,
 }
 
 fn person_after() -> Range {
     Range::seconds(20, 90)
+}
+
+fn patience() -> u32 {
+    4
 }
 
 impl Default for Person {
@@ -217,6 +224,7 @@ impl Default for Person {
         Self {
             after: person_after(),
             answer: PersonSays::default(),
+            patience: patience(),
         }
     }
 }

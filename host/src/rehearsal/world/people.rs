@@ -43,7 +43,12 @@ impl World {
             u64::from(question.person),
         );
         let by = format!("{}-{}", question.role, question.person + 1);
+        let tried = failed_attempts(&question.gate);
         let (after, go, note) = match person.answer {
+            PersonSays::Go if tried >= person.patience => {
+                let note = format!("{tried} attempts are enough");
+                (Some(after), false, note)
+            }
             PersonSays::Go => (Some(after), true, String::new()),
             PersonSays::NoGo => (Some(after), false, "the scenario says no-go".to_owned()),
             PersonSays::Silent => (None, false, String::new()),
@@ -55,4 +60,10 @@ impl World {
             note,
         }
     }
+}
+
+/// Attempts at the step that a gate of the form `STEP:failed:ATTEMPTS` is about; 0 for other gates.
+fn failed_attempts(gate: &str) -> u32 {
+    let attempts = gate.rsplit_once(":failed:").map(|(_, attempts)| attempts);
+    attempts.and_then(|attempts| attempts.parse().ok()).unwrap_or(0)
 }
