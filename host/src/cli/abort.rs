@@ -8,7 +8,6 @@ use super::error::CommandError;
 use super::output::Format;
 use super::recorded::Recorded;
 use understudy::clock::Clock as _;
-use understudy::journal::lease::Lease;
 use understudy::journal::mailbox::{self, Message};
 
 /// Ask a run to be taken back: undo in reverse, up to the point of no return.
@@ -35,7 +34,8 @@ impl Args {
         let run = recorded.report()?.run.id;
         if recorded.is_over() {
             let error = format!("run `{run}` is over, so there is nothing to take back");
-            return Err(CommandError::invalid(error).hint(format!("`understudy show {run}` tells how it ended")));
+            return Err(CommandError::invalid(error)
+                .hint(format!("`understudy show {run}` tells how it ended")));
         }
         let by = decide::name(self.by.as_ref(), context)?;
         let message = Message::Abort {
@@ -43,14 +43,18 @@ impl Args {
             reason: self.reason.clone(),
         };
         mailbox::post(folder, context.clock.now(), &message)?;
-        let held_by = Lease::holder(folder);
+        let held_by = recorded.held_by();
         if held_by.is_none() {
             let text = format!("no host is at the run; `understudy resume {run}` takes it back");
             context.output.say(&text);
         }
         match context.output.format() {
-            Format::Json => context.output.json(&json!({"run": run, "by": by, "held-by": held_by})),
-            Format::Text => context.output.data(&format!("asked for {run} to be taken back\n")),
+            Format::Json => context
+                .output
+                .json(&json!({"run": run, "by": by, "held-by": held_by})),
+            Format::Text => context
+                .output
+                .data(&format!("asked for {run} to be taken back\n")),
         }
     }
 }

@@ -38,13 +38,22 @@ impl Args {
             .iter()
             .filter_map(|(name, plugin)| Some((name, plugin, plugin.digest.as_ref()?)))
             .filter_map(|(name, plugin, digest)| {
-                component(name, &runbook.folder.join(&plugin.path), digest, &self.runbook).transpose()
+                component(
+                    name,
+                    &runbook.folder.join(&plugin.path),
+                    digest,
+                    &self.runbook,
+                )
+                .transpose()
             })
             .collect::<Result<_, _>>()?;
         let mut wrong = wrong.into_iter();
         if let Some(first) = wrong.next() {
-            let error = CommandError::invalid(format!("{}: {first}", first.code())).hint(first.help());
-            return Err(wrong.fold(error, |error, next| error.hint(format!("also {}: {next}", next.code()))));
+            let error =
+                CommandError::invalid(format!("{}: {first}", first.code())).hint(first.help());
+            return Err(wrong.fold(error, |error, next| {
+                error.hint(format!("also {}: {next}", next.code()))
+            }));
         }
         tell(context, &runbook)
     }
@@ -63,7 +72,10 @@ fn component(
 
 fn tell(context: &Context, runbook: &Runbook) -> Result<(), CommandError> {
     if context.output.format() == Format::Json {
-        let plugins = runbook.plugins.iter().map(|(name, plugin)| (name.as_str(), &plugin.digest));
+        let plugins = runbook
+            .plugins
+            .iter()
+            .map(|(name, plugin)| (name.as_str(), &plugin.digest));
         return context.output.json(&json!({
             "runbook": runbook.name,
             "digest": runbook.digest,
@@ -78,17 +90,37 @@ fn tell(context: &Context, runbook: &Runbook) -> Result<(), CommandError> {
     let mut table = Table::new(&["WHAT", "IS"]);
     let joined = |names: Vec<&str>| names.join(", ");
     let (rto, rpo) = (millis(runbook.targets.rto), millis(runbook.targets.rpo));
-    table.row([("targets", None), (&format!("RTO {}, RPO {}", duration(rto), duration(rpo)), None)]);
-    table.row([("sites", None), (&joined(runbook.sites.keys().map(AsRef::as_ref).collect()), None)]);
+    table.row([
+        ("targets", None),
+        (
+            &format!("RTO {}, RPO {}", duration(rto), duration(rpo)),
+            None,
+        ),
+    ]);
+    table.row([
+        ("sites", None),
+        (
+            &joined(runbook.sites.keys().map(AsRef::as_ref).collect()),
+            None,
+        ),
+    ]);
     for (name, strategies) in &runbook.procedures {
         let strategies = joined(strategies.iter().map(AsRef::as_ref).collect());
         table.row([(&format!("procedure {name}"), None), (&strategies, None)]);
     }
     for (name, plugin) in &runbook.plugins {
-        let digest = plugin.digest.as_ref().map_or("not locked", |digest| digest.as_str());
+        let digest = plugin
+            .digest
+            .as_ref()
+            .map_or("not locked", |digest| digest.as_str());
         table.row([(&format!("plugin {name}"), None), (digest, None)]);
     }
     let ok = context.output.paint(Tone::Good, "ok");
-    let text = format!("{ok}: {}, {}\n\n{}", runbook.name, runbook.summary, table.render(&context.output));
+    let text = format!(
+        "{ok}: {}, {}\n\n{}",
+        runbook.name,
+        runbook.summary,
+        table.render(&context.output)
+    );
     context.output.data(&text)
 }

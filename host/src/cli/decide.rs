@@ -8,7 +8,6 @@ use super::error::CommandError;
 use super::output::Format;
 use super::recorded::{Recorded, answer_command, open_gates};
 use understudy::clock::Clock as _;
-use understudy::journal::lease::Lease;
 use understudy::journal::mailbox::{self, Message, Target};
 use understudy::name::RoleName;
 use understudy::report::account::GateLine;
@@ -65,14 +64,18 @@ impl Args {
             note: self.note.clone(),
         };
         mailbox::post(folder, context.clock.now(), &message)?;
-        let held_by = Lease::holder(folder);
+        let held_by = recorded.held_by();
         if held_by.is_none() {
             context.output.say(&format!(
                 "no host is at the run; `understudy resume {}` takes the answer",
                 report.run.id
             ));
         }
-        let word = if self.answer == Decision::Go { "go" } else { "no-go" };
+        let word = if self.answer == Decision::Go {
+            "go"
+        } else {
+            "no-go"
+        };
         match context.output.format() {
             Format::Json => context.output.json(&json!({
                 "run": report.run.id, "gate": gate.gate, "step": gate.step, "go": self.answer == Decision::Go,
@@ -95,7 +98,9 @@ impl Args {
             (Some(gate), None) => Ok(gate),
             (Some(_), Some(_)) => {
                 let error = format!("several questions about `{}` are open", self.step);
-                let gates = concerned.iter().map(|gate| format!("`{}`: {}", gate.gate, gate.title));
+                let gates = concerned
+                    .iter()
+                    .map(|gate| format!("`{}`: {}", gate.gate, gate.title));
                 Err(gates.fold(CommandError::invalid(error), CommandError::hint))
             }
             (None, _) => Err(self.refused(report, &concerned)),
@@ -105,16 +110,25 @@ impl Args {
     fn refused(&self, report: &Report, concerned: &[&GateLine]) -> CommandError {
         let run = report.run.id.as_str();
         if let Some(gate) = concerned.first() {
-            let error = format!("`{}` is asked of {}, not of {}", self.step, gate.role, self.role);
+            let error = format!(
+                "`{}` is asked of {}, not of {}",
+                self.step, gate.role, self.role
+            );
             return CommandError::invalid(error).hint(answer_command(run, &gate.step, &gate.role));
         }
-        let error = CommandError::invalid(format!("run `{run}` asks nothing about `{}`", self.step));
+        let error =
+            CommandError::invalid(format!("run `{run}` asks nothing about `{}`", self.step));
         let mut open = open_gates(report).peekable();
         if open.peek().is_none() {
-            return error.hint(format!("it asks nothing at all now; `understudy show {run}` tells where it stands"));
+            return error.hint(format!(
+                "it asks nothing at all now; `understudy show {run}` tells where it stands"
+            ));
         }
         open.fold(error, |error, gate| {
-            error.hint(format!("open: {}", answer_command(run, &gate.step, &gate.role)))
+            error.hint(format!(
+                "open: {}",
+                answer_command(run, &gate.step, &gate.role)
+            ))
         })
     }
 }
@@ -124,7 +138,9 @@ impl Args {
 /// # Errors
 /// Neither is known.
 pub(super) fn name(said: Option<&String>, context: &Context) -> Result<String, CommandError> {
-    let name = said.or(context.environment.user.as_ref()).map(|name| name.trim().to_owned());
+    let name = said
+        .or(context.environment.user.as_ref())
+        .map(|name| name.trim().to_owned());
     name.filter(|name| !name.is_empty()).ok_or_else(|| {
         CommandError::invalid("nobody knows who you are").hint("give your name with `--by NAME`")
     })

@@ -39,7 +39,10 @@ impl Environment {
     }
 
     /// A variable by name, for secrets whose source is the environment. Never kept and never printed.
-    #[expect(dead_code, reason = "handed to the reader of secrets by the commands that run")]
+    #[expect(
+        dead_code,
+        reason = "handed to the reader of secrets by the commands that run"
+    )]
     pub(crate) fn secret(name: &str) -> Option<String> {
         variable(name)
     }

@@ -115,10 +115,14 @@ impl CommandError {
     /// Where to read more, for the codes that the error names.
     fn explanation(&self) -> Option<String> {
         let text = self.text();
-        let named: Vec<&str> = explain::codes().filter(|code| text.contains(code)).collect();
+        let named: Vec<&str> = explain::codes()
+            .filter(|code| text.contains(code))
+            .collect();
         (!named.is_empty()).then(|| {
-            let commands: Vec<String> =
-                named.iter().map(|code| format!("`understudy explain {code}`")).collect();
+            let commands: Vec<String> = named
+                .iter()
+                .map(|code| format!("`understudy explain {code}`"))
+                .collect();
             format!("{} tells more", commands.join(", "))
         })
     }
@@ -192,7 +196,12 @@ mod tests {
             folder: "f".to_owned(),
             wanted: "w".to_owned(),
         });
-        assert_eq!(error.text().matches("JN0012").count(), 1, "{}", error.text());
+        assert_eq!(
+            error.text().matches("JN0012").count(),
+            1,
+            "{}",
+            error.text()
+        );
         assert_eq!(
             error.explanation().unwrap(),
             "`understudy explain JN0012` tells more"

@@ -30,7 +30,12 @@ pub(crate) fn start(wanted: &str) -> Result<(), CommandError> {
 
 /// Whether JSON is wanted, and the directives that are left.
 fn parse(wanted: &str) -> (bool, String) {
-    let parts = || wanted.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts = || {
+        wanted
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+    };
     let directives: Vec<&str> = parts().filter(|part| *part != JSON).collect();
     let directives = if directives.is_empty() {
         "info".to_owned()
@@ -48,6 +53,9 @@ mod tests {
     fn json_stands_beside_levels_and_directives() {
         assert_eq!(parse("warn"), (false, "warn".to_owned()));
         assert_eq!(parse("json"), (true, "info".to_owned()));
-        assert_eq!(parse("understudy=debug, json"), (true, "understudy=debug".to_owned()));
+        assert_eq!(
+            parse("understudy=debug, json"),
+            (true, "understudy=debug".to_owned())
+        );
     }
 }

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn global_options_stand_anywhere() {
-        let cli = Cli::try_parse_from(["understudy", "runs", "--runs", "/r", "-o", "json"]).unwrap();
+        let cli =
+            Cli::try_parse_from(["understudy", "runs", "--runs", "/r", "-o", "json"]).unwrap();
         assert_eq!(cli.global.runs, Some("/r".into()));
         assert_eq!(cli.global.output, Format::Json);
     }

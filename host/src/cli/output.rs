@@ -126,10 +126,14 @@ impl Output {
     /// What the system says, for example that the disk is full.
     pub(crate) fn data(&self, text: &str) -> Result<(), CommandError> {
         let mut stdout = std::io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(CommandError::new(Kind::Invalid, format!("cannot write to stdout: {error}")))
-            }
+        match stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CommandError::new(
+                Kind::Invalid,
+                format!("cannot write to stdout: {error}"),
+            )),
             _ => Ok(()),
         }
     }
@@ -176,7 +180,10 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|(text, _)| text.chars().count()).max().unwrap_or(0)
+            cells
+                .map(|(text, _)| text.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
@@ -210,7 +217,10 @@ mod tests {
 
     #[test]
     fn colour_is_for_terminals_that_want_it() {
-        assert_eq!(output(true, false).paint(Tone::Bad, "no"), "\u{1b}[1;31mno\u{1b}[0m");
+        assert_eq!(
+            output(true, false).paint(Tone::Bad, "no"),
+            "\u{1b}[1;31mno\u{1b}[0m"
+        );
         assert_eq!(output(true, true).paint(Tone::Bad, "no"), "no");
         assert_eq!(output(false, false).paint(Tone::Bad, "no"), "no");
     }

@@ -204,14 +204,20 @@ impl Board {
     }
 
     fn command(&self, gate: &OpenGate) -> String {
-        let run = self.header.as_ref().map_or("RUN", |header| header.run.as_str());
+        let run = self
+            .header
+            .as_ref()
+            .map_or("RUN", |header| header.run.as_str());
         answer_command(run, &gate.step, &gate.role)
     }
 
     /// An event in one line.
     fn line(&self, event: &Event) -> String {
         let t = offset(self.zero.unwrap_or(event.at), event.at);
-        let step = event.step.as_ref().map_or_else(String::new, |step| format!("{step}: "));
+        let step = event
+            .step
+            .as_ref()
+            .map_or_else(String::new, |step| format!("{step}: "));
         let kind = match event.kind {
             EventKind::Mark => "milestone ",
             EventKind::Gate => "? ",
@@ -227,12 +233,19 @@ impl Board {
         let mut lines = vec![cut(self.clock_line(now))];
         for (step, (state_now, since)) in &self.states {
             if is_active(*state_now) {
-                lines.push(cut(self.step_line(step, *state_now, millis(now.since(*since)))));
+                lines.push(cut(self.step_line(
+                    step,
+                    *state_now,
+                    millis(now.since(*since)),
+                )));
             }
         }
         for gate in self.gates.values() {
             let waited = duration(millis(now.since(gate.since)));
-            lines.push(cut(format!("? {} is asked for {waited}: {}", gate.role, gate.title)));
+            lines.push(cut(format!(
+                "? {} is asked for {waited}: {}",
+                gate.role, gate.title
+            )));
             lines.push(cut(format!("    {}", meaning(gate.kind))));
             lines.push(format!("    {}", self.command(gate)));
         }
@@ -244,18 +257,29 @@ impl Board {
         let Some(header) = &self.header else {
             return "waiting for the first record".to_owned();
         };
-        let done = self.states.values().filter(|(state, _)| *state == StepState::Done).count();
+        let done = self
+            .states
+            .values()
+            .filter(|(state, _)| *state == StepState::Done)
+            .count();
         let steps = format!("{done} of {} steps done", header.plan.steps.len());
         let target = duration(header.rto_target_ms);
         let current = self.current(&header.strategies);
         let clock = current.and_then(|name| self.clocks.get(name.as_str()));
         let rto = match clock {
             Some((Some(declared), Some(served))) => {
-                format!("served after {} of {target}", duration(millis(served.since(*declared))))
+                format!(
+                    "served after {} of {target}",
+                    duration(millis(served.since(*declared)))
+                )
             }
             Some((Some(declared), None)) => {
                 let ms = millis(now.since(*declared));
-                let over = if ms > header.rto_target_ms { ", OVER" } else { "" };
+                let over = if ms > header.rto_target_ms {
+                    ", OVER"
+                } else {
+                    ""
+                };
                 format!("RTO {} of {target}{over}", duration(ms))
             }
             _ => "not declared".to_owned(),
@@ -268,15 +292,21 @@ impl Board {
     fn current<'a>(&self, strategies: &'a [StrategyName]) -> Option<&'a StrategyName> {
         let begun = |name: &&StrategyName| {
             self.states.iter().any(|(step, (state, _))| {
-                step.strategy() == name.as_str() && !matches!(state, StepState::Pending | StepState::Skipped)
+                step.strategy() == name.as_str()
+                    && !matches!(state, StepState::Pending | StepState::Skipped)
             })
         };
         strategies.iter().rev().find(begun).or(strategies.first())
     }
 
     fn step_line(&self, step: &StepId, state_now: StepState, ms: u64) -> String {
-        let planned = self.header.as_ref().and_then(|header| header.plan.step(step));
-        let (title, role) = planned.map_or((step.as_str(), ""), |step| (&step.title, step.role.as_str()));
+        let planned = self
+            .header
+            .as_ref()
+            .and_then(|header| header.plan.step(step));
+        let (title, role) = planned.map_or((step.as_str(), ""), |step| {
+            (&step.title, step.role.as_str())
+        });
         let budget = planned.map_or(0, |step| step.budget_ms);
         let time = match state_now {
             StepState::Running if ms > budget => {
@@ -304,13 +334,16 @@ mod tests {
 
     /// Feeds records, each with its second since the start, and gives the lines that were said.
     fn feed(board: &mut Board, records: &[(u64, Value)]) -> Vec<String> {
-        let entries = records.iter().enumerate().map(|(seq, (second, record))| Entry {
-            seq: seq as u64,
-            at: at(*second),
-            epoch: 1,
-            record: serde_json::from_value(record.clone()).unwrap(),
-            hash: String::new(),
-        });
+        let entries = records
+            .iter()
+            .enumerate()
+            .map(|(seq, (second, record))| Entry {
+                seq: seq as u64,
+                at: at(*second),
+                epoch: 1,
+                record: serde_json::from_value(record.clone()).unwrap(),
+                hash: String::new(),
+            });
         entries.filter_map(|entry| board.take(&entry)).collect()
     }
 
@@ -357,8 +390,14 @@ mod tests {
     fn an_event_is_a_line_and_a_question_says_how_to_answer() {
         let mut board = Board::default();
         let lines = feed(&mut board, &[(0, begun()), (5, declared()), (7, asked(1))]);
-        assert_eq!(lines[0], "09:00:00 T+00:00  live run of wordpress started by alex");
-        assert_eq!(lines[1], "09:00:05 T+00:00  replica/flip: milestone declared");
+        assert_eq!(
+            lines[0],
+            "09:00:00 T+00:00  live run of wordpress started by alex"
+        );
+        assert_eq!(
+            lines[1],
+            "09:00:05 T+00:00  replica/flip: milestone declared"
+        );
         assert_eq!(
             lines[2],
             "09:00:07 T+00:02  replica/flip: ? asks dns-lead: Flip?\n    bz serves\n    \
@@ -370,7 +409,14 @@ mod tests {
     fn the_display_shows_the_clock_what_runs_and_what_is_over() {
         let mut board = Board::default();
         assert_eq!(board.lines(at(0)), ["waiting for the first record"]);
-        feed(&mut board, &[(0, begun()), (5, declared()), (10, changed("pending", "running"))]);
+        feed(
+            &mut board,
+            &[
+                (0, begun()),
+                (5, declared()),
+                (10, changed("pending", "running")),
+            ],
+        );
         assert_eq!(
             board.lines(at(40)),
             [
@@ -388,10 +434,16 @@ mod tests {
     #[test]
     fn a_question_stays_until_enough_people_said_go() {
         let mut board = Board::default();
-        feed(&mut board, &[(0, begun()), (1, asked(2)), (2, answered("kim"))]);
+        feed(
+            &mut board,
+            &[(0, begun()), (1, asked(2)), (2, answered("kim"))],
+        );
         let open = board.lines(at(61));
         assert_eq!(open[1], "? dns-lead is asked for 1m 00s: Flip?");
-        assert!(open[3].contains("understudy decide r-1 replica/flip"), "{open:?}");
+        assert!(
+            open[3].contains("understudy decide r-1 replica/flip"),
+            "{open:?}"
+        );
         feed(&mut board, &[(62, answered("sam"))]);
         assert_eq!(board.lines(at(63)).len(), 1);
     }
@@ -401,7 +453,15 @@ mod tests {
         let mut board = Board::default();
         let mut begun = begun();
         begun["body"]["plan"]["steps"][0]["title"] = json!("long ".repeat(100));
-        feed(&mut board, &[(0, begun), (1, changed("pending", "running"))]);
-        assert!(board.lines(at(2)).iter().all(|line| line.chars().count() <= MAX_LINE_CHARS));
+        feed(
+            &mut board,
+            &[(0, begun), (1, changed("pending", "running"))],
+        );
+        assert!(
+            board
+                .lines(at(2))
+                .iter()
+                .all(|line| line.chars().count() <= MAX_LINE_CHARS)
+        );
     }
 }

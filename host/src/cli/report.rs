@@ -8,7 +8,6 @@ use super::Context;
 use super::error::CommandError;
 use super::output::Format;
 use super::recorded::Recorded;
-use understudy::journal;
 use understudy::report::model::Report;
 use understudy::report::{html, json, markdown};
 
@@ -59,7 +58,7 @@ impl Args {
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let recorded = Recorded::load(context, &self.run)?;
         let text = match self.chosen(context.output.format()) {
-            ReportFormat::Journal => journal::export(&recorded.entries),
+            ReportFormat::Journal => recorded.export(),
             format => render(&recorded.report()?, format)?,
         };
         match &self.out {
@@ -96,7 +95,10 @@ fn render(report: &Report, format: ReportFormat) -> Result<String, CommandError>
 /// What the system says.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     let failed = |error| CommandError::file("write", path, &error);
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -125,7 +127,10 @@ mod tests {
         assert_eq!(args(None, None).chosen(Format::Text), F::Md);
         assert_eq!(args(None, None).chosen(Format::Json), F::Json);
         assert_eq!(args(None, Some("a.html")).chosen(Format::Text), F::Html);
-        assert_eq!(args(Some(F::Md), Some("a.html")).chosen(Format::Json), F::Md);
+        assert_eq!(
+            args(Some(F::Md), Some("a.html")).chosen(Format::Json),
+            F::Md
+        );
     }
 
     #[test]
@@ -135,7 +140,10 @@ mod tests {
         write(&path, "one").unwrap();
         write(&path, "two").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
         assert!(write(folder.path(), "a folder").is_err());
     }
 }

@@ -45,7 +45,9 @@ impl Args {
                 context.output.json(&lines)
             }
             Format::Text if runs.is_empty() => {
-                context.output.say(&format!("no runs in `{}`", context.runs.display()));
+                context
+                    .output
+                    .say(&format!("no runs in `{}`", context.runs.display()));
                 Ok(())
             }
             Format::Text => context.output.data(&table(&runs).render(&context.output)),
@@ -64,7 +66,11 @@ fn line(run: &Summary) -> Line<'_> {
         standing: standing(run).0,
         held_by: run.held_by,
         glance: run.glance.as_ref().ok(),
-        error: run.glance.as_ref().err().map(|error| format!("{}: {error}", error.code())),
+        error: run
+            .glance
+            .as_ref()
+            .err()
+            .map(|error| format!("{}: {error}", error.code())),
     }
 }
 
@@ -83,7 +89,15 @@ fn standing(run: &Summary) -> (&'static str, Tone) {
 }
 
 fn table(runs: &[Summary]) -> Table {
-    let mut table = Table::new(&["RUN", "RUNBOOK", "STAGE", "STANDING", "STARTED (UTC)", "LAST RECORD", "RECORDS"]);
+    let mut table = Table::new(&[
+        "RUN",
+        "RUNBOOK",
+        "STAGE",
+        "STANDING",
+        "STARTED (UTC)",
+        "LAST RECORD",
+        "RECORDS",
+    ]);
     for run in runs {
         let (word, tone) = standing(run);
         match &run.glance {

@@ -8,7 +8,6 @@ use super::Context;
 use super::error::CommandError;
 use super::output::{Format, Output, Table, Tone};
 use super::recorded::{Recorded, answer_command, meaning, open_gates};
-use understudy::journal::lease::Lease;
 use understudy::journal::record::Stage;
 use understudy::report::account::{EventKind, StepLine};
 use understudy::report::events;
@@ -34,7 +33,7 @@ impl Args {
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let recorded = Recorded::load(context, &self.run)?;
         let report = recorded.report()?;
-        let held_by = recorded.folder.as_deref().and_then(Lease::holder);
+        let held_by = recorded.held_by();
         if context.output.format() == Format::Json {
             return context.output.json(&json!({
                 "run": report.run,
@@ -64,7 +63,10 @@ fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
         (Standing::Undone, _) => (Tone::Warn, "undone".to_owned()),
         (Standing::Stuck, _) => (Tone::Bad, "stuck, a human is needed".to_owned()),
         (Standing::Unfinished, Some(pid)) => (Tone::Warn, format!("running (pid {pid})")),
-        (Standing::Unfinished, None) => (Tone::Bad, "left by its host; `understudy resume` goes on".to_owned()),
+        (Standing::Unfinished, None) => (
+            Tone::Bad,
+            "left by its host; `understudy resume` goes on".to_owned(),
+        ),
     };
     let stage = match &report.scope.stage {
         Stage::Live => "live".to_owned(),
@@ -73,7 +75,13 @@ fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     writeln!(text, "{}  {}, {stage}", run.id, run.runbook).ok();
-    writeln!(text, "{}: {}", output.paint(tone, &word), report.conclusion.detail).ok();
+    writeln!(
+        text,
+        "{}: {}",
+        output.paint(tone, &word),
+        report.conclusion.detail
+    )
+    .ok();
     for leg in &report.legs {
         writeln!(text, "{}", figures(leg, output)).ok();
     }
@@ -81,7 +89,10 @@ fn head(report: &Report, held_by: Option<u32>, output: &Output) -> String {
 }
 
 fn figures(leg: &Leg, output: &Output) -> String {
-    let site = leg.to_site.as_ref().map_or(String::new(), |site| format!(" to {site}"));
+    let site = leg
+        .to_site
+        .as_ref()
+        .map_or(String::new(), |site| format!(" to {site}"));
     let dns = leg.dns.as_ref().and_then(|dns| dns.took_ms);
     format!(
         "{}{site}: RTO {}, RPO {}, DNS convergence {}",

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::output::Screen;
-use understudy::clock::{BoxFuture, Instant};
+use understudy::clock::BoxFuture;
 use understudy::journal::record::AnswerSource;
 use understudy::name::RoleName;
 use understudy::report::units::one_line;
-use understudy::run::gate::{AbortRequest, Answer, Gatekeeper, Question};
+use understudy::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
 /// Longest line that is taken as an answer, in bytes: a long note, not a document.
 const MAX_LINE_BYTES: usize = 4096;
@@ -45,7 +45,11 @@ struct Open {
 impl TerminalGate {
     /// Asks on `screen` and reads answers from `input`, as given by `person` where they do not say who they are.
     #[expect(dead_code, reason = "begun by the commands that run")]
-    pub(super) fn new(input: Box<dyn BufRead + Send>, screen: Screen, person: String) -> std::io::Result<Self> {
+    pub(super) fn new(
+        input: Box<dyn BufRead + Send>,
+        screen: Screen,
+        person: String,
+    ) -> std::io::Result<Self> {
         let desk = Arc::new(Mutex::new(Desk::default()));
         let (shared, shown) = (Arc::clone(&desk), screen.clone());
         std::thread::Builder::new()
@@ -54,7 +58,7 @@ impl TerminalGate {
         Ok(Self { desk, screen })
     }
 
-    fn ask(&self, question: &Question) -> Asked {
+    fn ask(&self, question: &Question) -> OnDesk {
         let (answer, receiver) = oneshot::channel();
         let mut desk = lock(&self.desk);
         desk.next += 1;
@@ -64,11 +68,14 @@ impl TerminalGate {
             title: one_line(&question.title),
             answer,
         };
-        let text = format!("[{number}] {} is asked: {}\n    {USAGE}", open.role, open.title);
+        let text = format!(
+            "[{number}] {} is asked: {}\n    {USAGE}",
+            open.role, open.title
+        );
         desk.open.insert(number, open);
         drop(desk);
         self.screen.say(&text);
-        Asked {
+        OnDesk {
             number,
             receiver: Some(receiver),
             desk: Arc::clone(&self.desk),
@@ -77,7 +84,7 @@ impl TerminalGate {
 }
 
 impl Gatekeeper for TerminalGate {
-    fn answer<'a>(&'a self, question: &'a Question, _asked_at: Instant) -> BoxFuture<'a, Answer> {
+    fn answer<'a>(&'a self, question: &'a Question, _asked: Asked) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let mut asked = self.ask(question);
             if let Some(receiver) = asked.receiver.take()
@@ -96,13 +103,13 @@ impl Gatekeeper for TerminalGate {
 }
 
 /// A question on the desk; dropped, it is taken off.
-struct Asked {
+struct OnDesk {
     number: u64,
     receiver: Option<oneshot::Receiver<Answer>>,
     desk: Arc<Mutex<Desk>>,
 }
 
-impl Drop for Asked {
+impl Drop for OnDesk {
     fn drop(&mut self) {
         drop(lock(&self.desk).open.remove(&self.number));
     }
@@ -117,7 +124,9 @@ fn read(input: Box<dyn BufRead + Send>, desk: &Mutex<Desk>, person: &str, say: i
     for line in input.lines() {
         let Ok(line) = line else { return };
         if line.len() > MAX_LINE_BYTES {
-            say(&format!("that was too long for an answer: at most {MAX_LINE_BYTES} bytes"));
+            say(&format!(
+                "that was too long for an answer: at most {MAX_LINE_BYTES} bytes"
+            ));
         } else if !line.trim().is_empty() {
             say(&hand_in(&line, desk, person));
         }
@@ -185,14 +194,20 @@ impl<'a> Typed<'a> {
             }
             _ => (None, rest.trim()),
         };
-        Some(Self { number, go, by, note })
+        Some(Self {
+            number,
+            go,
+            by,
+            note,
+        })
     }
 }
 
 /// The first word, and what comes after it.
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim();
-    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim()))
+    text.split_once(char::is_whitespace)
+        .map_or((text, ""), |(word, rest)| (word, rest.trim()))
 }
 
 #[cfg(test)]
@@ -232,7 +247,10 @@ mod tests {
             typed("2 no-go by sam  the cache is cold"),
             Some((Some(2), false, Some("sam"), "the cache is cold"))
         );
-        assert_eq!(typed("GO 3 of 4 ready"), Some((None, true, None, "3 of 4 ready")));
+        assert_eq!(
+            typed("GO 3 of 4 ready"),
+            Some((None, true, None, "3 of 4 ready"))
+        );
         for unclear in ["yes", "3", "", "going"] {
             assert_eq!(typed(unclear), None, "{unclear}");
         }
@@ -245,12 +263,21 @@ mod tests {
         let mut second = gate.ask(&question("b"));
         assert!(hand_in("2 no-go by kim later", &gate.desk, "sam").contains("no-go by kim"));
         let answer = second.receiver.take().unwrap().await.unwrap();
-        assert_eq!((answer.go, answer.by.as_str(), answer.note.as_str()), (false, "kim", "later"));
-        assert_eq!(hand_in("7 go", &gate.desk, "sam"), "no question 7 is open; open: 1");
+        assert_eq!(
+            (answer.go, answer.by.as_str(), answer.note.as_str()),
+            (false, "kim", "later")
+        );
+        assert_eq!(
+            hand_in("7 go", &gate.desk, "sam"),
+            "no question 7 is open; open: 1"
+        );
         assert_eq!(hand_in("perhaps", &gate.desk, "sam"), USAGE);
         hand_in("go", &gate.desk, "sam");
         let answer = first.receiver.take().unwrap().await.unwrap();
-        assert_eq!((answer.go, answer.by.as_str(), answer.source), (true, "sam", AnswerSource::Terminal));
+        assert_eq!(
+            (answer.go, answer.by.as_str(), answer.source),
+            (true, "sam", AnswerSource::Terminal)
+        );
         assert_eq!(hand_in("go", &gate.desk, "sam"), "nothing is asked now");
     }
 
@@ -264,17 +291,26 @@ mod tests {
 
     #[tokio::test]
     async fn lines_that_are_typed_reach_the_question() {
-        let (desk, heard) = (Arc::new(Mutex::new(Desk::default())), Mutex::new(Vec::new()));
+        let (desk, heard) = (
+            Arc::new(Mutex::new(Desk::default())),
+            Mutex::new(Vec::new()),
+        );
         let gate = TerminalGate {
             desk: Arc::clone(&desk),
             screen: Screen::default(),
         };
         let mut asked = gate.ask(&question("a"));
-        let input = std::io::Cursor::new(format!("\nhm\n{}\ngo ok\n", "x".repeat(MAX_LINE_BYTES + 1)));
-        read(Box::new(input), &desk, "sam", |text| heard.lock().unwrap().push(text.to_owned()));
+        let input =
+            std::io::Cursor::new(format!("\nhm\n{}\ngo ok\n", "x".repeat(MAX_LINE_BYTES + 1)));
+        read(Box::new(input), &desk, "sam", |text| {
+            heard.lock().unwrap().push(text.to_owned())
+        });
         assert_eq!(asked.receiver.take().unwrap().await.unwrap().note, "ok");
         let heard = heard.lock().unwrap();
         assert_eq!(heard[0], USAGE);
-        assert!(heard[1].contains("too long") && heard[2].contains("go by sam"), "{heard:?}");
+        assert!(
+            heard[1].contains("too long") && heard[2].contains("go by sam"),
+            "{heard:?}"
+        );
     }
 }

@@ -42,9 +42,15 @@ impl Args {
         let report = recorded.report()?;
         let mut found_at = None;
         if let Some(wanted) = &self.contains {
-            let found = recorded.entries.iter().find(|entry| entry.hash.eq_ignore_ascii_case(wanted));
+            let found = recorded
+                .entries
+                .iter()
+                .find(|entry| entry.hash.eq_ignore_ascii_case(wanted));
             let missing = || {
-                let text = format!("no record of run `{}` has the hash `{wanted}`", report.run.id);
+                let text = format!(
+                    "no record of run `{}` has the hash `{wanted}`",
+                    report.run.id
+                );
                 CommandError::invalid(text).hint(
                     "if a report of this run printed it, records are missing at the end or the journal is another one",
                 )
@@ -54,10 +60,16 @@ impl Args {
         let verified = &recorded.verified;
         if context.output.format() == Format::Json {
             let run = &report.run.id;
-            return context.output.json(&Verdict { run, verified, found_at });
+            return context.output.json(&Verdict {
+                run,
+                verified,
+                found_at,
+            });
         }
         let ok = context.output.paint(Tone::Good, "ok");
-        let found = found_at.map_or(String::new(), |seq| format!("; the record asked for is number {seq}"));
+        let found = found_at.map_or(String::new(), |seq| {
+            format!("; the record asked for is number {seq}")
+        });
         context.output.data(&format!(
             "{ok}: {} records of {}, the last is {}{found}\n",
             verified.entries, report.run.id, verified.last_hash

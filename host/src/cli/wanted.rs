@@ -99,7 +99,11 @@ fn choose(
         let names: Vec<&str> = runbook.procedures.keys().map(String::as_str).collect();
         let error = match procedure {
             Some(name) => format!("runbook `{}` has no procedure `{name}`", runbook.name),
-            None => format!("runbook `{}` has {} procedures: name one", runbook.name, names.len()),
+            None => format!(
+                "runbook `{}` has {} procedures: name one",
+                runbook.name,
+                names.len()
+            ),
         };
         let error = CommandError::invalid(error);
         if names.is_empty() {
@@ -123,13 +127,17 @@ impl std::str::FromStr for GivenAnswer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (role, answer) = text.split_once('=').ok_or("give `ROLE=go` or `ROLE=no-go`")?;
+        let (role, answer) = text
+            .split_once('=')
+            .ok_or("give `ROLE=go` or `ROLE=no-go`")?;
         let go = match answer {
             "go" => true,
             "no-go" => false,
             other => return Err(format!("`{other}` is not an answer: give go or no-go")),
         };
-        let role = role.parse().map_err(|error: InvalidName| error.to_string())?;
+        let role = role
+            .parse()
+            .map_err(|error: InvalidName| error.to_string())?;
         Ok(Self { role, go })
     }
 }
@@ -157,12 +165,22 @@ mod tests {
         let mut runbook = Runbook::load(&path, &[]).unwrap();
         let name = |text: &str| text.parse::<StrategyName>().unwrap();
         assert!(choose(None, &[], &runbook).is_err(), "there is none");
-        assert_eq!(choose(None, &[name("restore")], &runbook).unwrap(), [name("restore")]);
-        runbook.procedures.insert("over".to_owned(), vec![name("replica")]);
+        assert_eq!(
+            choose(None, &[name("restore")], &runbook).unwrap(),
+            [name("restore")]
+        );
+        runbook
+            .procedures
+            .insert("over".to_owned(), vec![name("replica")]);
         assert_eq!(choose(None, &[], &runbook).unwrap(), [name("replica")]);
-        runbook.procedures.insert("back".to_owned(), vec![name("failback")]);
+        runbook
+            .procedures
+            .insert("back".to_owned(), vec![name("failback")]);
         assert!(choose(None, &[], &runbook).is_err(), "which of two?");
-        assert_eq!(choose(Some("back"), &[], &runbook).unwrap(), [name("failback")]);
+        assert_eq!(
+            choose(Some("back"), &[], &runbook).unwrap(),
+            [name("failback")]
+        );
         assert!(choose(Some("sideways"), &[], &runbook).is_err());
     }
 }
