@@ -8,7 +8,6 @@ use super::error::CommandError;
 use super::output::Format;
 use super::recorded::Recorded;
 use understudy::clock::Clock as _;
-use understudy::journal::lease::Lease;
 use understudy::journal::mailbox::{self, Message};
 
 /// Ask a run to be taken back: undo in reverse, up to the point of no return.
@@ -44,7 +43,7 @@ impl Args {
             reason: self.reason.clone(),
         };
         mailbox::post(folder, context.clock.now(), &message)?;
-        let held_by = Lease::holder(folder);
+        let held_by = recorded.held_by();
         if held_by.is_none() {
             let text = format!("no host is at the run; `understudy resume {run}` takes it back");
             context.output.say(&text);

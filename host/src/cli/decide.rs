@@ -8,7 +8,6 @@ use super::error::CommandError;
 use super::output::Format;
 use super::recorded::{Recorded, answer_command, open_gates};
 use understudy::clock::Clock as _;
-use understudy::journal::lease::Lease;
 use understudy::journal::mailbox::{self, Message, Target};
 use understudy::name::RoleName;
 use understudy::report::account::GateLine;
@@ -65,7 +64,7 @@ impl Args {
             note: self.note.clone(),
         };
         mailbox::post(folder, context.clock.now(), &message)?;
-        let held_by = Lease::holder(folder);
+        let held_by = recorded.held_by();
         if held_by.is_none() {
             context.output.say(&format!(
                 "no host is at the run; `understudy resume {}` takes the answer",

@@ -227,27 +227,29 @@ impl Board {
         format!("{} {t}  {step}{kind}{}", time_of_day(event.at), event.text)
     }
 
-    /// The live display: the clock, what runs, what is asked.
+    /// The live display: the clock, what runs, what is asked. Only a command is never cut: it is there to be copied.
     fn lines(&self, now: Instant) -> Vec<String> {
-        let mut lines = vec![self.clock_line(now)];
+        let cut = |line: String| shortened(&line, MAX_LINE_CHARS);
+        let mut lines = vec![cut(self.clock_line(now))];
         for (step, (state_now, since)) in &self.states {
             if is_active(*state_now) {
-                lines.push(self.step_line(step, *state_now, millis(now.since(*since))));
+                lines.push(cut(self.step_line(
+                    step,
+                    *state_now,
+                    millis(now.since(*since)),
+                )));
             }
         }
         for gate in self.gates.values() {
             let waited = duration(millis(now.since(gate.since)));
-            lines.push(format!(
+            lines.push(cut(format!(
                 "? {} is asked for {waited}: {}",
                 gate.role, gate.title
-            ));
-            lines.push(format!("    {}", meaning(gate.kind)));
+            )));
+            lines.push(cut(format!("    {}", meaning(gate.kind))));
             lines.push(format!("    {}", self.command(gate)));
         }
         lines
-            .iter()
-            .map(|line| shortened(line, MAX_LINE_CHARS))
-            .collect()
     }
 
     /// The strategy at work, its recovery time against the objective, and how many steps are done.
@@ -322,4 +324,144 @@ fn is_active(state: StepState) -> bool {
         state,
         StepState::Pending | StepState::Done | StepState::Undone | StepState::Skipped
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Feeds records, each with its second since the start, and gives the lines that were said.
+    fn feed(board: &mut Board, records: &[(u64, Value)]) -> Vec<String> {
+        let entries = records
+            .iter()
+            .enumerate()
+            .map(|(seq, (second, record))| Entry {
+                seq: seq as u64,
+                at: at(*second),
+                epoch: 1,
+                record: serde_json::from_value(record.clone()).unwrap(),
+                hash: String::new(),
+            });
+        entries.filter_map(|entry| board.take(&entry)).collect()
+    }
+
+    fn at(second: u64) -> Instant {
+        Instant(1_772_355_600_000 + second * 1000)
+    }
+
+    fn begun() -> Value {
+        let step = json!({
+            "id": "replica/flip", "performs": "replica/flip", "title": "Flip the name", "role": "dns-lead",
+            "budget-ms": 60_000, "needs": [], "reversal": "undo", "acts": [], "covers": [], "uses": [],
+            "gate-before": null, "gate-after": null,
+        });
+        json!({"type": "run-started", "body": {
+            "version": 1, "run": "r-1", "runbook": "wordpress", "runbook-digest": "", "runbook-path": "",
+            "strategies": ["replica"], "stage": {"kind": "live"}, "mode": "graceful", "rto-target-ms": 90_000,
+            "rpo-target-ms": 0, "plugins": {}, "policy-digest": "", "host-version": "0.1.0", "started-by": "alex",
+            "plan": {"steps": [step]},
+        }})
+    }
+
+    fn changed(from: &str, to: &str) -> Value {
+        json!({"type": "step-changed", "body":
+            {"step": "replica/flip", "attempt": 1, "from": from, "to": to, "detail": ""}})
+    }
+
+    fn asked(quorum: u32) -> Value {
+        json!({"type": "gate-opened", "body": {
+            "gate": "g", "step": "replica/flip", "kind": "before", "title": "Flip?", "detail": "bz serves",
+            "rule": {"role": "dns-lead", "quorum": quorum, "timeout-ms": null, "default": null}, "plan_digest": "",
+        }})
+    }
+
+    fn answered(by: &str) -> Value {
+        json!({"type": "gate-answered", "body":
+            {"gate": "g", "go": true, "by": by, "role": "dns-lead", "note": "", "source": "mailbox"}})
+    }
+
+    fn declared() -> Value {
+        json!({"type": "marked", "body": {"step": "replica/flip", "name": "declared", "site": null}})
+    }
+
+    #[test]
+    fn an_event_is_a_line_and_a_question_says_how_to_answer() {
+        let mut board = Board::default();
+        let lines = feed(&mut board, &[(0, begun()), (5, declared()), (7, asked(1))]);
+        assert_eq!(
+            lines[0],
+            "09:00:00 T+00:00  live run of wordpress started by alex"
+        );
+        assert_eq!(
+            lines[1],
+            "09:00:05 T+00:00  replica/flip: milestone declared"
+        );
+        assert_eq!(
+            lines[2],
+            "09:00:07 T+00:02  replica/flip: ? asks dns-lead: Flip?\n    bz serves\n    \
+             go starts the step, no-go takes the run back: understudy decide r-1 replica/flip go|no-go --as dns-lead"
+        );
+    }
+
+    #[test]
+    fn the_display_shows_the_clock_what_runs_and_what_is_over() {
+        let mut board = Board::default();
+        assert_eq!(board.lines(at(0)), ["waiting for the first record"]);
+        feed(
+            &mut board,
+            &[
+                (0, begun()),
+                (5, declared()),
+                (10, changed("pending", "running")),
+            ],
+        );
+        assert_eq!(
+            board.lines(at(40)),
+            [
+                "replica: RTO 35s of 1m 30s · 0 of 1 steps done",
+                "> replica/flip  30s of 1m 00s  dns-lead: Flip the name",
+            ]
+        );
+        let late = board.lines(at(100));
+        assert!(late[0].contains("RTO 1m 35s of 1m 30s, OVER"), "{late:?}");
+        assert!(late[1].contains("1m 30s of 1m 00s, OVER"), "{late:?}");
+        feed(&mut board, &[(110, changed("running", "done"))]);
+        assert_eq!(board.lines(at(111)).len(), 1);
+    }
+
+    #[test]
+    fn a_question_stays_until_enough_people_said_go() {
+        let mut board = Board::default();
+        feed(
+            &mut board,
+            &[(0, begun()), (1, asked(2)), (2, answered("kim"))],
+        );
+        let open = board.lines(at(61));
+        assert_eq!(open[1], "? dns-lead is asked for 1m 00s: Flip?");
+        assert!(
+            open[3].contains("understudy decide r-1 replica/flip"),
+            "{open:?}"
+        );
+        feed(&mut board, &[(62, answered("sam"))]);
+        assert_eq!(board.lines(at(63)).len(), 1);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let mut board = Board::default();
+        let mut begun = begun();
+        begun["body"]["plan"]["steps"][0]["title"] = json!("long ".repeat(100));
+        feed(
+            &mut board,
+            &[(0, begun), (1, changed("pending", "running"))],
+        );
+        assert!(
+            board
+                .lines(at(2))
+                .iter()
+                .all(|line| line.chars().count() <= MAX_LINE_CHARS)
+        );
+    }
 }

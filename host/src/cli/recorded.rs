@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::error::CommandError;
 use understudy::journal::chain::{self, Verified};
+use understudy::journal::lease::Lease;
 use understudy::journal::record::{Entry, GateKind, Record};
+use understudy::journal::store::StoredEntry;
 use understudy::journal::{self, sqlite};
 use understudy::name::{RoleName, StepId};
 use understudy::report::account::{GateLine, GateResult};
@@ -16,12 +18,19 @@ const MAX_EXPORT_BYTES: u64 = 1 << 30;
 
 /// A journal that was read and whose chain holds.
 pub(super) struct Recorded {
-    /// The run's folder; `None` for an exported file.
-    pub(super) folder: Option<PathBuf>,
+    source: Source,
     /// Its entries.
     pub(super) entries: Vec<Entry>,
     /// What was checked.
     pub(super) verified: Verified,
+}
+
+/// Where it was read from.
+enum Source {
+    /// The run's folder, with the lines as they are kept.
+    Folder(PathBuf, Vec<StoredEntry>),
+    /// The text of an exported file.
+    Export(String),
 }
 
 impl Recorded {
@@ -45,7 +54,7 @@ impl Recorded {
         let lines = sqlite::read(&folder)?;
         let (entries, verified) = chain::read(&lines).map_err(journal::JournalError::from)?;
         Ok(Self {
-            folder: Some(folder),
+            source: Source::Folder(folder, lines),
             entries,
             verified,
         })
@@ -71,7 +80,7 @@ impl Recorded {
         })?;
         let (entries, verified) = journal::import(&text)?;
         Ok(Self {
-            folder: None,
+            source: Source::Export(text),
             entries,
             verified,
         })
@@ -90,10 +99,29 @@ impl Recorded {
     /// # Errors
     /// It is an exported file.
     pub(super) fn folder(&self) -> Result<&Path, CommandError> {
-        self.folder.as_deref().ok_or_else(|| {
-            CommandError::invalid("this is an exported journal, which nobody can answer")
-                .hint("name the run itself; `understudy runs` lists them")
-        })
+        match &self.source {
+            Source::Folder(folder, _) => Ok(folder),
+            Source::Export(_) => Err(CommandError::invalid(
+                "this is an exported journal, which nobody can answer",
+            )
+            .hint("name the run itself; `understudy runs` lists them")),
+        }
+    }
+
+    /// The process that is at the run, if one is.
+    pub(super) fn held_by(&self) -> Option<u32> {
+        match &self.source {
+            Source::Folder(folder, _) => Lease::holder(folder),
+            Source::Export(_) => None,
+        }
+    }
+
+    /// The journal as JSON Lines: as it is kept, or as it was exported before.
+    pub(super) fn export(&self) -> String {
+        match &self.source {
+            Source::Folder(_, lines) => journal::export(lines),
+            Source::Export(text) => text.clone(),
+        }
     }
 
     /// True once the run has come to an end that nothing changes any more.

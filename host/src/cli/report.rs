@@ -8,7 +8,6 @@ use super::Context;
 use super::error::CommandError;
 use super::output::Format;
 use super::recorded::Recorded;
-use understudy::journal::{self, sqlite};
 use understudy::report::model::Report;
 use understudy::report::{html, json, markdown};
 
@@ -59,7 +58,7 @@ impl Args {
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let recorded = Recorded::load(context, &self.run)?;
         let text = match self.chosen(context.output.format()) {
-            ReportFormat::Journal => journal::export(&sqlite::read(recorded.folder()?)?),
+            ReportFormat::Journal => recorded.export(),
             format => render(&recorded.report()?, format)?,
         };
         match &self.out {

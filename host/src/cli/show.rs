@@ -8,7 +8,6 @@ use super::Context;
 use super::error::CommandError;
 use super::output::{Format, Output, Table, Tone};
 use super::recorded::{Recorded, answer_command, meaning, open_gates};
-use understudy::journal::lease::Lease;
 use understudy::journal::record::Stage;
 use understudy::report::account::{EventKind, StepLine};
 use understudy::report::events;
@@ -34,7 +33,7 @@ impl Args {
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let recorded = Recorded::load(context, &self.run)?;
         let report = recorded.report()?;
-        let held_by = recorded.folder.as_deref().and_then(Lease::holder);
+        let held_by = recorded.held_by();
         if context.output.format() == Format::Json {
             return context.output.json(&json!({
                 "run": report.run,

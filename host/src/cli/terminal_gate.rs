@@ -14,7 +14,7 @@ use understudy::clock::BoxFuture;
 use understudy::journal::record::AnswerSource;
 use understudy::name::RoleName;
 use understudy::report::units::one_line;
-use understudy::run::gate::{self, AbortRequest, Answer, Gatekeeper, Question};
+use understudy::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
 /// Longest line that is taken as an answer, in bytes: a long note, not a document.
 const MAX_LINE_BYTES: usize = 4096;
@@ -58,7 +58,7 @@ impl TerminalGate {
         Ok(Self { desk, screen })
     }
 
-    fn ask(&self, question: &Question) -> Asked {
+    fn ask(&self, question: &Question) -> OnDesk {
         let (answer, receiver) = oneshot::channel();
         let mut desk = lock(&self.desk);
         desk.next += 1;
@@ -75,7 +75,7 @@ impl TerminalGate {
         desk.open.insert(number, open);
         drop(desk);
         self.screen.say(&text);
-        Asked {
+        OnDesk {
             number,
             receiver: Some(receiver),
             desk: Arc::clone(&self.desk),
@@ -84,7 +84,7 @@ impl TerminalGate {
 }
 
 impl Gatekeeper for TerminalGate {
-    fn answer<'a>(&'a self, question: &'a Question, _asked: gate::Asked) -> BoxFuture<'a, Answer> {
+    fn answer<'a>(&'a self, question: &'a Question, _asked: Asked) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             let mut asked = self.ask(question);
             if let Some(receiver) = asked.receiver.take()
@@ -103,13 +103,13 @@ impl Gatekeeper for TerminalGate {
 }
 
 /// A question on the desk; dropped, it is taken off.
-struct Asked {
+struct OnDesk {
     number: u64,
     receiver: Option<oneshot::Receiver<Answer>>,
     desk: Arc<Mutex<Desk>>,
 }
 
-impl Drop for Asked {
+impl Drop for OnDesk {
     fn drop(&mut self) {
         drop(lock(&self.desk).open.remove(&self.number));
     }

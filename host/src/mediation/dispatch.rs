@@ -15,8 +15,13 @@ use crate::journal::Durability;
 use crate::journal::record::Record;
 use crate::plugin::error::Halt;
 
-/// One attempt at a call. Long work answers `in-progress`; a service that says nothing for this long is taken for dead.
+/// One attempt at an effect. Long work answers `in-progress`; a service that says nothing for this long is taken for
+/// dead.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One attempt at a read. Reads have no `in-progress`, and some look at everything there is (`observe-contents`).
+/// Capabilities give up much sooner on a site that does not answer at all.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Shortest and longest pause between two looks at work in progress.
 pub const POLL: std::ops::RangeInclusive<u64> = 250..=60_000;

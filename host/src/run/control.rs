@@ -180,7 +180,17 @@ impl Control {
                     name: name.clone(),
                     quantity: quantity.clone(),
                 };
-                calls.append(record, Durability::Buffered).await?;
+                // The host may have died between this record and the call's outcome: it is said once.
+                let said = |entries: &[Entry]| {
+                    entries
+                        .iter()
+                        .rev()
+                        .take_while(|e| e.at >= since)
+                        .any(|e| e.record == record)
+                };
+                if !calls.mediation.journal.read(said) {
+                    calls.append(record, Durability::Buffered).await?;
+                }
                 self.facts().measurements.insert(name, quantity);
                 Ok(Value::Null)
             }

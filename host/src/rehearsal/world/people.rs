@@ -65,5 +65,7 @@ impl World {
 /// Attempts at the step that a gate of the form `STEP:failed:ATTEMPTS` is about; 0 for other gates.
 fn failed_attempts(gate: &str) -> u32 {
     let attempts = gate.rsplit_once(":failed:").map(|(_, attempts)| attempts);
-    attempts.and_then(|attempts| attempts.parse().ok()).unwrap_or(0)
+    attempts
+        .and_then(|attempts| attempts.parse().ok())
+        .unwrap_or(0)
 }

@@ -388,7 +388,10 @@ fn people_answer_as_the_scenario_says() {
     );
     assert_eq!(hand.answer("g-1", "db-lead").after, None);
     assert!(hand.answer("replica/flip:failed:3", "dns-lead").go);
-    assert!(!hand.answer("replica/flip:failed:4", "dns-lead").go, "nobody tries forever");
+    assert!(
+        !hand.answer("replica/flip:failed:4", "dns-lead").go,
+        "nobody tries forever"
+    );
     let usual = hand.answer("g-1", "dns-lead");
     assert!(usual.go && usual.after.is_some());
     assert_eq!(usual, hand.answer("g-1", "dns-lead"));
