@@ -114,21 +114,18 @@ impl StepCalls {
         let Ok(_permit) = permits.acquire().await else {
             return Err(CallError::unavailable("the host is shutting down"));
         };
-        let until = self
-            .mediation
-            .clock
-            .now()
-            .after(ATTEMPT_TIMEOUT)
-            .min(self.deadline.now());
+        let patience = if kind.is_effect() {
+            ATTEMPT_TIMEOUT
+        } else {
+            READ_TIMEOUT
+        };
+        let now = self.mediation.clock.now();
+        let until = now.after(patience).min(self.deadline.now());
         let request = Request {
             deadline: until,
             ..request.clone()
         };
-        let silent = format!(
-            "{} gave no answer for {} s",
-            route.name,
-            ATTEMPT_TIMEOUT.as_secs()
-        );
+        let silent = format!("{} gave no answer for {} s", route.name, patience.as_secs());
         let served = timeout_at(&*self.mediation.clock, until, route.service.call(request)).await;
         served.unwrap_or_else(|| {
             Err(match kind {
