@@ -35,7 +35,6 @@ pub(super) struct ProgressDisplay {
 
 impl ProgressDisplay {
     /// A display on stderr: live if that is a terminal and `live` is wanted, plain lines otherwise.
-    #[expect(dead_code, reason = "begun by the commands that run")]
     pub(super) fn new(output: &Output, clock: Arc<dyn Clock>, live: bool) -> Self {
         let board = Arc::new(Mutex::new(Board::default()));
         let bar = live.then(|| bar(&board, clock));
@@ -50,7 +49,6 @@ impl ProgressDisplay {
     }
 
     /// What the journal calls with every record.
-    #[expect(dead_code, reason = "handed to the journal by the commands that run")]
     pub(super) fn hook(self: &Arc<Self>) -> Hook {
         let display = Arc::clone(self);
         Arc::new(move |entry| display.show(entry))
@@ -65,7 +63,6 @@ impl ProgressDisplay {
     }
 
     /// Takes the live display away; lines that were said stay.
-    #[expect(dead_code, reason = "ended by the commands that run")]
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

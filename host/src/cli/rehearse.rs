@@ -11,6 +11,7 @@ use super::wanted::Wanted;
 use understudy::clock::{Clock, Instant, VirtualClock};
 use understudy::journal::record::Ending;
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
+use understudy::name::{InvalidName, RunId, StrategyName};
 use understudy::prepare::{Order, prepare};
 use understudy::rehearsal::driver::{Rehearsal, Rehearsed, Switches};
 use understudy::rehearsal::scenario::Scenario;
@@ -46,11 +47,12 @@ impl Args {
         let runbook = self.wanted.load()?;
         let name = self.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
         let scenario = read_scenario(&runbook.folder, name)?;
-        let run = stage::new_run(context, &runbook.name)?;
+        let procedure = self
+            .wanted
+            .strategies_or(&runbook, scenario.procedure.as_deref())?;
+        let run = identity(&runbook.name, &procedure, &scenario.name, self.seed)?;
         let order = Order {
-            procedure: self
-                .wanted
-                .strategies_or(&runbook, scenario.procedure.as_deref())?,
+            procedure,
             mode: self.wanted.mode_or(scenario.mode),
             run: run.clone(),
             started_by: stage::person(context, self.started_by.as_deref()),
@@ -73,7 +75,7 @@ impl Args {
             host_version: stage::VERSION.to_owned(),
         };
         rehearsal.check()?;
-        let folder = context.runs().create(&run)?;
+        let folder = stage::replace(context, &run)?;
         let store = SqliteStore::create(&folder, SqliteOptions::default())?;
         let (switches, display) = self.switches(context);
         let rehearsed = rehearsal.begin(Box::new(store), switches);
@@ -92,6 +94,23 @@ impl Args {
             display,
         )
     }
+}
+
+/// A rehearsal is named by what makes it what it is, so that the same rehearsal is the same run, key by key and byte by
+/// byte. Rehearsing again replaces it.
+fn identity(
+    runbook: &str,
+    procedure: &[StrategyName],
+    scenario: &str,
+    seed: u64,
+) -> Result<RunId, CommandError> {
+    let strategies: Vec<&str> = procedure.iter().map(StrategyName::as_str).collect();
+    let name = format!(
+        "rehearsal-{runbook}-{}-{scenario}-{seed}",
+        strategies.join("-")
+    );
+    name.parse()
+        .map_err(|error: InvalidName| CommandError::invalid(error))
 }
 
 /// Drives something that waits for nothing but itself.

@@ -9,6 +9,7 @@ use super::Context;
 use super::error::{CommandError, Kind};
 use super::{report, show};
 use understudy::clock::Clock as _;
+use understudy::journal::lease::Lease;
 use understudy::journal::record::{Ending, Entry};
 use understudy::journal::runs::new_run_id;
 use understudy::name::RunId;
@@ -28,6 +29,17 @@ pub(super) fn random() -> u64 {
 pub(super) fn new_run(context: &Context, runbook: &str) -> Result<RunId, CommandError> {
     new_run_id(context.clock.now(), runbook, random())
         .map_err(|error| CommandError::new(Kind::Bug, error))
+}
+
+/// The empty folder of a rehearsal. One that is there already is replaced, unless a host is at it.
+pub(super) fn replace(context: &Context, run: &RunId) -> Result<PathBuf, CommandError> {
+    let folder = context.runs().folder(run);
+    if folder.exists() {
+        drop(Lease::acquire(&folder)?);
+        std::fs::remove_dir_all(&folder)
+            .map_err(|error| CommandError::file("replace", &folder, &error))?;
+    }
+    Ok(context.runs().create(run)?)
 }
 
 /// Who does this: as given, else the user.

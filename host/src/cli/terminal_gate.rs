@@ -44,7 +44,6 @@ struct Open {
 
 impl TerminalGate {
     /// Asks on `screen` and reads answers from `input`, as given by `person` where they do not say who they are.
-    #[expect(dead_code, reason = "begun by the commands that run")]
     pub(super) fn new(
         input: Box<dyn BufRead + Send>,
         screen: Screen,

@@ -68,7 +68,7 @@ pub struct Mediation {
     pub admission: dispatch::Admission,
 }
 
-pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, POLL};
+pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, POLL, READ_TIMEOUT};
 
 /// The imports of one step attempt.
 pub struct StepCalls {

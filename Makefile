@@ -1,0 +1,34 @@
+# The main jobs, set-up included. `make rehearse` first; `make test` is what CI runs.
+UNDERSTUDY = target/debug/understudy --cache target/understudy-cache
+RUNBOOK    = runbooks/wordpress/runbook.toml
+PLUGINS    = $(wildcard plugins/strategies/* plugins/providers/*)
+
+.PHONY: rehearse test lint bench plugins host setup clean-runs
+
+## Rehearse: the wordpress service fails over to its backup zone and back, in a simulated world.
+rehearse: plugins
+	$(UNDERSTUDY) rehearse $(RUNBOOK) --procedure drill --scenario primary-lost
+
+## Everything that can fail, with real servers on loopback.
+test: setup plugins
+	cargo test --workspace
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: plugins
+	cargo bench -p understudy
+
+host:
+	cargo build -p understudy
+
+plugins: host
+	$(UNDERSTUDY) plugin build $(PLUGINS)
+	$(UNDERSTUDY) plugin lock $(RUNBOOK)
+
+setup:
+	.ci/setup
+
+clean-runs:
+	rm -rf .understudy/runs

@@ -1,0 +1,151 @@
+//! The host dies after every single record of the wordpress drill, and each time another host takes the run over.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test: what does not hold must end it"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use understudy::call::CallSite;
+use understudy::clock::{Instant, VirtualClock};
+use understudy::journal::chain;
+use understudy::journal::memory::MemoryStore;
+use understudy::journal::record::{Entry, Mode, Record};
+use understudy::plugin::{Engines, build};
+use understudy::prepare::{Order, prepare};
+use understudy::rehearsal::driver::{Rehearsal, Switches};
+use understudy::rehearsal::scenario::Scenario;
+use understudy::run::state::StepState;
+use understudy::runbook::types::Runbook;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+fn drill() -> Rehearsal {
+    let engines = Engines::new(Some(root().join("target/understudy-cache"))).unwrap();
+    let strategies =
+        ["replica", "restore", "failback"].map(|name| root().join("plugins/strategies").join(name));
+    build::build(&engines, &strategies, None).unwrap();
+    let runbook = Runbook::load(&root().join("runbooks/wordpress/runbook.toml"), &[]).unwrap();
+    let scenario =
+        std::fs::read_to_string(runbook.folder.join("scenarios/primary-lost.toml")).unwrap();
+    let order = Order {
+        procedure: vec!["replica".parse().unwrap(), "failback".parse().unwrap()],
+        mode: Mode::Ungraceful,
+        run: "crash-matrix".parse().unwrap(),
+        started_by: "tester".to_owned(),
+    };
+    let preparing = prepare(&engines, Arc::new(runbook), order);
+    Rehearsal {
+        prepared: VirtualClock::starting_at(Instant(0))
+            .block_on(preparing)
+            .unwrap()
+            .unwrap(),
+        scenario: Arc::new(Scenario::parse(&scenario).unwrap()),
+        seed: 1,
+        runbook_path: "runbook.toml".to_owned(),
+        overlays: Vec::new(),
+        scenario_name: "primary-lost".to_owned(),
+        host_version: "test".to_owned(),
+    }
+}
+
+/// What must be the same however often the host died.
+#[derive(Debug, PartialEq)]
+struct Essence {
+    states: BTreeMap<String, StepState>,
+    marks: Vec<String>,
+    measurements: BTreeMap<String, String>,
+    /// What every call was told, by its place in the run.
+    replies: BTreeMap<CallSite, String>,
+}
+
+fn essence(entries: &[Entry]) -> Essence {
+    let mut essence = Essence {
+        states: BTreeMap::new(),
+        marks: Vec::new(),
+        measurements: BTreeMap::new(),
+        replies: BTreeMap::new(),
+    };
+    let mut keys = BTreeMap::new();
+    for entry in entries {
+        match &entry.record {
+            Record::StepChanged { step, to, .. } => {
+                essence.states.insert(step.to_string(), *to);
+            }
+            Record::Marked { name, site, .. } => essence.marks.push(format!("{name} {site:?}")),
+            Record::Measured {
+                step,
+                name,
+                quantity,
+            } => {
+                essence
+                    .measurements
+                    .insert(format!("{step} {name}"), quantity.to_string());
+            }
+            Record::Intent { key, site, .. } => {
+                let known = keys.insert(key.clone(), site.clone());
+                assert_eq!(known, None, "two intents under one key: {site:?}");
+            }
+            Record::Outcome { site, reply, .. } => {
+                let known = essence.replies.insert(site.clone(), format!("{reply:?}"));
+                assert_eq!(known, None, "two outcomes of one call: {site:?}");
+            }
+            _ => {}
+        }
+    }
+    essence.marks.sort();
+    essence
+}
+
+#[test]
+fn a_run_that_dies_after_any_record_ends_as_if_it_had_not() {
+    let drill = drill();
+    let whole = drill
+        .begin(Box::new(MemoryStore::new()), Switches::default())
+        .unwrap();
+    let expected = essence(&whole.entries);
+    let records = u64::try_from(whole.entries.len()).unwrap();
+    let mut differing = Vec::new();
+    // After the first record there is a run; the last two are its ending and what clients saw of it.
+    for cut in 1..records - 2 {
+        let store = MemoryStore::new();
+        let switches = Switches {
+            cut_after: Some(cut),
+            on_append: None,
+        };
+        let cut_off = drill.begin(Box::new(store.clone()), switches);
+        assert!(cut_off.is_err(), "record {cut} was not the last");
+        let (known, _) = chain::read(&store.lines()).unwrap();
+        assert_eq!(u64::try_from(known.len()).unwrap(), cut);
+        let resumed = drill
+            .resume(Box::new(store), &known, Switches::default())
+            .unwrap_or_else(|error| panic!("cut after {cut}: {error}"));
+        assert_eq!(resumed.ended, whole.ended, "cut after {cut}");
+        assert_eq!(resumed.truth, whole.truth, "cut after {cut}");
+        let found = essence(&resumed.entries);
+        assert_eq!(found.states, expected.states, "cut after {cut}");
+        assert_eq!(found.marks, expected.marks, "cut after {cut}");
+        assert_eq!(
+            found.replies.keys().collect::<Vec<_>>(),
+            expected.replies.keys().collect::<Vec<_>>(),
+            "cut after {cut}"
+        );
+        if found != expected {
+            differing.push(cut);
+        }
+    }
+    assert!(
+        differing.is_empty(),
+        "values differ after cuts {differing:?}"
+    );
+}

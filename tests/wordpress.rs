@@ -1,0 +1,496 @@
+//! The shipped runbook, as a user has it: built plugins, the binary, a folder of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test: what does not hold must end it"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Folder of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+fn cache() -> PathBuf {
+    root().join("target/understudy-cache")
+}
+
+/// Every shipped plugin and the organisation's example, built once.
+static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let mut crates = Vec::new();
+    for group in [
+        "plugins/strategies",
+        "plugins/providers",
+        "plugins/examples/acme-cdn",
+    ] {
+        let entries = std::fs::read_dir(root().join(group)).unwrap();
+        crates.extend(
+            entries
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.join("Cargo.toml").is_file()),
+        );
+    }
+    crates.sort();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+    command
+        .arg("--cache")
+        .arg(cache())
+        .args(["plugin", "build"])
+        .args(&crates);
+    let built = command.output().unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    root().join("target/plugins")
+});
+
+/// A copy of the shipped runbook in a folder of its own, changed by `edit`, with plugins locked.
+struct Stage {
+    folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self::edited(|text| text)
+    }
+
+    fn edited(edit: impl Fn(String) -> String) -> Self {
+        let stage = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let shipped = root().join("runbooks/wordpress");
+        let text = std::fs::read_to_string(shipped.join("runbook.toml")).unwrap();
+        let text = text.replace("../../target/plugins", &PLUGINS.display().to_string());
+        std::fs::write(stage.runbook(), edit(text)).unwrap();
+        std::fs::create_dir(stage.path("scenarios")).unwrap();
+        for scenario in std::fs::read_dir(shipped.join("scenarios")).unwrap() {
+            let scenario = scenario.unwrap();
+            std::fs::copy(
+                scenario.path(),
+                stage.path("scenarios").join(scenario.file_name()),
+            )
+            .unwrap();
+        }
+        stage
+    }
+
+    fn locked(self) -> Self {
+        let output = self.run(&["plugin", "lock", "runbook.toml"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn runbook(&self) -> PathBuf {
+        self.path("runbook.toml")
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+        command
+            .current_dir(self.folder.path())
+            .env("UNDERSTUDY_RUNS", self.path("runs"))
+            .env("USER", "tester");
+        command
+            .arg("--cache")
+            .arg(cache())
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    fn rehearse(&self, more: &[&str]) -> Output {
+        self.run(&[&["rehearse", "runbook.toml", "-o", "json"], more].concat())
+    }
+
+    /// The journal of the only run, as exported.
+    fn journal(&self) -> String {
+        let run = self.only_run();
+        let output = self.run(&["report", &run, "--format", "journal"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn only_run(&self) -> String {
+        let mut runs = std::fs::read_dir(self.path("runs")).unwrap();
+        let run = runs
+            .next()
+            .unwrap()
+            .unwrap()
+            .file_name()
+            .into_string()
+            .unwrap();
+        assert!(runs.next().is_none(), "more than one run");
+        run
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Records of an exported journal.
+fn records(journal: &str) -> Vec<Value> {
+    let lines = journal
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| record_of(&line)).collect()
+}
+
+fn record_of(line: &Value) -> Value {
+    match &line["record"] {
+        Value::String(text) => serde_json::from_str(text).unwrap(),
+        record => record.clone(),
+    }
+}
+
+#[test]
+fn the_drill_recovers_and_fails_back_within_its_objectives() {
+    let stage = Stage::new().locked();
+    let output = stage.rehearse(&["--procedure", "drill", "--scenario", "primary-lost"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let legs = report["legs"].as_array().unwrap();
+    assert_eq!(legs.len(), 2, "failover and failback");
+    for leg in legs {
+        assert_eq!(leg["rto"]["verdict"], "met", "{leg}");
+        assert_eq!(leg["rpo"]["verdict"], "met", "{leg}");
+    }
+    let run = stage.only_run();
+    for name in ["report.html", "report.md", "report.json"] {
+        assert!(stage.path("runs").join(&run).join(name).is_file(), "{name}");
+    }
+    let verified = stage.run(&["verify", &run]);
+    assert_eq!(
+        verified.status.code(),
+        Some(0),
+        "{}",
+        text(&verified.stderr)
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
+    let stage = Stage::new().locked();
+    let rehearse = |seed: &str| {
+        let output = stage.rehearse(&["--procedure", "drill", "--seed", seed]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let journal = stage.journal();
+        std::fs::remove_dir_all(stage.path("runs")).unwrap();
+        journal
+    };
+    let first = rehearse("7");
+    assert_eq!(first, rehearse("7"));
+    assert_ne!(first, rehearse("8"));
+}
+
+#[test]
+fn every_shipped_scenario_ends_as_it_says() {
+    let stage = Stage::new().locked();
+    let mut endings = BTreeMap::new();
+    for entry in std::fs::read_dir(stage.path("scenarios")).unwrap() {
+        let name = entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let output = stage.rehearse(&["--scenario", &name]);
+        let said = text(&output.stderr);
+        assert!(!said.contains("expectation missed"), "{name}: {said}");
+        endings.insert(name, output.status.code());
+    }
+    let stuck: Vec<&str> = endings
+        .iter()
+        .filter(|(_, code)| **code != Some(0))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(stuck, ["silent-commander"], "{endings:?}");
+    assert_eq!(endings["silent-commander"], Some(3));
+}
+
+#[test]
+fn a_rehearsal_that_was_cut_off_is_resumed_by_another_process_to_the_same_end() {
+    let whole = Stage::new().locked();
+    assert_eq!(
+        whole.rehearse(&["--procedure", "drill"]).status.code(),
+        Some(0)
+    );
+    let expected = effects(&records(&whole.journal()));
+    for cut in ["120", "400", "900"] {
+        let stage = Stage::new().locked();
+        let output = stage.rehearse(&["--procedure", "drill", "--crash-after", cut]);
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        let output = stage.run(&["resume", &stage.only_run()]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "cut after {cut}: {}",
+            text(&output.stderr)
+        );
+        assert_eq!(
+            effects(&records(&stage.journal())),
+            expected,
+            "cut after {cut}"
+        );
+    }
+}
+
+/// Every effect by its idempotency key: what was asked. A key that is issued twice fails.
+fn effects(records: &[Value]) -> BTreeMap<String, String> {
+    let mut effects = BTreeMap::new();
+    for body in records
+        .iter()
+        .filter(|record| record["type"] == "intent")
+        .map(|record| &record["body"])
+    {
+        if body["kind"] != "read" {
+            let call = format!("{} {}", body["function"]["function"], body["args"]);
+            let before = effects.insert(body["key"].as_str().unwrap().to_owned(), call);
+            assert_eq!(before, None, "issued twice under one key: {body}");
+        }
+    }
+    effects
+}
+
+#[test]
+fn the_runbook_changes_the_order_of_steps() {
+    let changed = Stage::edited(|text| {
+        format!(
+            "{text}\n[[steps]]\nstep = \"replica/certify\"\nneeds = [\"replica/measure-lag\"]\n"
+        )
+    });
+    let plain = plan(&Stage::new().locked());
+    let changed = plan(&changed.locked());
+    assert_ne!(plain["replica/certify"], changed["replica/certify"]);
+    assert_eq!(changed["replica/certify"], ["replica/measure-lag"]);
+}
+
+/// Steps with their needs.
+fn plan(stage: &Stage) -> BTreeMap<String, Vec<String>> {
+    let output = stage.run(&["plan", "runbook.toml", "--procedure", "drill", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let steps = plan["steps"].as_array().unwrap().iter();
+    steps
+        .map(|step| {
+            let needs = step["needs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|need| need.as_str().unwrap().to_owned());
+            (step["id"].as_str().unwrap().to_owned(), needs.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn an_organisation_adds_its_own_contract_and_a_step_that_uses_it() {
+    let stage = Stage::edited(with_cdn);
+    let scenario = stage.path("scenarios/primary-lost.toml");
+    let text_before = std::fs::read_to_string(&scenario).unwrap();
+    let stand_in = "\n[[stand-ins]]\ncontract = \"acme:cdn/purge@1.0.0\"\nfunction = \"ensure-purged\"\nanswer = \"changed\"\ntakes = \"20s\"\n";
+    let stage = stage.locked();
+    let refused = stage.rehearse(&["--procedure", "drill"]);
+    assert_eq!(
+        refused.status.code(),
+        Some(2),
+        "without a stand-in nothing serves it"
+    );
+    assert!(
+        text(&refused.stderr).contains("acme:cdn/purge@1.0.0"),
+        "{}",
+        text(&refused.stderr)
+    );
+    std::fs::write(&scenario, text_before + stand_in).unwrap();
+    let output = stage.rehearse(&["--procedure", "drill"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let purged = records(&stage.journal())
+        .iter()
+        .filter(|record| {
+            record["type"] == "intent" && record["body"]["function"]["function"] == "ensure-purged"
+        })
+        .count();
+    assert_eq!(purged, 1);
+}
+
+/// The runbook with the organisation's provider, strategy, grant and step.
+fn with_cdn(text: String) -> String {
+    let plugins = PLUGINS.display();
+    format!(
+        r#"{text}
+[plugins.acme-cdn-provider]
+path = "{plugins}/acme-cdn-provider.wasm"
+[plugins.acme-cdn-strategy]
+path = "{plugins}/acme-cdn-strategy.wasm"
+[[bindings]]
+contract = "acme:cdn/purge@1.0.0"
+plugin = "acme-cdn-provider"
+config = {{ api = "https://cdn.acme.example.test", credential = "api" }}
+credentials.api = {{ env = "ACME_CDN_TOKEN", scheme = "bearer" }}
+http = [{{ methods = ["GET", "POST"], url = "https://cdn.acme.example.test/hosts" }}]
+[strategies.cdn]
+plugin = "acme-cdn-strategy"
+parameters = {{ site = "bz", host = "wp-active.example.test" }}
+[[grants]]
+strategy = "cdn"
+allow = "acme:cdn/purge/ensure-purged"
+only = {{ site = ["bz"], host = ["wp-active.example.test"] }}
+[[steps]]
+step = "replica/purge-caches"
+run = "cdn/purge"
+needs = ["replica/flip"]
+"#
+    )
+}
+
+#[test]
+fn a_flip_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
+    // The operator grants the active record only; a strategy told to flip another one is stopped at the policy.
+    let stage = Stage::edited(|text| {
+        text.replace(
+            "active = \"wp-active.example.test\"",
+            "active = \"wp-pz.example.test\"",
+        )
+    })
+    .locked();
+    let output = stage.rehearse(&["--procedure", "failover"]);
+    assert_ne!(output.status.code(), Some(0));
+    let journal = stage.journal();
+    let denied = records(&journal)
+        .into_iter()
+        .find(|record| record.to_string().contains("\"denied\""))
+        .unwrap();
+    let denial = &denied["body"]["reply"]["Err"]["denied"];
+    assert_eq!(denial["rule"], "PO0002", "{denied}");
+    assert!(
+        denial["grant"]
+            .as_str()
+            .unwrap()
+            .contains("name = [\"wp-pz.example.test\"]"),
+        "{denied}"
+    );
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_runs() {
+    let cases: [(&str, &str, fn(String) -> String, &[&str]); 6] = [
+        (
+            "unknown key",
+            "RB0002",
+            |text| text.replace("[targets]", "[targets]\nrt0 = \"1m\""),
+            &["check", "runbook.toml"],
+        ),
+        (
+            "cyclic needs",
+            "replica/",
+            |text| {
+                format!(
+                    "{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n"
+                )
+            },
+            &["plan", "runbook.toml", "--procedure", "drill"],
+        ),
+        (
+            "two candidates",
+            "RB0004",
+            |text| {
+                format!(
+                    "{text}\n[[bindings]]\ncontract = \"understudy:dns/dns@0.1.0\"\nplugin = \"powerdns\"\n"
+                )
+            },
+            &["check", "runbook.toml"],
+        ),
+        (
+            "missing binding",
+            "PR0004",
+            |text| {
+                text.replace(
+                    "contract = \"understudy:dns/dns@0.1.0\"",
+                    "contract = \"acme:dns/dns@0.1.0\"",
+                )
+            },
+            &["run", "runbook.toml", "--procedure", "failover"],
+        ),
+        (
+            "another contract version",
+            "PG0006",
+            |text| {
+                text.replace(
+                    "contract = \"understudy:dns/dns@0.1.0\"",
+                    "contract = \"understudy:dns/dns@0.9.0\"",
+                )
+            },
+            &["run", "runbook.toml", "--procedure", "failover"],
+        ),
+        (
+            "no such procedure",
+            "procedure",
+            |text| text,
+            &["plan", "runbook.toml", "--procedure", "nothing"],
+        ),
+    ];
+    for (what, expected, edit, args) in cases {
+        let stage = Stage::edited(edit);
+        // A runbook that cannot be read cannot be locked either; the command says why.
+        drop(stage.run(&["plugin", "lock", "runbook.toml"]));
+        let output = stage.run(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{what}: {said}");
+        assert!(said.contains(expected), "{what}: {said}");
+        assert!(!stage.path("runs").exists(), "{what}: something ran");
+    }
+}
+
+#[test]
+fn a_plugin_that_is_not_the_locked_one_is_refused() {
+    let stage = Stage::new().locked();
+    let lock = stage.path("understudy.lock");
+    let text_before = std::fs::read_to_string(&lock).unwrap();
+    let digest = text_before.split("sha256:").nth(1).unwrap()[..64].to_owned();
+    std::fs::write(&lock, text_before.replace(&digest, &"0".repeat(64))).unwrap();
+    let output = stage.rehearse(&["--procedure", "drill"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains(&digest),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!stage.path("runs").exists());
+}
+
+#[test]
+fn a_journal_that_was_changed_is_told_apart() {
+    let stage = Stage::new().locked();
+    assert_eq!(
+        stage.rehearse(&["--procedure", "drill"]).status.code(),
+        Some(0)
+    );
+    let exported = stage.path("journal.jsonl");
+    let journal = stage.journal();
+    std::fs::write(&exported, &journal).unwrap();
+    let file = exported.to_str().unwrap();
+    assert_eq!(stage.run(&["verify", file]).status.code(), Some(0));
+    std::fs::write(&exported, journal.replacen("flip", "slip", 1)).unwrap();
+    let output = stage.run(&["verify", file]);
+    assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}
