@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::routing::Route;
-use super::{CONTROL, StepCalls, retry};
+use super::{Begun, CONTROL, StepCalls, retry};
 use crate::call::{CallError, CallKind, Operation, Outcome, Reply, Request};
-use crate::clock::{Instant, timeout_at};
+use crate::clock::timeout_at;
 use crate::journal::Durability;
 use crate::journal::record::Record;
 use crate::plugin::error::Halt;
@@ -49,14 +49,16 @@ impl StepCalls {
         &self,
         request: &Request,
         kind: CallKind,
-        since: Instant,
-        in_progress: bool,
+        begun: Begun,
     ) -> Result<(Reply, u32), Halt> {
         let clock = Arc::clone(&self.mediation.clock);
         if request.function.interface.unversioned() == CONTROL {
             let answered = self
                 .deadline
-                .bound(&*clock, self.mediation.control.call(self, request, since))
+                .bound(
+                    &*clock,
+                    self.mediation.control.call(self, request, begun.since),
+                )
                 .await;
             return Ok((answered.unwrap_or_else(|| Ok(Err(timed_out(request))))?, 1));
         }
@@ -64,7 +66,11 @@ impl StepCalls {
             return Ok((Err(unserved(request)), 0));
         };
         let mut attempts = 0;
-        let mut worked = in_progress;
+        let mut worked = begun.in_progress;
+        if let Some(at) = begun.next_at {
+            // The wait that a crash interrupted goes on; it does not start over.
+            clock.sleep_until(at).await;
+        }
         loop {
             attempts += 1;
             let Some(reply) = self
@@ -148,6 +154,11 @@ impl StepCalls {
         let sleep = clock.sleep_until(clock.now().after(pause));
         Ok(self.deadline.bound(&**clock, sleep).await.is_some())
     }
+}
+
+/// How long to wait before the next look at work in progress.
+pub(crate) fn poll_pause(operation: &Operation) -> Duration {
+    Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), *POLL.end()))
 }
 
 /// The work in progress that a reply speaks of.

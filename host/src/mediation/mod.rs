@@ -68,6 +68,7 @@ pub struct Mediation {
     pub admission: dispatch::Admission,
 }
 
+pub(crate) use dispatch::poll_pause;
 pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, POLL, READ_TIMEOUT};
 
 /// The imports of one step attempt.
@@ -125,6 +126,16 @@ impl Imports for StepCalls {
             .await
         })
     }
+}
+
+/// How far a call had come before.
+struct Begun {
+    /// When its intent was first recorded.
+    since: Instant,
+    /// The other side was working on it.
+    in_progress: bool,
+    /// When it was to be made again.
+    next_at: Option<Instant>,
 }
 
 /// A call with its identity.
@@ -192,29 +203,35 @@ fn key(run: &RunId, site: &CallSite) -> IdempotencyKey {
 impl StepCalls {
     async fn mediate(&self, call: Call) -> Result<Reply, Halt> {
         let recorded = self.replay(&call)?;
-        let (since, in_progress) = match recorded {
+        let known = match recorded {
             Some(RecordedCall {
                 reply: Some(reply), ..
             }) => return Ok(reply),
-            Some(RecordedCall {
-                since, in_progress, ..
-            }) => {
+            Some(known) => {
                 // In doubt. What may be issued again is, with the same key; anything else waits for a person.
                 if call.kind == CallKind::Once {
                     return Err(Halt::InDoubt {
                         call: call.describe(),
                     });
                 }
-                (Some(since), in_progress)
+                Some(known)
             }
-            None => (None, false),
+            None => None,
         };
         if let Some(error) = self.refuse(&call) {
             return self.refused(call, error).await;
         }
-        let since = match since {
-            Some(since) => since,
-            None => self.intend(&call).await?,
+        let known = match known {
+            Some(known) => Begun {
+                since: known.since,
+                in_progress: known.in_progress,
+                next_at: known.next_at,
+            },
+            None => Begun {
+                since: self.intend(&call).await?,
+                in_progress: false,
+                next_at: None,
+            },
         };
         let request = Request {
             function: call.function,
@@ -223,9 +240,7 @@ impl StepCalls {
             site: call.site,
             deadline: self.deadline.now(),
         };
-        let (reply, attempts) = self
-            .dispatch(&request, call.kind, since, in_progress)
-            .await?;
+        let (reply, attempts) = self.dispatch(&request, call.kind, known).await?;
         self.conclude(&request.site, call.kind, &reply, attempts)
             .await?;
         Ok(reply)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::dispatch::poll_pause;
 use crate::call::{CallHash, CallSite, FunctionName, Reply};
 use crate::clock::Instant;
 use crate::journal::record::{Entry, Record};
@@ -21,6 +22,8 @@ pub struct RecordedCall {
     pub since: Instant,
     /// The other side had accepted it and was working on it.
     pub in_progress: bool,
+    /// When it was to be made again, after waiting or a failed attempt; none before the first.
+    pub next_at: Option<Instant>,
     /// What came of it; `None` if the host died in between (*in doubt*).
     pub reply: Option<Reply>,
 }
@@ -49,14 +52,21 @@ impl Recorded {
                         hash: hash.clone(),
                         since: entry.at,
                         in_progress: false,
+                        next_at: None,
                         reply: None,
                     };
                     // A re-issued intent keeps the time of the first: a sleep goes on, it does not start over.
                     calls.entry(site.clone()).or_insert(call);
                 }
-                Record::Waiting { site, .. } => {
+                Record::Waiting { site, operation } => {
                     if let Some(call) = calls.get_mut(site) {
                         call.in_progress = true;
+                        call.next_at = Some(entry.at.after(poll_pause(operation)));
+                    }
+                }
+                Record::Retried { site, next_at, .. } => {
+                    if let Some(call) = calls.get_mut(site) {
+                        call.next_at = Some(*next_at);
                     }
                 }
                 Record::Outcome { site, reply, .. } => {

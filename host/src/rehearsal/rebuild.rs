@@ -4,12 +4,11 @@
 //! resumed by making the recorded calls again, in a fresh world, at the recorded times.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::call::{CallSite, Request};
 use crate::clock::Instant;
 use crate::journal::record::{Entry, Record};
-use crate::mediation::{CONTROL, POLL};
+use crate::mediation::{CONTROL, poll_pause};
 
 /// A call with the time at which the world saw it.
 #[derive(Debug, Clone)]
@@ -56,8 +55,7 @@ pub fn calls(entries: &[Entry]) -> Vec<Seen> {
                 requests.insert(site.clone(), request);
             }
             Record::Waiting { site, operation } => {
-                let pause = operation.poll_after_ms.clamp(*POLL.start(), *POLL.end());
-                let next = entry.at.after(Duration::from_millis(pause));
+                let next = entry.at.after(poll_pause(operation));
                 if let Some(request) = requests.get(site).filter(|_| next <= last) {
                     note(next, entry.seq, request);
                 }
