@@ -130,7 +130,7 @@ fn excluded(report: &Report) -> Markup {
         details open[excluded.len() <= 4] {
             summary { (excluded.len()) " step(s)" }
             ul {
-                @for step in excluded { li { (step.title) " (" code { (step.step.as_str()) } "): " (step.reason) } }
+                @for step in excluded { li { code { (step.step.as_str()) } @if !step.title.is_empty() { " " (step.title) } ": " (step.reason) } }
             }
         }
     }

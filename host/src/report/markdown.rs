@@ -137,7 +137,9 @@ fn scope(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "- Excluded:")?;
     for exclusion in &scope.excluded {
         let (step, title) = (code(exclusion.step.as_str()), text(&exclusion.title));
-        writeln!(out, "  - {step} {title}: {}", text(&exclusion.reason))?;
+        let space = if title.is_empty() { "" } else { " " };
+        let reason = text(&exclusion.reason);
+        writeln!(out, "  - {step}{space}{title}: {reason}")?;
     }
     writeln!(out)
 }

@@ -210,6 +210,9 @@ fn a_stuck_run_shows_the_effect_in_doubt_and_the_waiver() {
         assert!(report.issues.iter().any(|i| i.kind == kind), "{kind:?}");
     }
     assert_eq!(report.legs[1].begun_by, LegStart::NotBegun);
+    let dropped = &report.scope.excluded[0];
+    assert_eq!(dropped.step.as_str(), "replica/warm-up");
+    assert_eq!(dropped.reason, "taken out by the runbook");
 }
 
 #[test]
