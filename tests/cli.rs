@@ -1,5 +1,10 @@
 //! The binary as people and scripts use it, on journals that the library wrote: commands that need no plugin.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a panic is the answer"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;

@@ -86,6 +86,9 @@ pub struct Header {
     pub started_by: String,
     /// The merged plan.
     pub plan: Plan,
+    /// Steps of the strategies that the runbook takes out of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<StepId>,
 }
 
 /// Whether the site that is left still answers (`understudy:plugin/strategy.mode`).

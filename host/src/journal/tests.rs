@@ -41,6 +41,7 @@ pub(super) fn header() -> Header {
         host_version: "0.1.0".to_owned(),
         started_by: "ic".to_owned(),
         plan: Plan { steps: Vec::new() },
+        dropped: Vec::new(),
     }
 }
 

@@ -249,7 +249,21 @@ impl Prepared {
             host_version: host_version.to_owned(),
             started_by: self.order.started_by.clone(),
             plan: (*self.plan).clone(),
+            dropped: self.dropped(),
         }
+    }
+
+    /// Steps that the runbook takes out of the strategies wanted.
+    fn dropped(&self) -> Vec<StepId> {
+        let wanted = |step: &StepId| {
+            let mut procedure = self.order.procedure.iter();
+            procedure.any(|strategy| strategy.as_str() == step.strategy())
+        };
+        let changes = self.runbook.steps.iter();
+        changes
+            .filter(|change| change.drop && wanted(&change.step))
+            .map(|change| change.step.clone())
+            .collect()
     }
 
     /// Digests of all plugins: of the strategies as loaded, of the others as locked.

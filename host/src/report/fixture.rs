@@ -314,5 +314,6 @@ pub(crate) fn header(strategies: &[&str], steps: Vec<Step>) -> Header {
         host_version: "0.1.0".to_owned(),
         started_by: "alex".to_owned(),
         plan: Plan { steps },
+        dropped: Vec::new(),
     }
 }

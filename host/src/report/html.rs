@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::model::{Comparison, Leg, Objective, Report, Standing, Truth, Verdict};
 use super::timeline;
-use super::units::{date_time, duration, duration_or_dash, lines, time_of_day};
+use super::units::{date_time, duration, duration_or_dash, figure, lines, time_of_day};
 use crate::journal::record::{Mode, Stage};
 
 /// The style sheet, written into the page.
@@ -130,7 +130,7 @@ fn excluded(report: &Report) -> Markup {
         details open[excluded.len() <= 4] {
             summary { (excluded.len()) " step(s)" }
             ul {
-                @for step in excluded { li { (step.title) " (" code { (step.step.as_str()) } "): " (step.reason) } }
+                @for step in excluded { li { code { (step.step.as_str()) } @if !step.title.is_empty() { " " (step.title) } ": " (step.reason) } }
             }
         }
     }
@@ -180,18 +180,14 @@ fn objective_card(name: &str, objective: &Objective, notes: &[String]) -> Markup
 
 fn rto_notes(leg: &Leg) -> Vec<String> {
     let mut notes = Vec::new();
-    if leg.rto.achieved_ms != leg.begun_to_served_ms
-        && let Some(ms) = leg.begun_to_served_ms
-    {
+    let judged = duration_or_dash(leg.rto.achieved_ms);
+    if let Some(ms) = leg.begun_to_served_ms.filter(|ms| duration(*ms) != judged) {
         notes.push(format!("{} from its beginning until served", duration(ms)));
     }
     if let Some(ms) = leg.rto_from_detection_ms {
         notes.push(format!("{} from the detection of the outage", duration(ms)));
     }
-    if let Some(ms) = leg
-        .writes_stopped_ms
-        .filter(|_| leg.rto.achieved_ms != leg.writes_stopped_ms)
-    {
+    if let Some(ms) = leg.writes_stopped_ms.filter(|ms| duration(*ms) != judged) {
         notes.push(format!("writes stopped for {}", duration(ms)));
     }
     notes
@@ -291,7 +287,7 @@ fn truth_section(truth: &Truth) -> Markup {
             p { (truth.lost_writes) " of " (truth.acknowledged_writes) " acknowledged writes are missing." }
             @if !truth.figures.is_empty() {
                 dl.facts {
-                    @for (name, figure) in &truth.figures { dt { (name) } dd { (figure) } }
+                    @for (name, value) in &truth.figures { dt { (name) } dd { (figure(name, *value)) } }
                 }
             }
         }

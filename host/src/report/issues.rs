@@ -3,6 +3,8 @@
 //! What is not here: root causes. A journal knows what failed, people know why.
 
 use super::account::{EffectOutcome, GateResult, Issue, IssueKind, Severity};
+use std::collections::BTreeMap;
+
 use super::calls::{self, Call};
 use super::model::{Comparison, Report, Standing, Verdict};
 use super::units;
@@ -20,9 +22,7 @@ const MAX_LOGGED_ISSUES: usize = 50;
 pub(super) fn issues(entries: &[Entry], report: &Report) -> Vec<Issue> {
     let mut found = Vec::new();
     steps(entries, report, &mut found);
-    for call in calls::all(entries) {
-        call_issues(&call, &mut found);
-    }
+    repeated(entries, &mut found);
     in_doubt(report, &mut found);
     gates(report, &mut found);
     run(entries, &mut found);
@@ -111,35 +111,54 @@ fn steps(entries: &[Entry], report: &Report, found: &mut Vec<Issue>) {
     }
 }
 
-fn call_issues(call: &Call<'_>, found: &mut Vec<Issue>) {
+/// Troubles with calls: the same one of the same step is said once, with how often and until when.
+fn repeated(entries: &[Entry], found: &mut Vec<Issue>) {
+    let mut places: BTreeMap<(Option<StepId>, String), (usize, u64, Instant)> = BTreeMap::new();
+    for call in calls::all(entries) {
+        for issue in call_issues(&call) {
+            let at = issue.at;
+            let place = places
+                .entry((issue.step.clone(), issue.text.clone()))
+                .or_insert((found.len(), 0, at));
+            if place.1 == 0 {
+                found.push(issue);
+            }
+            place.1 += 1;
+            place.2 = at;
+        }
+    }
+    for (place, times, last) in places.into_values() {
+        if let Some(issue) = found.get_mut(place).filter(|_| times > 1) {
+            let until = units::time_of_day(last);
+            issue
+                .text
+                .push_str(&format!("; {times} times, until {until}"));
+        }
+    }
+}
+
+fn call_issues(call: &Call<'_>) -> Vec<Issue> {
+    let mut found = Vec::new();
     let step = Some(&call.site.step);
     if let (1.., Some(error)) = call.retries {
-        let text = format!(
-            "{} was tried again {} time(s), last because: {error}",
-            call.name(),
-            call.retries.0
-        );
-        found.push(issue(
-            call.at,
-            Severity::Note,
-            IssueKind::Retried,
-            step,
-            text,
-        ));
+        let text = format!("{} was tried again because: {error}", call.name());
+        let kind = IssueKind::Retried;
+        found.push(issue(call.at, Severity::Note, kind, step, text));
     }
     let Some((Err(error), at)) = call.reply else {
-        return;
+        return found;
     };
     let text = format!("{}: {}", call.name(), calls::explain(error));
     let read = call.function.map(|f| CallKind::of(&f.function)) == Some(CallKind::Read);
     let (severity, kind) = match error {
         CallError::Denied(_) => (Severity::Problem, IssueKind::Denied),
         // Listed with the effects whose fate is open; and looking for what is not there is no failure.
-        CallError::InDoubt(_) => return,
-        CallError::NotFound(_) if read => return,
+        CallError::InDoubt(_) => return found,
+        CallError::NotFound(_) if read => return found,
         _ => (Severity::Warning, IssueKind::CallFailed),
     };
     found.push(issue(at, severity, kind, step, text));
+    found
 }
 
 fn in_doubt(report: &Report, found: &mut Vec<Issue>) {

@@ -187,10 +187,7 @@ pub(super) fn truth(entries: &[Entry], legs: &[Leg]) -> Option<Truth> {
     let (rto, rpo) = match legs.first() {
         None => (None, None),
         Some(leg) => {
-            let (reported, basis) = match leg.rto_from_detection_ms {
-                Some(ms) => (Some(ms), "outage detected to served"),
-                None => (leg.begun_to_served_ms, leg.rto.basis.as_str()),
-            };
+            let (reported, basis) = reported_recovery(leg, truth.figures.get("outage-at-ms"));
             (
                 compare(reported, basis, truth.rto_ms),
                 compare(leg.rpo.achieved_ms, &leg.rpo.basis, Some(truth.rpo_ms)),
@@ -198,6 +195,25 @@ pub(super) fn truth(entries: &[Entry], legs: &[Leg]) -> Option<Truth> {
         }
     };
     Some(Truth { rto, rpo, ..truth })
+}
+
+/// The reported recovery time, counted from as near to the outage as is known: from the outage itself where the world
+/// tells when it was, else from its detection, else from the declaration.
+fn reported_recovery<'a>(leg: &'a Leg, outage_at_ms: Option<&f64>) -> (Option<u64>, &'a str) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an instant in whole milliseconds, exact in 53 bits for 285,000 years"
+    )]
+    let outage = outage_at_ms.map(|ms| Instant(ms.max(0.0) as u64));
+    match (outage, leg.rto_from_detection_ms) {
+        (Some(outage), _) => {
+            let ms = leg.served_at.map(|served| millis(served.since(outage)));
+            (ms, "outage to served")
+        }
+        (None, Some(ms)) => (Some(ms), "outage detected to served"),
+        (None, None) => (leg.begun_to_served_ms, leg.rto.basis.as_str()),
+    }
 }
 
 /// `None` where neither figure exists.

@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 use super::account::{GateResult, Severity, StepLine};
 use super::events;
 use super::model::{Comparison, Leg, LegStart, Objective, Report, Standing, Verdict};
-use super::units::{date_time, duration, duration_or_dash, offset, one_line};
+use super::units::{date_time, duration, duration_or_dash, figure, offset, one_line};
 use crate::journal::record::{AnswerSource, Mode, Stage};
 
 /// What people fill in.
@@ -36,7 +36,6 @@ fn page(out: &mut String, report: &Report) -> fmt::Result {
     truth(out, report)?;
     steps(out, report)?;
     gates(out, report)?;
-    timeline(out, report)?;
     issues(out, report)?;
     for_people(out, report)?;
     record::criteria(out, report)?;
@@ -138,7 +137,9 @@ fn scope(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "- Excluded:")?;
     for exclusion in &scope.excluded {
         let (step, title) = (code(exclusion.step.as_str()), text(&exclusion.title));
-        writeln!(out, "  - {step} {title}: {}", text(&exclusion.reason))?;
+        let space = if title.is_empty() { "" } else { " " };
+        let reason = text(&exclusion.reason);
+        writeln!(out, "  - {step}{space}{title}: {reason}")?;
     }
     writeln!(out)
 }
@@ -147,9 +148,9 @@ fn rto(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out, "## RTO observed\n")?;
     for leg in &report.legs {
         writeln!(out, "- {}: {}", leg_name(leg), objective(&leg.rto))?;
-        if leg.rto.achieved_ms != leg.begun_to_served_ms {
-            let whole = duration_or_dash(leg.begun_to_served_ms);
-            writeln!(out, "  - From its beginning until served: {whole}")?;
+        let judged = duration_or_dash(leg.rto.achieved_ms);
+        if let Some(ms) = leg.begun_to_served_ms.filter(|ms| duration(*ms) != judged) {
+            writeln!(out, "  - From its beginning until served: {}", duration(ms))?;
         }
         if let Some(ms) = leg.rto_from_detection_ms {
             writeln!(
@@ -158,7 +159,7 @@ fn rto(out: &mut String, report: &Report) -> fmt::Result {
                 duration(ms)
             )?;
         }
-        if let Some(ms) = leg.writes_stopped_ms {
+        if let Some(ms) = leg.writes_stopped_ms.filter(|ms| duration(*ms) != judged) {
             writeln!(out, "  - Writes stopped for: {}", duration(ms))?;
         }
     }
@@ -218,8 +219,8 @@ fn truth(out: &mut String, report: &Report) -> fmt::Result {
         "\n{} of {} acknowledged writes are missing.\n",
         truth.lost_writes, truth.acknowledged_writes
     )?;
-    for (name, figure) in &truth.figures {
-        writeln!(out, "- {}: {figure}", code(name))?;
+    for (name, value) in &truth.figures {
+        writeln!(out, "- {}: {}", code(name), figure(name, *value))?;
     }
     if !truth.figures.is_empty() {
         writeln!(out)?;
@@ -357,26 +358,6 @@ fn answer(answer: &super::account::Answer) -> String {
         format!(": {}", text(&answer.note))
     };
     format!("{word} by {who} after {}{note}", duration(answer.after_ms))
-}
-
-fn timeline(out: &mut String, report: &Report) -> fmt::Result {
-    writeln!(out, "### What happened\n")?;
-    writeln!(out, "| At (UTC) | T | Step | What |")?;
-    writeln!(out, "|---|---|---|---|")?;
-    for event in &report.timeline {
-        let step = event
-            .step
-            .as_ref()
-            .map_or_else(String::new, |step| code(step.as_str()));
-        writeln!(
-            out,
-            "| {} | {} | {step} | {} |",
-            date_time(event.at),
-            offset(report.zero(), event.at),
-            text(&event.text)
-        )?;
-    }
-    writeln!(out)
 }
 
 fn issues(out: &mut String, report: &Report) -> fmt::Result {

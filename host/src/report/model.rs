@@ -150,7 +150,7 @@ pub struct Scope {
 pub struct Exclusion {
     /// The step.
     pub step: StepId,
-    /// Its title.
+    /// Its title; empty where the plan does not have it.
     pub title: String,
     /// Why, for example `never begun`.
     pub reason: String,

@@ -144,7 +144,21 @@ pub(super) fn scope(header: &Header, steps: &[StepLine], marks: &[Mark]) -> Scop
         sites: sites.into_iter().collect(),
         steps_begun: units::count(begun.count()),
         steps_planned: units::count(steps.len()),
-        excluded: excluded.map(exclusion).collect(),
+        excluded: header
+            .dropped
+            .iter()
+            .map(dropped)
+            .chain(excluded.map(exclusion))
+            .collect(),
+    }
+}
+
+/// A step that is in no plan, so that nothing but its name is known.
+fn dropped(step: &StepId) -> Exclusion {
+    Exclusion {
+        step: step.clone(),
+        title: String::new(),
+        reason: "taken out by the runbook".to_owned(),
     }
 }
 

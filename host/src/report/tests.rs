@@ -97,6 +97,50 @@ fn truth_is_compared_with_what_was_reported() {
 }
 
 #[test]
+fn recovery_is_counted_from_the_outage_where_the_world_tells_it() {
+    let mut entries = stories::failover_and_failback();
+    for entry in &mut entries {
+        if let crate::journal::record::Record::Truth { figures, .. } = &mut entry.record {
+            let outage = (fixture::START - 10_000) as f64;
+            figures.insert("outage-at-ms".to_owned(), outage);
+        }
+    }
+    let rto = report(&entries).truth.unwrap().rto.unwrap();
+    assert_eq!(
+        (rto.basis.as_str(), rto.reported_ms),
+        ("outage to served", Some(551_000))
+    );
+}
+
+#[test]
+fn the_same_trouble_again_and_again_is_one_issue() {
+    let mut entries = stories::denied();
+    let denials: Vec<_> = entries
+        .iter()
+        .filter(|entry| matches!(entry.record.kind(), "intent" | "outcome"))
+        .cloned()
+        .collect();
+    for mut entry in denials {
+        use crate::journal::record::Record;
+        if let Record::Intent { site, .. } | Record::Outcome { site, .. } = &mut entry.record {
+            site.ordinal += 1;
+        }
+        entries.push(entry);
+    }
+    let issues = report(&entries).issues;
+    let denied: Vec<_> = issues
+        .iter()
+        .filter(|issue| issue.kind == IssueKind::Denied)
+        .collect();
+    assert_eq!(denied.len(), 1);
+    assert!(
+        denied[0].text.ends_with("; 2 times, until 09:00:02"),
+        "{}",
+        denied[0].text
+    );
+}
+
+#[test]
 fn steps_are_timed_without_the_people() {
     let report = report(&stories::failover_and_failback());
     let step = |id: &str| report.steps.iter().find(|s| s.id.as_str() == id).unwrap();
@@ -166,6 +210,9 @@ fn a_stuck_run_shows_the_effect_in_doubt_and_the_waiver() {
         assert!(report.issues.iter().any(|i| i.kind == kind), "{kind:?}");
     }
     assert_eq!(report.legs[1].begun_by, LegStart::NotBegun);
+    let dropped = &report.scope.excluded[0];
+    assert_eq!(dropped.step.as_str(), "replica/warm-up");
+    assert_eq!(dropped.reason, "taken out by the runbook");
 }
 
 #[test]

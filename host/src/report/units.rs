@@ -89,6 +89,26 @@ pub fn quantity(value: &Value) -> String {
     shown.unwrap_or_else(|| one_line(&value.to_string()))
 }
 
+/// A figure whose unit is last in its name: `-at-ms` an instant, `-ms` a duration, `-ratio` a share; a number else.
+#[must_use]
+pub fn figure(name: &str, value: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole milliseconds for people; what is negative or too large is cut off at the ends"
+    )]
+    let ms = value.round() as u64;
+    if name.ends_with("-at-ms") {
+        format!("{} UTC", date_time(Instant(ms)))
+    } else if name.ends_with("-ms") {
+        duration(ms)
+    } else if name.ends_with("-ratio") {
+        format!("{:.2} %", value * 100.0)
+    } else {
+        value.to_string()
+    }
+}
+
 /// Somebody else's text on one line: line breaks become spaces, and whatever could steer a terminal or turn the
 /// reading direction becomes `�`.
 #[must_use]
@@ -164,6 +184,17 @@ mod tests {
         );
         assert_eq!(lines("a\nb\u{7}"), "a\nb\u{fffd}");
         assert_eq!(shortened("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn figures_carry_the_unit_of_their_name() {
+        assert_eq!(figure("downtime-ms", 548_830.0), "9m 08s");
+        assert_eq!(
+            figure("outage-at-ms", 1_772_355_600_000.0),
+            "2026-03-01 09:00:00 UTC"
+        );
+        assert_eq!(figure("error-ratio", 0.112_171), "11.22 %");
+        assert_eq!(figure("lost-writes", 41.0), "41");
     }
 
     #[test]

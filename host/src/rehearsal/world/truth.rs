@@ -4,7 +4,8 @@
 //! `latency-p90-ms`, `latency-p99-ms` (of successful requests), `recovery-downtime-ms` and `failback-downtime-ms` (time
 //! during which no majority was served, before and after the recovery), `dns-convergence-half-ms` and
 //! `dns-convergence-most-ms` (from the flip until half and 95 % of the clients got the new address; with `failback-`
-//! for the second flip), `two-writers-ms`, `failback-lost-writes`, `failback-rpo-ms`.
+//! for the second flip), `two-writers-ms`, `failback-lost-writes`, `failback-rpo-ms`, `outage-at-ms` (the instant of the
+//! outage, so that a report can count from where the clients do).
 
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ impl World {
             .iter()
             .partition(|loss| loss.taken_over_by == self.primary);
         let mut figures = self.figures();
+        if let Some(outage) = outage {
+            figures.insert("outage-at-ms".to_owned(), float(outage.0));
+        }
         if self.watch.recovered.is_some() {
             let writes = failback.iter().map(|loss| loss.writes).sum();
             figures.insert("failback-lost-writes".to_owned(), float(writes));

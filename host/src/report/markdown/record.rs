@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::super::account::EffectOutcome;
 use super::super::model::Report;
-use super::super::units::{date_time, duration_or_dash, quantity, shortened};
+use super::super::units::{date_time, duration_or_dash, offset, quantity, shortened};
 use super::{code, text};
 
 /// Longest arguments shown in the effects table, in characters; JSON has them in full.
@@ -63,7 +63,8 @@ pub(super) fn appendix(out: &mut String, report: &Report) -> fmt::Result {
         };
         writeln!(out, "- {word}: {names}")?;
     }
-    facts(out, report)
+    facts(out, report)?;
+    timeline(out, report)
 }
 
 fn effects(out: &mut String, report: &Report) -> fmt::Result {
@@ -137,4 +138,24 @@ fn outcome(outcome: EffectOutcome) -> &'static str {
         O::Denied => "**denied**",
         O::InDoubt => "**in doubt**",
     }
+}
+
+fn timeline(out: &mut String, report: &Report) -> fmt::Result {
+    writeln!(out, "\n### What happened\n")?;
+    writeln!(out, "| At (UTC) | T | Step | What |")?;
+    writeln!(out, "|---|---|---|---|")?;
+    for event in &report.timeline {
+        let step = event
+            .step
+            .as_ref()
+            .map_or_else(String::new, |step| code(step.as_str()));
+        writeln!(
+            out,
+            "| {} | {} | {step} | {} |",
+            date_time(event.at),
+            offset(report.zero(), event.at),
+            text(&event.text)
+        )?;
+    }
+    writeln!(out)
 }
