@@ -131,6 +131,7 @@ impl Capabilities {
         let mut secrets = SecretShelf::new(facilities.secrets.as_ref(), folder);
         let attachments = secrets.attachments(&binding.credentials)?;
         let logins = secrets.logins(&binding.connections)?;
+        let slots = secrets.slots(&binding.credentials)?;
         let redactor = secrets.redactor();
         let http = http::Http::new(
             binding.http.clone(),
@@ -139,7 +140,7 @@ impl Capabilities {
             redactor.clone(),
             facilities.clone(),
         );
-        let sql = sql::Sql::new(logins, &trust, redactor.clone(), facilities.clone());
+        let sql = sql::Sql::new(logins, slots, &trust, redactor.clone(), facilities.clone());
         let tls = tls::Tls::new(&binding.tls, trust, redactor.clone(), facilities.clone());
         let all: [Arc<dyn Capability>; 3] = [Arc::new(http), Arc::new(sql), Arc::new(tls)];
         Ok(Self {
@@ -205,6 +206,22 @@ impl<'a> SecretShelf<'a> {
             attachments.insert(slot.clone(), attachment);
         }
         Ok(attachments)
+    }
+
+    /// The credentials by slot, for statements that have to carry one.
+    fn slots(
+        &mut self,
+        credentials: &BTreeMap<String, Credential>,
+    ) -> Result<BTreeMap<String, credential::Secret>, SecretError> {
+        let mut slots = BTreeMap::new();
+        for (slot, credential) in credentials {
+            let secret = self
+                .read(&credential.source)
+                .map_err(|problem| unusable(slot, &credential.source, problem))?;
+            self.forms.push(sql::password::literal(&secret));
+            slots.insert(slot.clone(), secret);
+        }
+        Ok(slots)
     }
 
     fn logins(

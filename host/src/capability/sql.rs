@@ -22,6 +22,7 @@ use super::credential::{Redactor, Secret};
 use super::trust::Trust;
 use super::{Asked, Capability, Facilities, Fault, Used, network};
 
+pub(crate) mod password;
 mod value;
 
 pub use value::SqlValue;
@@ -74,6 +75,7 @@ impl Login {
 /// The capability.
 pub struct Sql {
     logins: BTreeMap<String, Login>,
+    secrets: BTreeMap<String, Secret>,
     roots: Vec<Arc<[u8]>>,
     redactor: Redactor,
     facilities: Facilities,
@@ -109,6 +111,7 @@ struct Rows {
 impl Sql {
     pub(crate) fn new(
         logins: BTreeMap<String, Login>,
+        secrets: BTreeMap<String, Secret>,
         trust: &Trust,
         redactor: Redactor,
         facilities: Facilities,
@@ -122,6 +125,7 @@ impl Sql {
             .ok();
         Self {
             logins,
+            secrets,
             roots: trust
                 .roots()
                 .iter()
@@ -176,11 +180,22 @@ impl Sql {
         let count = args.statements.len();
         let plural = if count == 1 { "" } else { "s" };
         let action = format!("sql {}: {count} statement{plural}", args.connection);
-        let done = match self.login(&args.connection) {
-            Ok(login) => self.session(login, args.statements, deadline).await,
+        let ready = self
+            .login(&args.connection)
+            .and_then(|login| Ok((login, self.with_passwords(args.statements)?)));
+        let done = match ready {
+            Ok((login, statements)) => self.session(login, statements, deadline).await,
             Err(fault) => Err(fault),
         };
         (action, done)
+    }
+
+    fn with_passwords(&self, statements: Vec<Statement>) -> Result<Vec<Statement>, Fault> {
+        let fill = |Statement { text, parameters }| {
+            let text = password::fill(text, &self.secrets)?;
+            Ok(Statement { text, parameters })
+        };
+        statements.into_iter().map(fill).collect()
     }
 
     async fn session(

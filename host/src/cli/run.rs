@@ -125,7 +125,7 @@ pub(super) fn set_up(
         .iter()
         .map(|answer| (answer.role.clone(), answer.go))
         .collect();
-    let people = People::new(folder, Arc::clone(&clock), terminal, given)?;
+    let people = People::new(folder, Arc::clone(&clock), terminal, given);
     let display = Arc::new(ProgressDisplay::new(&context.output, clock, true));
     let live = Live {
         prepared: cast.prepared,

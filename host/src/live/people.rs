@@ -1,20 +1,27 @@
 //! Real people: answers given beforehand, at the run's own terminal, or by `understudy decide` from anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
 use crate::clock::{BoxFuture, Clock};
-use crate::journal::JournalError;
 use crate::journal::mailbox::{Mailbox, Message, Target};
-use crate::journal::record::AnswerSource;
+use crate::journal::record::{AnswerSource, GateKind};
 use crate::name::RoleName;
 use crate::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
 /// How often the mailbox is looked at: soon for a person, nothing for a disk.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// How often a failing step is tried again where the answers were given beforehand. What a few attempts do not mend
+/// needs a person, and without a bound the run would never end.
+const RETRIES_WITHOUT_PEOPLE: u32 = 3;
+
+/// Pause before the first of these attempts; the second waits twice as long.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// The way to real people.
 pub struct People {
@@ -25,7 +32,9 @@ pub struct People {
 }
 
 struct Inbox {
-    mailbox: Mailbox,
+    folder: PathBuf,
+    /// Opened at the first look: a mailbox lies beside a journal, and a run has none before it has begun.
+    mailbox: Option<Mailbox>,
     /// Messages that were handed on; they are marked as taken at the next look, when they have been journaled.
     handed_on: BTreeSet<u64>,
 }
@@ -33,14 +42,21 @@ struct Inbox {
 impl Inbox {
     /// The oldest waiting message that `wanted` makes something of.
     fn take<T>(&mut self, wanted: impl Fn(&Message) -> Option<T>) -> Option<T> {
+        let mailbox = match &mut self.mailbox {
+            Some(mailbox) => mailbox,
+            closed => closed.insert(
+                Mailbox::open(&self.folder)
+                    .map_err(|error| tracing::warn!(%error, "mailbox.open"))
+                    .ok()?,
+            ),
+        };
         let handed_on: Vec<u64> = std::mem::take(&mut self.handed_on).into_iter().collect();
-        if let Err(error) = self.mailbox.mark_taken(&handed_on) {
+        if let Err(error) = mailbox.mark_taken(&handed_on) {
             self.handed_on.extend(handed_on);
             tracing::warn!(%error, "mailbox.mark");
             return None;
         }
-        let waiting = self
-            .mailbox
+        let waiting = mailbox
             .unread()
             .map_err(|error| tracing::warn!(%error, "mailbox.read"))
             .ok()?;
@@ -54,30 +70,53 @@ impl Inbox {
 
 impl People {
     /// People who reach the run through the mailbox in its folder, and through `terminal` where there is one. Roles in
-    /// `given` have answered beforehand.
-    ///
-    /// # Errors
-    /// [`JournalError`] if the mailbox cannot be opened.
+    /// `given` have answered beforehand. Nothing is opened before somebody is asked.
+    #[must_use]
     pub fn new(
-        folder: &std::path::Path,
+        folder: &Path,
         clock: Arc<dyn Clock>,
         terminal: Option<Arc<dyn Gatekeeper>>,
         given: BTreeMap<RoleName, bool>,
-    ) -> Result<Self, JournalError> {
+    ) -> Self {
         let inbox = Mutex::new(Inbox {
-            mailbox: Mailbox::open(folder)?,
+            folder: folder.to_owned(),
+            mailbox: None,
             handed_on: BTreeSet::new(),
         });
-        Ok(Self {
+        Self {
             inbox,
             clock,
             terminal,
             given,
-        })
+        }
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An answer given beforehand. A step that keeps failing is tried again a few times, later each time: nobody
+    /// looks at why it fails.
+    async fn as_given(&self, go: bool, question: &Question) -> Answer {
+        let failed = match question.kind {
+            GateKind::Failed => times_asked(&question.gate),
+            _ => 0,
+        };
+        let enough = failed > RETRIES_WITHOUT_PEOPLE;
+        if go && !enough {
+            let pause = RETRY_PAUSE.saturating_mul(failed);
+            self.clock.sleep_until(self.clock.now().after(pause)).await;
+        }
+        Answer {
+            go: go && !enough,
+            by: "command line".to_owned(),
+            role: question.rule.role.clone(),
+            note: match go && enough {
+                true => format!("{failed} attempts without people are enough"),
+                false => String::new(),
+            },
+            source: AnswerSource::CommandLine,
+        }
     }
 
     async fn mail<T>(&self, wanted: impl Fn(&Message) -> Option<T> + Send + Sync) -> T {
@@ -91,6 +130,12 @@ impl People {
                 .await;
         }
     }
+}
+
+/// How often a gate of this identity has been asked, counting this time: the number it ends with.
+fn times_asked(gate: &str) -> u32 {
+    let number = gate.rsplit_once(':').map(|(_, number)| number);
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 /// A decision by mail as an answer to this question; `None` if it is about another.
@@ -122,13 +167,7 @@ impl Gatekeeper for People {
     fn answer<'a>(&'a self, question: &'a Question, asked: Asked) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
             if let Some(go) = self.given.get(&question.rule.role) {
-                return Answer {
-                    go: *go,
-                    by: "command line".to_owned(),
-                    role: question.rule.role.clone(),
-                    note: String::new(),
-                    source: AnswerSource::CommandLine,
-                };
+                return self.as_given(*go, question).await;
             }
             let mail = std::pin::pin!(self.mail(|message| answer_in(message, question)));
             let Some(terminal) = &self.terminal else {

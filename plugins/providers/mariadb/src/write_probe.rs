@@ -36,29 +36,33 @@ pub(crate) fn ensure_write_probe(
             literal(token)
         ),
     ];
-    let has_table = match sql.run(client, &look) {
+    match sql.run(client, &look) {
         Ok(answers) => {
             check_tls(client, &answers)?;
             if answers.get(1).is_some_and(|table| table.single() == "1") {
                 return Ok(Outcome::Unchanged);
             }
-            true
         }
-        Err(error) if is_refusal(&error, NO_SUCH_TABLE) => false,
+        Err(error) if is_refusal(&error, NO_SUCH_TABLE) => {}
         Err(error) => return Err(error),
-    };
-    let mut write = Vec::new();
-    if !has_table {
-        write.push(format!(
-            "CREATE TABLE IF NOT EXISTS `{schema}`.`{PROBE_TABLE}` (token VARCHAR({TOKEN_BYTES}) CHARACTER SET utf8mb4 \
-             COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)) ENGINE=InnoDB"
-        ));
     }
-    write.push(format!(
+    let insert = format!(
         "INSERT IGNORE INTO `{schema}`.`{PROBE_TABLE}` (token) VALUES ({})",
         literal(token)
-    ));
-    sql.run(client, &write)?;
+    );
+    match sql.run(client, std::slice::from_ref(&insert)) {
+        Err(error) if is_refusal(&error, NO_SUCH_TABLE) => {
+            // Only here, where the client could have written: a server that is read-only refuses the client before it
+            // looks for the table, and the administering user would pass that by.
+            let create = format!(
+                "CREATE TABLE IF NOT EXISTS `{schema}`.`{PROBE_TABLE}` (token VARCHAR({TOKEN_BYTES}) CHARACTER SET utf8mb4 \
+                 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)) ENGINE=InnoDB"
+            );
+            sql.run(config.connection(site)?, &[create])?;
+            sql.run(client, &[insert])?;
+        }
+        answer => drop(answer?),
+    }
     // Read back in a session of its own: what was not committed does not show there.
     let answers = sql.run(client, &look)?;
     check_tls(client, &answers)?;
