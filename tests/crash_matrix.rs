@@ -18,7 +18,7 @@ use understudy::journal::memory::MemoryStore;
 use understudy::journal::record::{Entry, Mode, Record};
 use understudy::plugin::{Engines, build};
 use understudy::prepare::{Order, prepare};
-use understudy::rehearsal::driver::{Rehearsal, Switches};
+use understudy::rehearsal::driver::{Rehearsal, Rehearsed, Switches};
 use understudy::rehearsal::scenario::Scenario;
 use understudy::run::state::StepState;
 use understudy::runbook::types::Runbook;
@@ -107,6 +107,47 @@ fn essence(entries: &[Entry]) -> Essence {
     essence
 }
 
+/// Cuts the drill off after `cut` records, has another host take it over, and compares.
+fn cut_and_resume(drill: &Rehearsal, whole: &Rehearsed, expected: &Essence, cut: u64) {
+    let store = MemoryStore::new();
+    let switches = Switches {
+        cut_after: Some(cut),
+        on_append: None,
+    };
+    let cut_off = drill.begin(Box::new(store.clone()), switches);
+    assert!(cut_off.is_err(), "record {cut} was not the last");
+    let (known, _) = chain::read(&store.lines()).unwrap();
+    assert_eq!(u64::try_from(known.len()).unwrap(), cut);
+    let resumed = drill
+        .resume(Box::new(store), &known, Switches::default())
+        .unwrap_or_else(|error| panic!("cut after {cut}: {error}"));
+    assert_eq!(resumed.ended, whole.ended, "cut after {cut}");
+    assert!(
+        resumed.missed.is_empty(),
+        "cut after {cut}: {:?}",
+        resumed.missed
+    );
+    let found = essence(&resumed.entries);
+    assert_eq!(found.states, expected.states, "cut after {cut}");
+    assert_eq!(found.marks, expected.marks, "cut after {cut}");
+    // What was known when the host died is what is known at the end; time goes on differently after it.
+    let before = essence(&known);
+    for (name, value) in &before.measurements {
+        assert_eq!(
+            Some(value),
+            found.measurements.get(name),
+            "cut after {cut}: {name}"
+        );
+    }
+    for (site, reply) in &before.replies {
+        assert_eq!(
+            Some(reply),
+            found.replies.get(site),
+            "cut after {cut}: {site:?}"
+        );
+    }
+}
+
 #[test]
 fn a_run_that_dies_after_any_record_ends_as_if_it_had_not() {
     let drill = drill();
@@ -114,45 +155,17 @@ fn a_run_that_dies_after_any_record_ends_as_if_it_had_not() {
         .begin(Box::new(MemoryStore::new()), Switches::default())
         .unwrap();
     let expected = essence(&whole.entries);
-    let records = u64::try_from(whole.entries.len()).unwrap();
     // After the first record there is a run; the last two are its ending and what clients saw of it.
-    for cut in 1..records - 2 {
-        let store = MemoryStore::new();
-        let switches = Switches {
-            cut_after: Some(cut),
-            on_append: None,
-        };
-        let cut_off = drill.begin(Box::new(store.clone()), switches);
-        assert!(cut_off.is_err(), "record {cut} was not the last");
-        let (known, _) = chain::read(&store.lines()).unwrap();
-        assert_eq!(u64::try_from(known.len()).unwrap(), cut);
-        let resumed = drill
-            .resume(Box::new(store), &known, Switches::default())
-            .unwrap_or_else(|error| panic!("cut after {cut}: {error}"));
-        assert_eq!(resumed.ended, whole.ended, "cut after {cut}");
-        assert!(
-            resumed.missed.is_empty(),
-            "cut after {cut}: {:?}",
-            resumed.missed
-        );
-        let found = essence(&resumed.entries);
-        assert_eq!(found.states, expected.states, "cut after {cut}");
-        assert_eq!(found.marks, expected.marks, "cut after {cut}");
-        // What was known when the host died is what is known at the end; time goes on differently after it.
-        let before = essence(&known);
-        for (name, value) in &before.measurements {
-            assert_eq!(
-                Some(value),
-                found.measurements.get(name),
-                "cut after {cut}: {name}"
-            );
+    let cuts: Vec<u64> = (1..u64::try_from(whole.entries.len()).unwrap() - 2).collect();
+    let threads = std::thread::available_parallelism().unwrap().get();
+    std::thread::scope(|scope| {
+        for lane in 0..threads {
+            let (drill, whole, expected, cuts) = (&drill, &whole, &expected, &cuts);
+            scope.spawn(move || {
+                for cut in cuts.iter().skip(lane).step_by(threads) {
+                    cut_and_resume(drill, whole, expected, *cut);
+                }
+            });
         }
-        for (site, reply) in &before.replies {
-            assert_eq!(
-                Some(reply),
-                found.replies.get(site),
-                "cut after {cut}: {site:?}"
-            );
-        }
-    }
+    });
 }
