@@ -1,0 +1,24 @@
+//! The wordpress runbook against real servers: the same components as in a rehearsal, real databases, real names, real
+//! users, and a host that is killed.
+//!
+//! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
+//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way.
+
+mod crash;
+mod drill;
+mod host;
+
+use std::time::Duration;
+
+use understudy_lab::lab::{Lab, Options};
+
+/// Longest wait for anything that a person would call immediate.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Time between two posts of the users.
+const PACE: Duration = Duration::from_millis(50);
+/// Changes of `wp-active` in one direction: TTL lowered, flipped, TTL restored.
+const RECORD_CHANGES: u64 = 3;
+
+async fn lab() -> anyhow::Result<Lab> {
+    Lab::up(Options::new(env!("CARGO_BIN_EXE_understudy-lab"))).await
+}
