@@ -3,7 +3,7 @@ UNDERSTUDY = target/debug/understudy --cache target/understudy-cache
 RUNBOOK    = runbooks/wordpress/runbook.toml
 PLUGINS    = $(wildcard plugins/strategies/* plugins/providers/*)
 
-.PHONY: rehearse test lint bench plugins host setup clean-runs
+.PHONY: rehearse test lint plugins host setup clean-runs
 
 ## Rehearse: the wordpress service fails over to its backup zone and back, in a simulated world.
 rehearse: plugins
@@ -16,9 +16,6 @@ test: setup plugins
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-
-bench: plugins
-	cargo bench -p understudy
 
 host:
 	cargo build -p understudy
