@@ -1,7 +1,7 @@
 # The main jobs, set-up included. `make rehearse` first; `make test` is what CI runs.
 UNDERSTUDY = target/debug/understudy --cache target/understudy-cache
 RUNBOOK    = runbooks/wordpress/runbook.toml
-PLUGINS    = $(wildcard plugins/strategies/* plugins/providers/*)
+PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/*/Cargo.toml))
 
 .PHONY: rehearse test lint plugins host setup clean-runs
 
