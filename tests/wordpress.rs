@@ -7,7 +7,7 @@
     reason = "a test: what does not hold must end it"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -42,6 +42,7 @@ static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
                 .filter(|path| path.join("Cargo.toml").is_file()),
         );
     }
+    crates.push(root().join("tests/hostile/strategy"));
     crates.sort();
     let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
     command
@@ -255,19 +256,22 @@ fn a_rehearsal_that_was_cut_off_is_resumed_by_another_process_to_the_same_end() 
     }
 }
 
-/// Every effect by its idempotency key: which function. A key that is issued twice fails.
-fn effects(records: &[Value]) -> BTreeMap<String, String> {
-    let mut effects = BTreeMap::new();
-    for body in records
-        .iter()
-        .filter(|record| record["type"] == "intent")
+/// What was done, by step and function; how often a step looks or waits depends on the time. A key that is issued twice
+/// fails.
+fn effects(records: &[Value]) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut effects = BTreeSet::new();
+    let intents = records.iter().filter(|record| record["type"] == "intent");
+    for body in intents
         .map(|record| &record["body"])
+        .filter(|body| body["kind"] != "read")
     {
-        if body["kind"] != "read" {
-            let call = body["function"]["function"].to_string();
-            let before = effects.insert(body["key"].as_str().unwrap().to_owned(), call);
-            assert_eq!(before, None, "issued twice under one key: {body}");
-        }
+        let key = body["key"].as_str().unwrap().to_owned();
+        assert!(keys.insert(key), "issued twice under one key: {body}");
+        effects.insert(format!(
+            "{} {}",
+            body["site"]["step"], body["function"]["function"]
+        ));
     }
     effects
 }
@@ -363,31 +367,60 @@ needs = ["replica/flip"]
     )
 }
 
-#[test]
-fn a_flip_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
-    // The operator grants the active record only; a strategy told to flip another one is stopped at the policy.
-    let stage = Stage::edited(|text| {
-        text.replace(
-            "active = \"wp-active.example.test\"",
-            "active = \"wp-pz.example.test\"",
+/// The runbook with the hostile strategy, which may change the active record and nothing else.
+fn hostile(attack: &str) -> Stage {
+    let plugin = PLUGINS.join("hostile-strategy.wasm");
+    Stage::edited(|text| {
+        format!(
+            r#"{text}
+[plugins.hostile]
+path = "{}"
+[strategies.hostile]
+plugin = "hostile"
+parameters = {{ attack = "{attack}" }}
+[[grants]]
+strategy = "hostile"
+allow = "dns/ensure-record"
+only = {{ name = ["wp-active.example.test"] }}
+"#,
+            plugin.display()
         )
     })
-    .locked();
-    let output = stage.rehearse(&["--procedure", "failover"]);
-    assert_ne!(output.status.code(), Some(0));
+    .locked()
+}
+
+#[test]
+fn a_change_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
+    let stage = hostile("deny-dns");
+    let output = stage.rehearse(&["--strategy", "hostile"]);
     let journal = stage.journal();
-    let denied = records(&journal)
-        .into_iter()
-        .find(|record| record.to_string().contains("\"denied\""))
-        .unwrap();
-    let denial = &denied["body"]["reply"]["Err"]["denied"];
-    assert_eq!(denial["rule"], "PO0002", "{denied}");
+    let records = records(&journal);
+    let replies = records
+        .iter()
+        .map(|record| &record["body"]["reply"]["Err"]["denied"]);
+    let denials: Vec<&Value> = replies.filter(|denial| !denial.is_null()).collect();
+    assert_eq!(denials.len(), 1, "{}", text(&output.stderr));
+    assert_eq!(denials[0]["rule"], "PO0002");
+    let grant = denials[0]["grant"].as_str().unwrap();
     assert!(
-        denial["grant"]
-            .as_str()
-            .unwrap()
-            .contains("name = [\"wp-pz.example.test\"]"),
-        "{denied}"
+        grant.contains("only = { name = [\"wp-pz.example.test\"] }"),
+        "{grant}"
+    );
+}
+
+#[test]
+fn a_step_that_calls_without_end_is_stopped_and_the_run_ends() {
+    let stage = hostile("calls");
+    let output = stage.rehearse(&["--strategy", "hostile"]);
+    assert!(
+        matches!(output.status.code(), Some(1 | 3)),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(
+        stage.journal().contains("RN0003"),
+        "{}",
+        text(&output.stderr)
     );
 }
 
