@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::component::{self, Component};
-use super::engine::{Engines, Kind};
+use super::component::Component;
+use super::engine::Engines;
 use super::error::PluginError;
 use super::inspect;
 
@@ -347,24 +347,6 @@ fn is_package(id: &str, package: &str) -> bool {
         Some((name, _)) => name == package,
         None => url.rsplit('/').next() == Some(package),
     }
-}
-
-/// The digest of a component file.
-///
-/// # Errors
-/// [`PluginError::Unreadable`] if it cannot be read.
-pub fn digest_of(path: &Path) -> Result<crate::name::PluginDigest, PluginError> {
-    let bytes = std::fs::read(path).map_err(|source| PluginError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    component::digest(&bytes)
-}
-
-/// What kind of plugin a component is used as when it is only looked at.
-#[must_use]
-pub fn kind_or_provider(bytes: &[u8]) -> Kind {
-    inspect::kind_of(bytes).unwrap_or(Kind::Provider)
 }
 
 #[cfg(test)]

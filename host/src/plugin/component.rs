@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ComponentExportIndex, Type};
 
 use super::engine::{Engines, Kind};
 use super::error::PluginError;
-use crate::call::{FunctionName, hex};
+use crate::call::FunctionName;
 use crate::name::{InterfaceName, PluginDigest};
 
 /// Namespace of what the host itself serves or calls; no plugin may serve these.
@@ -76,7 +75,7 @@ impl Component {
         bytes: &[u8],
         expected: Option<&PluginDigest>,
     ) -> Result<Self, PluginError> {
-        let digest = digest(bytes)?;
+        let digest = PluginDigest::of(bytes);
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
             return Err(PluginError::Digest {
                 name: name.to_owned(),
@@ -243,19 +242,6 @@ impl Component {
             problem,
         }
     }
-}
-
-/// The digest of a component's bytes.
-///
-/// # Errors
-/// None in practice; the digest is parsed into its type.
-pub fn digest(bytes: &[u8]) -> Result<PluginDigest, PluginError> {
-    let text = format!("sha256:{}", hex(&Sha256::digest(bytes)));
-    text.parse()
-        .map_err(|error: crate::name::InvalidName| PluginError::Shape {
-            name: text,
-            problem: error.to_string(),
-        })
 }
 
 fn interface(plugin: &str, name: &str) -> Result<InterfaceName, PluginError> {
