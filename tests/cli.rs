@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use understudy::clock::{Instant, VirtualClock};
 use understudy::journal::mailbox::{Mailbox, Message, Target};
-use understudy::journal::record::{Header, Record};
+use understudy::journal::record::{Choice, Header, Record};
 use understudy::journal::redact::Redactor;
 use understudy::journal::runs::Runs;
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
@@ -255,7 +255,7 @@ fn an_answer_reaches_the_mailbox_if_it_answers_something() {
     assert!(told.contains("understudy resume"), "{told}");
     let answer = Message::Decide {
         target: Target::Gate(GATE.to_owned()),
-        go: false,
+        choice: Choice::NoGo,
         by: "robin".to_owned(),
         role: "dns-lead".parse().unwrap(),
         note: "cold".to_owned(),

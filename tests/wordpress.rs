@@ -256,6 +256,39 @@ fn a_rehearsal_that_was_cut_off_is_resumed_by_another_process_to_the_same_end() 
     }
 }
 
+#[test]
+fn a_switch_to_another_strategy_survives_the_death_of_the_host() {
+    let hangs = ["--scenario", "promotion-hangs"];
+    let whole = Stage::new().locked();
+    let output = whole.rehearse(&hangs);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["legs"][0]["strategy"], "restore");
+    assert_eq!(report["legs"][0]["instead-of"][0], "replica");
+    let written = records(&whole.journal());
+    let switched = written
+        .iter()
+        .position(|record| record["type"] == "strategy-switched")
+        .unwrap();
+    let expected = effects(&written);
+    // Before the record of the switch, right after it, amid what is given up, and when the other strategy is at work.
+    for cut in [switched, switched + 1, switched + 4, switched + 60] {
+        let stage = Stage::new().locked();
+        let cut = cut.to_string();
+        let output = stage.rehearse(&[hangs.as_slice(), &["--crash-after", &cut]].concat());
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        let output = stage.run(&["resume", &stage.only_run()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "cut after {cut}: {said}");
+        let written = records(&stage.journal());
+        let switches = written
+            .iter()
+            .filter(|record| record["type"] == "strategy-switched");
+        assert_eq!(switches.count(), 1, "cut after {cut}");
+        assert_eq!(effects(&written), expected, "cut after {cut}");
+    }
+}
+
 /// What was done, by step and function; how often a step looks or waits depends on the time. A key that is issued twice
 /// fails.
 fn effects(records: &[Value]) -> BTreeSet<String> {

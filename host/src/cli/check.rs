@@ -1,21 +1,25 @@
 //! `understudy check RUNBOOK`: everything that is wrong with a runbook, before anything is run.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::Context;
 use super::error::CommandError;
 use super::output::{Format, Table, Tone};
-use super::wanted;
+use super::rehearse::block_on;
+use super::{stage, wanted};
 use understudy::clock::millis;
-use understudy::name::{PluginDigest, PluginName};
+use understudy::journal::record::Mode;
+use understudy::prepare::Order;
+use understudy::prepare::check::{self, CheckedPlan};
 use understudy::report::units::duration;
-use understudy::runbook::RunbookError;
-use understudy::runbook::lock;
+use understudy::rules::Violation;
 use understudy::runbook::types::Runbook;
 
-/// Check a runbook and its plugins: the file, what it refers to, and that every plugin is the locked one.
+/// Check a runbook: the file, its plugins and their configuration, and the plan of every procedure in both modes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook
@@ -32,45 +36,22 @@ impl Args {
     /// # Errors
     /// Everything that is wrong, each with its place and the way out.
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
-        let runbook = wanted::load(&self.runbook, &self.overlay)?;
-        let wrong: Vec<RunbookError> = runbook
-            .plugins
-            .iter()
-            .filter_map(|(name, plugin)| Some((name, plugin, plugin.digest.as_ref()?)))
-            .filter_map(|(name, plugin, digest)| {
-                component(
-                    name,
-                    &runbook.folder.join(&plugin.path),
-                    digest,
-                    &self.runbook,
-                )
-                .transpose()
-            })
-            .collect::<Result<_, _>>()?;
-        let mut wrong = wrong.into_iter();
-        if let Some(first) = wrong.next() {
-            let error =
-                CommandError::invalid(format!("{}: {first}", first.code())).hint(first.help());
-            return Err(wrong.fold(error, |error, next| {
-                error.hint(format!("also {}: {next}", next.code()))
-            }));
-        }
-        tell(context, &runbook)
+        let runbook = Arc::new(wanted::load(&self.runbook, &self.overlay)?);
+        let order = Order {
+            procedure: Vec::new(),
+            mode: Mode::Ungraceful,
+            run: stage::new_run(context, &runbook.name)?,
+            started_by: stage::person(context, None),
+        };
+        let engines = context.engines()?;
+        let plans = block_on(check::check(&engines, &runbook, &order))??;
+        tell(context, &runbook, &plans)?;
+        let broken: Vec<&Violation> = plans.iter().flat_map(|plan| &plan.violations).collect();
+        stage::refuse_broken(&broken)
     }
 }
 
-/// What is wrong with a component, if anything is.
-fn component(
-    name: &PluginName,
-    path: &Path,
-    expected: &PluginDigest,
-    runbook: &Path,
-) -> Result<Option<RunbookError>, CommandError> {
-    let bytes = std::fs::read(path).map_err(|error| CommandError::file("read", path, &error))?;
-    Ok(lock::verify(name, path, expected, &bytes, runbook).err())
-}
-
-fn tell(context: &Context, runbook: &Runbook) -> Result<(), CommandError> {
+fn tell(context: &Context, runbook: &Runbook, plans: &[CheckedPlan]) -> Result<(), CommandError> {
     if context.output.format() == Format::Json {
         let plugins = runbook
             .plugins
@@ -84,30 +65,70 @@ fn tell(context: &Context, runbook: &Runbook) -> Result<(), CommandError> {
             "sites": runbook.sites.keys().collect::<Vec<_>>(),
             "strategies": runbook.strategies.keys().collect::<Vec<_>>(),
             "procedures": runbook.procedures,
-            "plugins": plugins.collect::<std::collections::BTreeMap<_, _>>(),
+            "plugins": plugins.collect::<BTreeMap<_, _>>(),
+            "plans": plans,
         }));
     }
-    let mut table = Table::new(&["WHAT", "IS"]);
-    let joined = |names: Vec<&str>| names.join(", ");
-    let (rto, rpo) = (millis(runbook.targets.rto), millis(runbook.targets.rpo));
-    table.row([
-        ("targets", None),
-        (
-            &format!("RTO {}, RPO {}", duration(rto), duration(rpo)),
-            None,
-        ),
-    ]);
-    table.row([
-        ("sites", None),
-        (
-            &joined(runbook.sites.keys().map(AsRef::as_ref).collect()),
-            None,
-        ),
-    ]);
-    for (name, strategies) in &runbook.procedures {
-        let strategies = joined(strategies.iter().map(AsRef::as_ref).collect());
-        table.row([(&format!("procedure {name}"), None), (&strategies, None)]);
+    let ok = context.output.paint(Tone::Good, "ok");
+    let text = format!(
+        "{ok}: {}, {}\n\n{}\n{}",
+        runbook.name,
+        runbook.summary,
+        facts(runbook).render(&context.output),
+        procedures(plans).render(&context.output),
+    );
+    context.output.data(&text)?;
+    let unserved: BTreeSet<&String> = plans.iter().flat_map(|plan| &plan.unserved).collect();
+    for contract in unserved {
+        context
+            .output
+            .say(&format!("not ready to run for real: {contract}"));
     }
+    Ok(())
+}
+
+fn procedures(plans: &[CheckedPlan]) -> Table {
+    let mut table = Table::new(&[
+        "PROCEDURE",
+        "MODE",
+        "STRATEGIES",
+        "STEPS",
+        "RULES",
+        "SERVED",
+    ]);
+    for plan in plans {
+        let mode = match plan.mode {
+            Mode::Graceful => "graceful",
+            Mode::Ungraceful => "ungraceful",
+        };
+        let strategies: Vec<&str> = plan.strategies.iter().map(AsRef::as_ref).collect();
+        let rules = match plan.violations.len() {
+            0 => ("kept".to_owned(), Some(Tone::Good)),
+            broken => (format!("{broken} broken"), Some(Tone::Bad)),
+        };
+        let served = match plan.unserved.len() {
+            0 => ("all".to_owned(), Some(Tone::Good)),
+            missing => (format!("{missing} missing"), Some(Tone::Soft)),
+        };
+        table.row([
+            (plan.procedure.as_str(), None),
+            (mode, None),
+            (&strategies.join(", "), None),
+            (&plan.steps.to_string(), None),
+            (&rules.0, rules.1),
+            (&served.0, served.1),
+        ]);
+    }
+    table
+}
+
+fn facts(runbook: &Runbook) -> Table {
+    let mut table = Table::new(&["WHAT", "IS"]);
+    let (rto, rpo) = (millis(runbook.targets.rto), millis(runbook.targets.rpo));
+    let targets = format!("RTO {}, RPO {}", duration(rto), duration(rpo));
+    table.row([("targets", None), (&targets, None)]);
+    let sites: Vec<&str> = runbook.sites.keys().map(AsRef::as_ref).collect();
+    table.row([("sites", None), (&sites.join(", "), None)]);
     for (name, plugin) in &runbook.plugins {
         let digest = plugin
             .digest
@@ -115,12 +136,5 @@ fn tell(context: &Context, runbook: &Runbook) -> Result<(), CommandError> {
             .map_or("not locked", |digest| digest.as_str());
         table.row([(&format!("plugin {name}"), None), (digest, None)]);
     }
-    let ok = context.output.paint(Tone::Good, "ok");
-    let text = format!(
-        "{ok}: {}, {}\n\n{}",
-        runbook.name,
-        runbook.summary,
-        table.render(&context.output)
-    );
-    context.output.data(&text)
+    table
 }

@@ -9,7 +9,8 @@ use super::output::Format;
 use super::recorded::{Recorded, answer_command, open_gates};
 use understudy::clock::Clock as _;
 use understudy::journal::mailbox::{self, Message, Target};
-use understudy::name::RoleName;
+use understudy::journal::record::Choice;
+use understudy::name::{RoleName, StrategyName};
 use understudy::report::account::GateLine;
 use understudy::report::model::Report;
 
@@ -25,6 +26,13 @@ pub(super) struct Args {
     /// The answer
     #[arg(value_enum)]
     answer: Decision,
+    /// Strategy to switch to
+    #[arg(
+        long = "to",
+        value_name = "STRATEGY",
+        required_if_eq("answer", "switch")
+    )]
+    to: Option<StrategyName>,
     /// Role in which you answer
     #[arg(long = "as", value_name = "ROLE")]
     role: RoleName,
@@ -36,13 +44,15 @@ pub(super) struct Args {
     note: String,
 }
 
-/// The two answers.
+/// The answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Decision {
     /// Go on
     Go,
     /// Do not
     NoGo,
+    /// Another strategy takes over
+    Switch,
 }
 
 impl Args {
@@ -55,10 +65,11 @@ impl Args {
         let folder = recorded.folder()?;
         let report = recorded.report()?;
         let gate = self.gate(&report)?;
+        let choice = self.choice(gate)?;
         let by = name(self.by.as_ref(), context)?;
         let message = Message::Decide {
             target: Target::Gate(gate.gate.clone()),
-            go: self.answer == Decision::Go,
+            choice: choice.clone(),
             by: by.clone(),
             role: self.role.clone(),
             note: self.note.clone(),
@@ -71,21 +82,41 @@ impl Args {
                 report.run.id
             ));
         }
-        let word = if self.answer == Decision::Go {
-            "go"
-        } else {
-            "no-go"
-        };
         match context.output.format() {
             Format::Json => context.output.json(&json!({
-                "run": report.run.id, "gate": gate.gate, "step": gate.step, "go": self.answer == Decision::Go,
+                "run": report.run.id, "gate": gate.gate, "step": gate.step, "choice": choice,
                 "by": by, "role": self.role, "held-by": held_by,
             })),
             Format::Text => context.output.data(&format!(
-                "{word} by {by} as {} for {}: {}\n",
+                "{choice} by {by} as {} for {}: {}\n",
                 self.role, gate.step, gate.title
             )),
         }
+    }
+
+    /// The answer, held to what the gate offers.
+    fn choice(&self, gate: &GateLine) -> Result<Choice, CommandError> {
+        let to = match (self.answer, &self.to) {
+            (Decision::Go, None) => return Ok(Choice::Go),
+            (Decision::NoGo, None) => return Ok(Choice::NoGo),
+            (Decision::Go | Decision::NoGo, Some(_)) => {
+                let error = "`--to` goes with `switch` alone";
+                return Err(CommandError::invalid(error).hint("say `switch --to STRATEGY`"));
+            }
+            (Decision::Switch, to) => to.as_ref(),
+        };
+        if let Some(to) = to.filter(|to| gate.alternatives.contains(to)) {
+            return Ok(Choice::Switch(to.clone()));
+        }
+        let offered: Vec<&str> = gate.alternatives.iter().map(AsRef::as_ref).collect();
+        let error = match to {
+            Some(to) => format!("`{}` does not offer a switch to `{to}`", gate.step),
+            None => "a switch needs a strategy".to_owned(),
+        };
+        Err(CommandError::invalid(error).hint(match offered.as_slice() {
+            [] => "it offers none: its strategy names no `alternatives`, or users may be at the new site already".to_owned(),
+            offered => format!("it offers: {}", offered.join(", ")),
+        }))
     }
 
     /// The open gate that is meant.
@@ -114,7 +145,7 @@ impl Args {
                 "`{}` is asked of {}, not of {}",
                 self.step, gate.role, self.role
             );
-            return CommandError::invalid(error).hint(answer_command(run, &gate.step, &gate.role));
+            return CommandError::invalid(error).hint(answer_command(run, gate));
         }
         let error =
             CommandError::invalid(format!("run `{run}` asks nothing about `{}`", self.step));
@@ -125,10 +156,7 @@ impl Args {
             ));
         }
         open.fold(error, |error, gate| {
-            error.hint(format!(
-                "open: {}",
-                answer_command(run, &gate.step, &gate.role)
-            ))
+            error.hint(format!("open: {}", answer_command(run, gate)))
         })
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::output::{Output, Screen};
-use super::recorded::{answer_command, meaning};
+use super::recorded::{decide_command, meaning};
 use understudy::clock::{Clock, Instant, millis};
 use understudy::journal::Hook;
-use understudy::journal::record::{Entry, GateKind, Header, Record};
+use understudy::journal::record::{Choice, Entry, GateKind, Header, Record};
 use understudy::name::{RoleName, StepId, StrategyName};
 use understudy::report::account::{Event, EventKind};
 use understudy::report::events::{Teller, state};
@@ -98,6 +98,7 @@ struct OpenGate {
     title: String,
     missing: u32,
     since: Instant,
+    alternatives: Vec<StrategyName>,
 }
 
 /// What is known of the run so far.
@@ -126,7 +127,8 @@ impl Board {
             }
             Record::Marked { step, name, .. } => self.mark(entry.at, step, name),
             Record::GateOpened { .. } => more = self.open(entry),
-            Record::GateAnswered { gate, go, .. } => self.answered(gate, *go),
+            Record::GateAnswered { gate, choice, .. } => self.answered(gate, choice),
+            Record::StrategySwitched { .. } => self.gates.clear(),
             Record::RunEnded { .. } => self.gates.clear(),
             _ => {}
         }
@@ -168,6 +170,7 @@ impl Board {
             rule,
             title,
             detail,
+            alternatives,
             ..
         } = &entry.record
         else {
@@ -180,6 +183,7 @@ impl Board {
             title: one_line(title),
             missing: rule.quorum.max(1),
             since: entry.at,
+            alternatives: alternatives.clone(),
         };
         let mut text = String::new();
         if !detail.is_empty() {
@@ -190,12 +194,12 @@ impl Board {
         Some(text)
     }
 
-    fn answered(&mut self, gate: &str, go: bool) {
+    fn answered(&mut self, gate: &str, choice: &Choice) {
         let Some(open) = self.gates.get_mut(gate) else {
             return;
         };
         open.missing = open.missing.saturating_sub(1);
-        if !go || open.missing == 0 {
+        if *choice == Choice::NoGo || open.missing == 0 {
             self.gates.remove(gate);
         }
     }
@@ -205,7 +209,7 @@ impl Board {
             .header
             .as_ref()
             .map_or("RUN", |header| header.run.as_str());
-        answer_command(run, &gate.step, &gate.role)
+        decide_command(run, &gate.step, &gate.role, &gate.alternatives)
     }
 
     /// An event in one line.
@@ -290,7 +294,10 @@ impl Board {
         let begun = |name: &&StrategyName| {
             self.states.iter().any(|(step, (state, _))| {
                 step.strategy() == name.as_str()
-                    && !matches!(state, StepState::Pending | StepState::Skipped)
+                    && !matches!(
+                        state,
+                        StepState::Pending | StepState::Skipped | StepState::Superseded
+                    )
             })
         };
         strategies.iter().rev().find(begun).or(strategies.first())
@@ -319,7 +326,11 @@ impl Board {
 fn is_active(state: StepState) -> bool {
     !matches!(
         state,
-        StepState::Pending | StepState::Done | StepState::Undone | StepState::Skipped
+        StepState::Pending
+            | StepState::Done
+            | StepState::Undone
+            | StepState::Skipped
+            | StepState::Superseded
     )
 }
 
@@ -370,13 +381,13 @@ mod tests {
     fn asked(quorum: u32) -> Value {
         json!({"type": "gate-opened", "body": {
             "gate": "g", "step": "replica/flip", "kind": "before", "title": "Flip?", "detail": "bz serves",
-            "rule": {"role": "dns-lead", "quorum": quorum, "timeout-ms": null, "default": null}, "plan_digest": "",
+            "rule": {"role": "dns-lead", "quorum": quorum, "timeout-ms": null, "default": null}, "plan-digest": "",
         }})
     }
 
     fn answered(by: &str) -> Value {
         json!({"type": "gate-answered", "body":
-            {"gate": "g", "go": true, "by": by, "role": "dns-lead", "note": "", "source": "mailbox"}})
+            {"gate": "g", "choice": "go", "by": by, "role": "dns-lead", "note": "", "source": "mailbox"}})
     }
 
     fn declared() -> Value {

@@ -9,7 +9,7 @@ use understudy::journal::lease::Lease;
 use understudy::journal::record::{Entry, GateKind, Record};
 use understudy::journal::store::StoredEntry;
 use understudy::journal::{self, sqlite};
-use understudy::name::{RoleName, StepId};
+use understudy::name::{RoleName, StepId, StrategyName};
 use understudy::report::account::{GateLine, GateResult};
 use understudy::report::model::Report;
 
@@ -149,8 +149,22 @@ pub(super) fn open_gates(report: &Report) -> impl Iterator<Item = &GateLine> {
 }
 
 /// The command that answers a question.
-pub(super) fn answer_command(run: &str, step: &StepId, role: &RoleName) -> String {
-    format!("understudy decide {run} {step} go|no-go --as {role}")
+pub(super) fn answer_command(run: &str, gate: &GateLine) -> String {
+    decide_command(run, &gate.step, &gate.role, &gate.alternatives)
+}
+
+/// The command that answers a question about a step.
+pub(super) fn decide_command(
+    run: &str,
+    step: &StepId,
+    role: &RoleName,
+    alternatives: &[StrategyName],
+) -> String {
+    let switches: String = alternatives
+        .iter()
+        .map(|other| format!("|switch --to {other}"))
+        .collect();
+    format!("understudy decide {run} {step} go|no-go{switches} --as {role}")
 }
 
 /// What an answer means, by what is asked.

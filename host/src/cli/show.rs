@@ -144,7 +144,7 @@ fn tone(state: StepState) -> Tone {
     match state {
         StepState::Done => Tone::Good,
         StepState::Failed | StepState::Stuck => Tone::Bad,
-        StepState::Pending | StepState::Skipped => Tone::Soft,
+        StepState::Pending | StepState::Skipped | StepState::Superseded => Tone::Soft,
         _ => Tone::Warn,
     }
 }
@@ -153,7 +153,7 @@ fn questions(report: &Report, output: &Output) -> String {
     let mut text = String::new();
     for gate in open_gates(report) {
         let asked = output.paint(Tone::Warn, &format!("{} is asked", gate.role));
-        let command = answer_command(report.run.id.as_str(), &gate.step, &gate.role);
+        let command = answer_command(report.run.id.as_str(), gate);
         writeln!(text, "\n{asked}: {}", gate.title).ok();
         if !gate.detail.is_empty() {
             writeln!(text, "  {}", gate.detail.replace('\n', "\n  ")).ok();

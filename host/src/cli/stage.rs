@@ -1,5 +1,6 @@
 //! What the commands that bring a run about share: names, identities, the closing report.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -15,6 +16,7 @@ use understudy::journal::runs::new_run_id;
 use understudy::name::RunId;
 use understudy::prepare::Prepared;
 use understudy::report::model::Report;
+use understudy::rules::Violation;
 use understudy::run::Ended;
 
 /// Version of the host, for journals.
@@ -75,11 +77,15 @@ pub(super) fn names_in(folder: &Path) -> String {
 
 /// A plan that breaks a safety rule is not run.
 pub(super) fn refuse_unsafe(prepared: &Prepared) -> Result<(), CommandError> {
-    if prepared.violations.is_empty() {
+    refuse_broken(&prepared.violations.iter().collect::<Vec<_>>())
+}
+
+/// Rules that plans break, each once; an error if there are any.
+pub(super) fn refuse_broken(broken: &[&Violation]) -> Result<(), CommandError> {
+    if broken.is_empty() {
         return Ok(());
     }
-    let lines: Vec<String> = prepared
-        .violations
+    let lines: BTreeSet<String> = broken
         .iter()
         .map(|broken| {
             format!(
@@ -88,6 +94,7 @@ pub(super) fn refuse_unsafe(prepared: &Prepared) -> Result<(), CommandError> {
             )
         })
         .collect();
+    let lines: Vec<String> = lines.into_iter().collect();
     Err(CommandError::invalid(format!(
         "the plan breaks safety rules; nothing was run\n{}",
         lines.join("\n")

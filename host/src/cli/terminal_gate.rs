@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::output::Screen;
 use understudy::clock::BoxFuture;
-use understudy::journal::record::AnswerSource;
-use understudy::name::RoleName;
+use understudy::journal::record::{AnswerSource, Choice};
+use understudy::name::{RoleName, StrategyName};
 use understudy::report::units::one_line;
 use understudy::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
@@ -39,6 +39,7 @@ struct Desk {
 struct Open {
     role: RoleName,
     title: String,
+    alternatives: Vec<StrategyName>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -65,10 +66,16 @@ impl TerminalGate {
         let open = Open {
             role: question.rule.role.clone(),
             title: one_line(&question.title),
+            alternatives: question.alternatives.clone(),
             answer,
         };
+        let switches: String = open
+            .alternatives
+            .iter()
+            .map(|other| format!("; `switch {other}` lets {other} take over"))
+            .collect();
         let text = format!(
-            "[{number}] {} is asked: {}\n    {USAGE}",
+            "[{number}] {} is asked: {}\n    {USAGE}{switches}",
             open.role, open.title
         );
         desk.open.insert(number, open);
@@ -146,11 +153,19 @@ fn hand_in(line: &str, desk: &Mutex<Desk>, person: &str) -> String {
         let numbers: Vec<String> = desk.open.keys().map(ToString::to_string).collect();
         return format!("no question {number} is open; open: {}", numbers.join(", "));
     };
+    if let Choice::Switch(to) = &typed.choice
+        && !open.alternatives.contains(to)
+    {
+        desk.open.insert(number, open);
+        return format!("[{number}] does not offer a switch to `{to}`");
+    }
     let by = typed.by.unwrap_or(person).to_owned();
-    let word = if typed.go { "go" } else { "no-go" };
-    let said = format!("[{number}] {word} by {by} as {}: {}", open.role, open.title);
+    let said = format!(
+        "[{number}] {} by {by} as {}: {}",
+        typed.choice, open.role, open.title
+    );
     let answer = Answer {
-        go: typed.go,
+        choice: typed.choice,
         by,
         role: open.role,
         note: typed.note.to_owned(),
@@ -162,11 +177,11 @@ fn hand_in(line: &str, desk: &Mutex<Desk>, person: &str) -> String {
     }
 }
 
-/// `[NUMBER] go|no-go [by NAME] [NOTE]`.
+/// `[NUMBER] go|no-go|switch STRATEGY [by NAME] [NOTE]`.
 #[derive(Debug, PartialEq, Eq)]
 struct Typed<'a> {
     number: Option<u64>,
-    go: bool,
+    choice: Choice,
     by: Option<&'a str>,
     note: &'a str,
 }
@@ -181,9 +196,13 @@ impl<'a> Typed<'a> {
             }
             Err(_) => (None, first, rest),
         };
-        let go = match answer.to_ascii_lowercase().as_str() {
-            "go" => true,
-            "no-go" | "nogo" => false,
+        let (choice, rest) = match answer.to_ascii_lowercase().as_str() {
+            "go" => (Choice::Go, rest),
+            "no-go" | "nogo" => (Choice::NoGo, rest),
+            "switch" => {
+                let (to, rest) = word(rest);
+                (Choice::Switch(to.parse().ok()?), rest)
+            }
             _ => return None,
         };
         let (by, note) = match word(rest) {
@@ -195,7 +214,7 @@ impl<'a> Typed<'a> {
         };
         Some(Self {
             number,
-            go,
+            choice,
             by,
             note,
         })
@@ -228,6 +247,7 @@ mod tests {
             },
             title: format!("Flip {gate}?"),
             detail: String::new(),
+            alternatives: Vec::new(),
         }
     }
 
@@ -240,17 +260,22 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_word_and_may_have_more() {
-        let typed = |line| Typed::parse(line).map(|t| (t.number, t.go, t.by, t.note));
-        assert_eq!(typed("go"), Some((None, true, None, "")));
+        let typed = |line| Typed::parse(line).map(|t| (t.number, t.choice, t.by, t.note));
+        assert_eq!(typed("go"), Some((None, Choice::Go, None, "")));
         assert_eq!(
             typed("2 no-go by sam  the cache is cold"),
-            Some((Some(2), false, Some("sam"), "the cache is cold"))
+            Some((Some(2), Choice::NoGo, Some("sam"), "the cache is cold"))
         );
         assert_eq!(
             typed("GO 3 of 4 ready"),
-            Some((None, true, None, "3 of 4 ready"))
+            Some((None, Choice::Go, None, "3 of 4 ready"))
         );
-        for unclear in ["yes", "3", "", "going"] {
+        let switch = Choice::Switch("restore".parse().unwrap());
+        assert_eq!(
+            typed("switch restore by sam it hangs"),
+            Some((None, switch, Some("sam"), "it hangs"))
+        );
+        for unclear in ["yes", "3", "", "going", "switch"] {
             assert_eq!(typed(unclear), None, "{unclear}");
         }
     }
@@ -263,19 +288,21 @@ mod tests {
         assert!(hand_in("2 no-go by kim later", &gate.desk, "sam").contains("no-go by kim"));
         let answer = second.receiver.take().unwrap().await.unwrap();
         assert_eq!(
-            (answer.go, answer.by.as_str(), answer.note.as_str()),
-            (false, "kim", "later")
+            (answer.choice, answer.by.as_str(), answer.note.as_str()),
+            (Choice::NoGo, "kim", "later")
         );
         assert_eq!(
             hand_in("7 go", &gate.desk, "sam"),
             "no question 7 is open; open: 1"
         );
         assert_eq!(hand_in("perhaps", &gate.desk, "sam"), USAGE);
+        let refused = hand_in("switch restore", &gate.desk, "sam");
+        assert_eq!(refused, "[1] does not offer a switch to `restore`");
         hand_in("go", &gate.desk, "sam");
         let answer = first.receiver.take().unwrap().await.unwrap();
         assert_eq!(
-            (answer.go, answer.by.as_str(), answer.source),
-            (true, "sam", AnswerSource::Terminal)
+            (answer.choice, answer.by.as_str(), answer.source),
+            (Choice::Go, "sam", AnswerSource::Terminal)
         );
         assert_eq!(hand_in("go", &gate.desk, "sam"), "nothing is asked now");
     }

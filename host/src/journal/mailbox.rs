@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
+use super::record::Choice;
 use super::sqlite::JOURNAL_FILE;
 use crate::clock::Instant;
 use crate::name::{RoleName, StepId};
@@ -59,8 +60,8 @@ pub enum Message {
     Decide {
         /// Which gate.
         target: Target,
-        /// True for go.
-        go: bool,
+        /// What was decided.
+        choice: Choice,
         /// Who.
         by: String,
         /// As which role.
@@ -256,7 +257,7 @@ mod tests {
         let run = run();
         let decide = Message::Decide {
             target: Target::Step("replica/flip".parse().unwrap()),
-            go: true,
+            choice: Choice::Go,
             by: "dana".to_owned(),
             role: "dns-lead".parse().unwrap(),
             note: String::new(),

@@ -1,6 +1,7 @@
 //! What a journal says, record by record. Reports, resume and verification read nothing else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -145,6 +146,36 @@ pub enum GateKind {
     Question,
 }
 
+/// What a person decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// Go on.
+    Go,
+    /// Do not.
+    NoGo,
+    /// Another strategy takes the place of the step's own; only where the gate offers it.
+    Switch(StrategyName),
+}
+
+impl Choice {
+    /// Go or no-go.
+    #[must_use]
+    pub fn of(go: bool) -> Self {
+        if go { Self::Go } else { Self::NoGo }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Go => f.write_str("go"),
+            Self::NoGo => f.write_str("no-go"),
+            Self::Switch(strategy) => write!(f, "switch to {strategy}"),
+        }
+    }
+}
+
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -159,7 +190,12 @@ pub enum Level {
 
 /// One thing that is said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "type", content = "body")]
+#[serde(
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    tag = "type",
+    content = "body"
+)]
 pub enum Record {
     /// Always the first.
     RunStarted(Box<Header>),
@@ -290,13 +326,16 @@ pub enum Record {
         detail: String,
         /// Digest of the plan the answer is for.
         plan_digest: String,
+        /// Strategies that may take the place of the step's own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        alternatives: Vec<StrategyName>,
     },
     /// Somebody answered. With a quorum above one there are several.
     GateAnswered {
         /// Which gate.
         gate: String,
-        /// True for go.
-        go: bool,
+        /// What was said.
+        choice: Choice,
         /// Who.
         by: String,
         /// As which role.
@@ -305,6 +344,20 @@ pub enum Record {
         note: String,
         /// By which way.
         source: AnswerSource,
+    },
+    /// Another strategy takes the place of one that does not get through. What was done stays done; what the plan holds
+    /// of the replaced strategy beyond that is given up.
+    StrategySwitched {
+        /// The strategy that is replaced.
+        from: StrategyName,
+        /// The strategy that takes its place.
+        to: StrategyName,
+        /// Who decided.
+        by: String,
+        /// Why; may be empty.
+        note: String,
+        /// The plan from here on.
+        plan: Box<Plan>,
     },
     /// A step is over its budget.
     BudgetExceeded {
@@ -361,6 +414,7 @@ impl Record {
             Self::Logged { .. } => "logged",
             Self::GateOpened { .. } => "gate-opened",
             Self::GateAnswered { .. } => "gate-answered",
+            Self::StrategySwitched { .. } => "strategy-switched",
             Self::BudgetExceeded { .. } => "budget-exceeded",
             Self::AbortAsked { .. } => "abort-asked",
             Self::Truth { .. } => "truth",

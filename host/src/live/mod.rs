@@ -1,11 +1,11 @@
 //! The real thing: a prepared runbook with its providers, the machine's clock, a journal on disk and people.
 //!
-//! The same [`Run`] as in a rehearsal; what differs is who serves the contracts, what time it is and who answers.
+//! The same [`Run`](crate::run::Run) as in a rehearsal; what differs is who serves the contracts, what time it is and who answers.
 
 pub mod people;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::capability::Facilities;
 use crate::capability::probe::ProbeService;
@@ -14,15 +14,11 @@ use crate::journal::record::{Entry, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::sqlite::{SqliteOptions, SqliteStore};
 use crate::journal::{Hook, Journal, JournalError, Setup};
-use crate::mediation::replay::Recorded;
-use crate::mediation::routing::{Route, Routes};
-use crate::mediation::{Admission, Mediation};
-use crate::policy::Policy;
+use crate::mediation::routing::Route;
 use crate::prepare::bindings::{self, Providers};
-use crate::prepare::{PrepareError, PrepareErrors, Prepared};
-use crate::run::control::Control;
-use crate::run::gate::{Gatekeeper, Gates};
-use crate::run::{Ended, Run, RunError};
+use crate::prepare::{PrepareError, PrepareErrors, Prepared, Staging};
+use crate::run::gate::Gatekeeper;
+use crate::run::{Ended, RunError};
 
 /// A live run, ready to begin or to go on.
 pub struct Live {
@@ -127,13 +123,6 @@ impl Live {
         probe: ProbeService,
     ) -> Result<Ended, LiveError> {
         let clock: Arc<dyn Clock> = Arc::clone(&self.facilities.clock);
-        let gates = Gates {
-            clock: Arc::clone(&clock),
-            journal: journal.clone(),
-            keeper: Arc::clone(&self.keeper),
-            plan_digest: self.prepared.plan.digest(),
-            started_by: self.prepared.order.started_by.clone(),
-        };
         let mut routes = self.providers.routes(journal, &clock);
         if let Some(interface) = self.prepared.contract("understudy:probe/probe") {
             routes.push(Route {
@@ -143,23 +132,14 @@ impl Live {
                 service: Arc::new(probe),
             });
         }
-        let mediation = Mediation {
-            run: self.prepared.order.run.clone(),
-            seed: self.seed,
+        let run = self.prepared.staged(Staging {
             clock,
-            journal: journal.clone(),
-            policy: Policy::new(&self.prepared.runbook.grants),
-            routes: Routes::new(routes),
-            control: Control::new(gates.clone(), entries),
-            recorded: Mutex::new(Recorded::from_entries(entries)),
-            admission: Admission::default(),
-        };
-        let run = Run {
-            mediation: Arc::new(mediation),
-            gates,
-            plan: Arc::clone(&self.prepared.plan),
-            actors: self.prepared.actors.clone(),
-        };
+            journal,
+            entries,
+            keeper: Arc::clone(&self.keeper),
+            routes,
+            seed: self.seed,
+        });
         Ok(run.execute().await?)
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 
 use crate::clock::{BoxFuture, Clock};
 use crate::journal::mailbox::{Mailbox, Message, Target};
-use crate::journal::record::{AnswerSource, GateKind};
+use crate::journal::record::{AnswerSource, Choice, GateKind};
 use crate::name::RoleName;
 use crate::run::gate::{AbortRequest, Answer, Asked, Gatekeeper, Question};
 
@@ -108,7 +108,7 @@ impl People {
             self.clock.sleep_until(self.clock.now().after(pause)).await;
         }
         Answer {
-            go: go && !enough,
+            choice: Choice::of(go && !enough),
             by: "command line".to_owned(),
             role: question.rule.role.clone(),
             note: match go && enough {
@@ -142,7 +142,7 @@ fn times_asked(gate: &str) -> u32 {
 fn answer_in(message: &Message, question: &Question) -> Option<Answer> {
     let Message::Decide {
         target,
-        go,
+        choice,
         by,
         role,
         note,
@@ -155,7 +155,7 @@ fn answer_in(message: &Message, question: &Question) -> Option<Answer> {
         Target::Step(step) => *step == question.step,
     };
     (concerns && *role == question.rule.role).then(|| Answer {
-        go: *go,
+        choice: choice.clone(),
         by: by.clone(),
         role: role.clone(),
         note: note.clone(),

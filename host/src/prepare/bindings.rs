@@ -56,12 +56,15 @@ pub async fn bind(
     }
 }
 
-async fn bind_one(
+/// Loads a provider and holds it to its contract and its configuration. No secret is read.
+///
+/// # Errors
+/// [`PrepareError`].
+pub async fn load_provider(
     engines: &Engines,
     runbook: &Runbook,
     binding: &Binding,
-    facilities: &Facilities,
-) -> Result<Bound, PrepareError> {
+) -> Result<ProviderPlugin, PrepareError> {
     let component = load(engines, runbook, &binding.plugin, Kind::Provider)?;
     let exported = component.exported(binding.contract.unversioned()).cloned();
     match exported {
@@ -86,6 +89,16 @@ async fn bind_one(
         }
     })?;
     plugin.validate(&config.to_string()).await?;
+    Ok(plugin)
+}
+
+async fn bind_one(
+    engines: &Engines,
+    runbook: &Runbook,
+    binding: &Binding,
+    facilities: &Facilities,
+) -> Result<Bound, PrepareError> {
+    let plugin = load_provider(engines, runbook, binding).await?;
     let unusable = |reason: String| PrepareError::Binding {
         contract: binding.contract.to_string(),
         plugin: binding.plugin.to_string(),

@@ -3,9 +3,12 @@
 //! [`prepare`] is the one way from a runbook to something that can be executed, for rehearsals, live runs, `plan` and
 //! `check` alike. [`bindings`] does the same for providers. Nothing here has an effect on the world.
 
+mod alternatives;
 pub mod bindings;
+pub mod check;
 pub mod error;
 pub mod served;
+mod staging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::error::{PAGES, PrepareError, PrepareErrors};
+pub use self::staging::Staging;
 use crate::clock::millis;
 use crate::journal::record::{Header, Mode, RECORD_VERSION, Stage};
 use crate::mediation::CONTROL;
@@ -23,6 +27,7 @@ use crate::plugin::strategy::{Context, StrategyPlugin};
 use crate::plugin::{Component, Engines};
 use crate::rules::Violation;
 use crate::run::attempt::{Actor, Actors};
+use crate::run::switch::Alternatives;
 use crate::runbook::parameters;
 use crate::runbook::types::Runbook;
 
@@ -48,11 +53,13 @@ pub struct Prepared {
     pub actors: Actors,
     /// The merged plan.
     pub plan: Arc<Plan>,
-    /// Safety rules that the plan breaks.
+    /// The merged plans that people may switch to.
+    pub alternatives: Alternatives,
+    /// Safety rules that one of the plans breaks.
     pub violations: Vec<Violation>,
     /// What was wanted.
     pub order: Order,
-    /// Contracts that the steps of the plan use, at the versions their strategies were built for.
+    /// Contracts that the steps of the plans use, at the versions their strategies were built for.
     pub contracts: BTreeSet<InterfaceName>,
 }
 
@@ -90,14 +97,21 @@ pub async fn prepare(
         return Err(PrepareErrors(errors));
     }
     let elsewhere = elsewhere(&actors).await?;
-    let plan = plan::merge_for_mode(&runbook, &order.procedure, &planned, &elsewhere)
-        .map_err(|errors| PrepareErrors(vec![PrepareError::Plan(errors)]))?;
-    let violations = crate::rules::check(&plan);
-    let contracts = contracts(&actors, &plan);
+    let merge = |procedure: &[StrategyName]| {
+        plan::merge_for_mode(&runbook, procedure, &planned, &elsewhere)
+            .map(Arc::new)
+            .map_err(|errors| PrepareErrors(vec![PrepareError::Plan(errors)]))
+    };
+    let plan = merge(&order.procedure)?;
+    let alternatives = alternatives::of(&runbook, &order.procedure, merge)?;
+    let all = || std::iter::once(&plan).chain(alternatives.values());
+    let violations = alternatives::violations(all());
+    let contracts = all().flat_map(|plan| contracts(&actors, plan)).collect();
     Ok(Prepared {
         runbook,
         actors,
-        plan: Arc::new(plan),
+        plan,
+        alternatives,
         violations,
         order,
         contracts,

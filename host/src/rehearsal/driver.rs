@@ -17,15 +17,10 @@ use crate::journal::record::{Ending, Entry, Record, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::store::Store;
 use crate::journal::{Durability, Hook, Journal, JournalError, Setup};
-use crate::mediation::replay::Recorded;
-use crate::mediation::routing::{Route, Routes};
-use crate::mediation::{Admission, Mediation};
+use crate::mediation::routing::Route;
 use crate::name::InterfaceName;
-use crate::policy::Policy;
-use crate::prepare::{PrepareErrors, Prepared, served};
-use crate::run::control::Control;
-use crate::run::gate::Gates;
-use crate::run::{Ended, Run, RunError};
+use crate::prepare::{PrepareErrors, Prepared, Staging, served};
+use crate::run::{Ended, RunError};
 
 /// A rehearsal, ready to begin or to go on.
 pub struct Rehearsal {
@@ -159,33 +154,17 @@ impl Rehearsal {
         let interfaces = world.interfaces();
         let world = Arc::new(Mutex::new(world));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let gates = Gates {
+        let run = self.prepared.staged(Staging {
             clock: Arc::clone(&shared),
-            journal: journal.clone(),
+            journal,
+            entries,
             keeper: Arc::new(SimulatedPeople {
                 world: Arc::clone(&world),
                 clock: Arc::clone(&shared),
             }),
-            plan_digest: self.prepared.plan.digest(),
-            started_by: self.prepared.order.started_by.clone(),
-        };
-        let mediation = Mediation {
-            run: self.prepared.order.run.clone(),
-            seed: self.seed,
-            clock: Arc::clone(&shared),
-            journal: journal.clone(),
-            policy: Policy::new(&self.prepared.runbook.grants),
             routes: routes(interfaces, &world, &shared),
-            control: Control::new(gates.clone(), entries),
-            recorded: Mutex::new(Recorded::from_entries(entries)),
-            admission: Admission::default(),
-        };
-        let run = Run {
-            mediation: Arc::new(mediation),
-            gates,
-            plan: Arc::clone(&self.prepared.plan),
-            actors: self.prepared.actors.clone(),
-        };
+            seed: self.seed,
+        });
         let ended = match clock.block_on(run.execute()) {
             Ok(ended) => ended?,
             Err(deadlock) => {
@@ -238,14 +217,14 @@ fn routes(
     interfaces: Vec<InterfaceName>,
     world: &Arc<Mutex<World>>,
     clock: &Arc<dyn Clock>,
-) -> Routes {
+) -> Vec<Route> {
     let route = |interface: InterfaceName| Route {
         name: format!("simulated {}", interface.short()),
         interface,
         sites: Vec::new(),
         service: Arc::new(SimulatedService::new(Arc::clone(world), Arc::clone(clock))),
     };
-    Routes::new(interfaces.into_iter().map(route).collect())
+    interfaces.into_iter().map(route).collect()
 }
 
 fn append(clock: &VirtualClock, journal: &Journal, record: Record) -> Result<(), RehearsalError> {

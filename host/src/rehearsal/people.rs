@@ -25,6 +25,7 @@ impl Gatekeeper for SimulatedPeople {
                     gate: question.gate.clone(),
                     role: question.rule.role.clone(),
                     person: asked.answers,
+                    alternatives: question.alternatives.clone(),
                 };
                 world.answer(asked.at, &person)
             };
@@ -33,7 +34,7 @@ impl Gatekeeper for SimulatedPeople {
             };
             self.clock.sleep_until(asked.at.after(after)).await;
             Answer {
-                go: answer.go,
+                choice: answer.choice,
                 by: answer.by,
                 role: question.rule.role.clone(),
                 note: answer.note,

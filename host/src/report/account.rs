@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::call::Direction;
 use crate::clock::Instant;
-use crate::journal::record::{AnswerSource, GateKind};
-use crate::name::{ItemId, PluginName, RoleName, StepId};
+use crate::journal::record::{AnswerSource, Choice, GateKind};
+use crate::name::{ItemId, PluginName, RoleName, StepId, StrategyName};
 use crate::plan::Act;
 use crate::run::state::StepState;
 
@@ -140,6 +140,9 @@ pub struct GateLine {
     pub result: GateResult,
     /// From the question to the answer that decided it, in milliseconds.
     pub took_ms: Option<u64>,
+    /// Strategies that may take the place of the step's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<StrategyName>,
     /// Who said what.
     pub answers: Vec<Answer>,
 }
@@ -152,6 +155,8 @@ pub enum GateResult {
     Go,
     /// No-go.
     NoGo,
+    /// Another strategy.
+    Switched,
     /// Not answered, or not by enough people.
     Open,
 }
@@ -162,8 +167,8 @@ pub enum GateResult {
 pub struct Answer {
     /// When.
     pub at: Instant,
-    /// True for go.
-    pub go: bool,
+    /// What was said.
+    pub choice: Choice,
     /// Who.
     pub by: String,
     /// As which role.
@@ -228,6 +233,8 @@ pub enum IssueKind {
     LossWaived,
     /// Somebody said no.
     NoGo,
+    /// Another strategy took over.
+    Switched,
     /// A gate was answered by its default.
     AnsweredByDefault,
     /// A gate is still open.

@@ -64,6 +64,8 @@ pub(super) fn timeline(entries: &[Entry]) -> Vec<Event> {
 pub struct Teller {
     calls: BTreeMap<CallSite, FunctionName>,
     waited_for: BTreeSet<CallSite>,
+    /// Why a call is tried again, as last told: the same reason again is no news.
+    retried: BTreeMap<CallSite, String>,
     gates: BTreeMap<String, StepId>,
 }
 
@@ -138,13 +140,12 @@ impl Teller {
             }
             Record::GateAnswered {
                 gate,
-                go,
+                choice,
                 by,
                 role,
                 note,
                 source,
             } => {
-                let word = if *go { "go" } else { "no-go" };
                 let who = match source {
                     AnswerSource::Timeout => "nobody in time: the gate's default".to_owned(),
                     _ => format!("{by} as {role}"),
@@ -156,7 +157,7 @@ impl Teller {
                 };
                 (
                     self.gates.get(gate).cloned(),
-                    format!("{word} by {who}{note}"),
+                    format!("{choice} by {who}{note}"),
                 )
             }
             _ => return None,
@@ -171,7 +172,12 @@ impl Teller {
                 return None;
             }
             Record::Retried { site, error, .. } => {
-                let text = format!("{} is tried again: {error}", self.name(site));
+                let reason = error.to_string();
+                if self.retried.get(site) == Some(&reason) {
+                    return None;
+                }
+                let text = format!("{} is tried again: {reason}", self.name(site));
+                self.retried.insert(site.clone(), reason);
                 (site, text)
             }
             Record::Waiting { site, operation } => {
@@ -245,6 +251,7 @@ pub fn state(state: StepState) -> &'static str {
         StepState::Undoing => "being taken back",
         StepState::Undone => "taken back",
         StepState::Skipped => "skipped",
+        StepState::Superseded => "given up",
         StepState::Stuck => "stuck",
     }
 }
@@ -265,6 +272,16 @@ fn run(record: &Record) -> Option<String> {
             )
         }
         Record::RunResumed { host_version } => format!("taken over by host {host_version}"),
+        Record::StrategySwitched {
+            from, to, by, note, ..
+        } => {
+            let note = if note.is_empty() {
+                String::new()
+            } else {
+                format!(": {note}")
+            };
+            format!("{to} takes the place of {from}, by {by}{note}")
+        }
         Record::AbortAsked { by, reason } => format!("{by} asks to take the run back: {reason}"),
         Record::RunEnded { ending, detail } => {
             let word = match ending {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::call::{CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply};
 use crate::clock::Instant;
 use crate::journal::record::{
-    AnswerSource, Ending, Entry, GateKind, Header, Level, Mode, Record, Stage,
+    AnswerSource, Choice, Ending, Entry, GateKind, Header, Level, Mode, Record, Stage,
 };
 use crate::name::StepId;
 use crate::plan::{Act, Plan, Reversal, Step};
@@ -189,13 +189,14 @@ impl Journal {
             title: title.to_owned(),
             detail: "go continues, no-go takes the run back".to_owned(),
             plan_digest: "0".repeat(64),
+            alternatives: Vec::new(),
         })
     }
 
     pub(crate) fn answer(&mut self, gate: &str, go: bool, by: &str, note: &str) -> &mut Self {
         self.say(Record::GateAnswered {
             gate: gate.to_owned(),
-            go,
+            choice: Choice::of(go),
             by: by.to_owned(),
             role: "incident-commander".parse().unwrap(),
             note: note.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::account::{Answer, GateLine, GateResult};
 use super::units;
 use crate::clock::millis;
-use crate::journal::record::{AnswerSource, Entry, Record};
+use crate::journal::record::{AnswerSource, Choice, Entry, Record};
 
 /// Every gate in the order of opening.
 pub(super) fn lines(entries: &[Entry]) -> Vec<GateLine> {
@@ -21,6 +21,7 @@ pub(super) fn lines(entries: &[Entry]) -> Vec<GateLine> {
                 rule,
                 title,
                 detail,
+                alternatives,
                 ..
             } => gates.push(GateLine {
                 gate: gate.clone(),
@@ -33,11 +34,12 @@ pub(super) fn lines(entries: &[Entry]) -> Vec<GateLine> {
                 opened_at: entry.at,
                 result: GateResult::Open,
                 took_ms: None,
+                alternatives: alternatives.clone(),
                 answers: Vec::new(),
             }),
             Record::GateAnswered {
                 gate,
-                go,
+                choice,
                 by,
                 role,
                 note,
@@ -47,7 +49,7 @@ pub(super) fn lines(entries: &[Entry]) -> Vec<GateLine> {
                     let after_ms = millis(entry.at.since(line.opened_at));
                     line.answers.push(Answer {
                         at: entry.at,
-                        go: *go,
+                        choice: choice.clone(),
                         by: units::one_line(by),
                         role: role.clone(),
                         note: units::one_line(note),
@@ -63,22 +65,38 @@ pub(super) fn lines(entries: &[Entry]) -> Vec<GateLine> {
     gates
 }
 
-/// One no-go stops; go needs as many different people as the gate says; the default counts at once.
+/// One no-go stops; go, or a switch, needs as many different people as the gate says; the default counts at once.
 fn settle(line: &mut GateLine, after_ms: u64) {
     if line.result != GateResult::Open {
         return;
     }
-    let default = line
+    let decides = |choice: &Choice| {
+        let agreed = || {
+            line.answers
+                .iter()
+                .filter(|answer| answer.choice == *choice)
+        };
+        let people: BTreeSet<&str> = agreed().map(|answer| answer.by.as_str()).collect();
+        let by_default = agreed().any(|answer| answer.source == AnswerSource::Timeout);
+        by_default || units::count(people.len()) >= u64::from(line.quorum)
+    };
+    let decided = line
         .answers
         .iter()
-        .find(|answer| answer.source == AnswerSource::Timeout);
-    let people: BTreeSet<&str> = line.answers.iter().map(|a| a.by.as_str()).collect();
-    let result = if line.answers.iter().any(|answer| !answer.go) {
+        .map(|answer| &answer.choice)
+        .find(|choice| decides(choice));
+    let result = if line
+        .answers
+        .iter()
+        .any(|answer| answer.choice == Choice::NoGo)
+    {
         GateResult::NoGo
-    } else if default.is_some() || units::count(people.len()) >= u64::from(line.quorum) {
-        GateResult::Go
     } else {
-        return;
+        match decided {
+            Some(Choice::Switch(_)) => GateResult::Switched,
+            Some(_) => GateResult::Go,
+            None => return,
+        }
     };
     line.result = result;
     line.took_ms = Some(after_ms);

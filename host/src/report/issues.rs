@@ -10,7 +10,7 @@ use super::model::{Comparison, Report, Standing, Verdict};
 use super::units;
 use crate::call::{CallError, CallKind};
 use crate::clock::Instant;
-use crate::journal::record::{AnswerSource, Entry, GateKind, Level, Record};
+use crate::journal::record::{AnswerSource, Choice, Entry, GateKind, Level, Record};
 use crate::name::StepId;
 use crate::run::state::StepState;
 
@@ -187,14 +187,19 @@ fn gates(report: &Report, found: &mut Vec<Issue>) {
             found.push(issue(gate.opened_at, Severity::Problem, kind, step, text));
         }
         for answer in &gate.answers {
-            let (severity, kind, word) = match (answer.source, answer.go) {
+            let (severity, kind, word) = match (answer.source, &answer.choice) {
                 (AnswerSource::Timeout, _) => (
                     Severity::Warning,
                     IssueKind::AnsweredByDefault,
                     "answered by its default",
                 ),
-                (_, false) => (Severity::Warning, IssueKind::NoGo, "no-go"),
-                (_, true) => continue,
+                (_, Choice::NoGo) => (Severity::Warning, IssueKind::NoGo, "no-go"),
+                (_, Choice::Switch(_)) => (
+                    Severity::Warning,
+                    IssueKind::Switched,
+                    "another strategy was chosen",
+                ),
+                (_, Choice::Go) => continue,
             };
             let who = if answer.source == AnswerSource::Timeout {
                 format!("as no {} answered in time", answer.role)

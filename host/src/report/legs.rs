@@ -9,13 +9,14 @@
 use std::collections::BTreeSet;
 
 use super::account::{Mark, Measurement, StepLine};
+use super::course::Course;
 use super::model::{
     Comparison, Convergence, Leg, LegStart, Objective, TRUTH_TOLERANCE_PERCENT, Truth, Verdict,
 };
 use super::units;
 use crate::clock::{Instant, millis};
 use crate::journal::record::{Entry, Header, Record};
-use crate::name::StrategyName;
+use crate::name::{StepId, StrategyName};
 
 /// Milestones in order; the first per strategy, name and site counts.
 pub(super) fn marks(entries: &[Entry]) -> Vec<Mark> {
@@ -36,18 +37,21 @@ pub(super) fn marks(entries: &[Entry]) -> Vec<Mark> {
     marks
 }
 
-/// One leg per strategy of the header.
+/// One leg per strategy that was to recover the service in the end. What it took over from a strategy in whose place it
+/// stands (the declaration, a measured lag) is its own.
 pub(super) fn legs(
-    header: &Header,
+    course: &Course,
     marks: &[Mark],
     measurements: &[Measurement],
     steps: &[StepLine],
 ) -> Vec<Leg> {
+    let header = &course.header;
     let strategies = header.strategies.iter().enumerate();
     strategies
         .map(|(place, strategy)| {
             let own = Own {
                 strategy,
+                strategies: course.of_leg(strategy),
                 marks,
                 measurements,
                 steps,
@@ -57,19 +61,26 @@ pub(super) fn legs(
         .collect()
 }
 
-/// What belongs to one strategy.
+/// What belongs to one leg.
 struct Own<'a> {
     strategy: &'a StrategyName,
+    /// With those in whose place it stands.
+    strategies: Vec<&'a StrategyName>,
     marks: &'a [Mark],
     measurements: &'a [Measurement],
     steps: &'a [StepLine],
 }
 
 impl Own<'_> {
+    fn is_own(&self, step: &StepId) -> bool {
+        let mut strategies = self.strategies.iter();
+        strategies.any(|strategy| strategy.as_str() == step.strategy())
+    }
+
     fn mark(&self, name: &str) -> Option<&Mark> {
         self.marks
             .iter()
-            .find(|mark| mark.name == name && mark.step.strategy() == self.strategy.as_str())
+            .find(|mark| mark.name == name && self.is_own(&mark.step))
     }
 
     fn at(&self, name: &str) -> Option<Instant> {
@@ -79,15 +90,12 @@ impl Own<'_> {
     /// The newest duration of this name.
     fn measured(&self, name: &str) -> Option<u64> {
         let own = self.measurements.iter().rev();
-        own.filter(|m| m.name == name && m.step.strategy() == self.strategy.as_str())
+        own.filter(|m| m.name == name && self.is_own(&m.step))
             .find_map(|m| m.quantity.get("duration-ms")?.as_u64())
     }
 
     fn steps(&self) -> impl Iterator<Item = &StepLine> {
-        let strategy = self.strategy.as_str();
-        self.steps
-            .iter()
-            .filter(move |step| step.id.strategy() == strategy)
+        self.steps.iter().filter(|step| self.is_own(&step.id))
     }
 
     fn leg(&self, header: &Header, planned_move: bool) -> Leg {
@@ -121,6 +129,12 @@ impl Own<'_> {
         };
         Leg {
             strategy: self.strategy.clone(),
+            instead_of: self
+                .strategies
+                .iter()
+                .filter(|replaced| **replaced != self.strategy)
+                .map(|replaced| (*replaced).clone())
+                .collect(),
             to_site: served.and_then(|mark| mark.site.clone()),
             begun_at,
             begun_by,

@@ -332,6 +332,7 @@ fn gates(out: &mut String, report: &Report) -> fmt::Result {
             match gate.result {
                 GateResult::Go => "go",
                 GateResult::NoGo => "**no-go**",
+                GateResult::Switched => "**switched**",
                 GateResult::Open => "**open**",
             },
             duration_or_dash(gate.took_ms),
@@ -346,7 +347,7 @@ fn gates(out: &mut String, report: &Report) -> fmt::Result {
 }
 
 fn answer(answer: &super::account::Answer) -> String {
-    let word = if answer.go { "go" } else { "no-go" };
+    let word = &answer.choice;
     let who = if answer.source == AnswerSource::Timeout {
         "default, nobody answered".to_owned()
     } else {

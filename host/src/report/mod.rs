@@ -12,6 +12,7 @@ pub mod model;
 pub mod units;
 
 mod calls;
+mod course;
 mod criteria;
 mod gates;
 mod issues;
@@ -24,7 +25,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
-use crate::journal::record::{Ending, Entry, Header, Record};
+use crate::journal::record::{Ending, Entry, Record};
+use course::Course;
 use model::{Conclusion, Report, RunFacts, Standing};
 
 /// Pages of this module's codes.
@@ -59,15 +61,16 @@ impl Report {
         let conclusion = conclusion(entries);
         let marks = legs::marks(entries);
         let measurements = events::measurements(entries);
-        let steps = steps::lines(entries, header, last.at);
-        let legs = legs::legs(header, &marks, &measurements, &steps);
+        let course = Course::of(header, entries);
+        let steps = steps::lines(entries, &course.header, last.at);
+        let legs = legs::legs(&course, &marks, &measurements, &steps);
         let gates = gates::lines(entries);
         let truth = legs::truth(entries, &legs);
         let effects = calls::effects(entries);
         let mut report = Self {
             report_version: model::REPORT_VERSION,
-            run: facts(entries, header, first, last),
-            scope: steps::scope(header, &steps, &marks),
+            run: facts(entries, &course, first, last),
+            scope: steps::scope(&course.header, &steps, &marks),
             timeline: events::timeline(entries),
             egress: calls::egress(entries),
             evidence: events::evidence(entries),
@@ -134,7 +137,8 @@ fn conclusion(entries: &[Entry]) -> Conclusion {
     }
 }
 
-fn facts(entries: &[Entry], header: &Header, first: &Entry, last: &Entry) -> RunFacts {
+fn facts(entries: &[Entry], course: &Course, first: &Entry, last: &Entry) -> RunFacts {
+    let header = &course.header;
     let resumed = entries.iter().filter_map(|entry| match &entry.record {
         Record::RunResumed { host_version } => Some(host_version.clone()),
         _ => None,
@@ -146,7 +150,7 @@ fn facts(entries: &[Entry], header: &Header, first: &Entry, last: &Entry) -> Run
         id: header.run.clone(),
         runbook: units::one_line(&header.runbook),
         runbook_digest: header.runbook_digest.clone(),
-        plan_digest: header.plan.digest(),
+        plan_digest: course.plan_digest.clone(),
         policy_digest: header.policy_digest.clone(),
         plugins: header.plugins.clone(),
         started_by: units::one_line(&header.started_by),

@@ -162,6 +162,9 @@ pub struct Exclusion {
 pub struct Leg {
     /// The strategy.
     pub strategy: StrategyName,
+    /// Strategies in whose place it stands, the first one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instead_of: Vec<StrategyName>,
     /// Site that serves after it, where a `served` milestone names one.
     pub to_site: Option<String>,
     /// Where the axis of its timeline is zero.

@@ -79,7 +79,11 @@ impl Life {
 fn is_rest(state: StepState) -> bool {
     matches!(
         state,
-        StepState::Pending | StepState::Done | StepState::Undone | StepState::Skipped
+        StepState::Pending
+            | StepState::Done
+            | StepState::Undone
+            | StepState::Skipped
+            | StepState::Superseded
     )
 }
 
@@ -165,6 +169,7 @@ fn dropped(step: &StepId) -> Exclusion {
 fn exclusion(step: &StepLine) -> Exclusion {
     let reason = match step.state {
         StepState::Skipped => "skipped, as the run was taken back",
+        StepState::Superseded => "given up, as another strategy took over",
         StepState::AwaitingGo => "not begun: the gate before it is open",
         _ => "not begun",
     };

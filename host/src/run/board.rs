@@ -25,6 +25,8 @@ pub struct Square {
 #[derive(Debug, Clone)]
 pub struct Board {
     squares: BTreeMap<StepId, Square>,
+    /// Every step that is or was in the plan.
+    steps: Vec<Step>,
     /// Steps that have begun, in the order they last began.
     begun: Vec<StepId>,
     /// The run is being taken back.
@@ -35,31 +37,40 @@ impl Board {
     /// The board of a plan as a journal leaves it.
     #[must_use]
     pub fn new(plan: &Plan, entries: &[Entry]) -> Self {
-        let fresh = Square {
-            state: StepState::Pending,
-            attempt: 0,
-            since: None,
-        };
-        let squares = plan
-            .steps
-            .iter()
-            .map(|step| (step.id.clone(), fresh.clone()))
-            .collect();
         let mut board = Self {
-            squares,
+            squares: BTreeMap::new(),
+            steps: Vec::new(),
             begun: Vec::new(),
             rolling_back: false,
         };
+        board.lay_out(plan);
         for entry in entries {
             match &entry.record {
                 Record::StepChanged {
                     step, attempt, to, ..
                 } => board.set(step, *to, *attempt, entry.at),
                 Record::AbortAsked { .. } => board.rolling_back = true,
+                Record::StrategySwitched { plan, .. } => board.lay_out(plan),
                 _ => {}
             }
         }
         board
+    }
+
+    /// Puts the steps of a plan on the board. Those that are there already stand where they stand.
+    pub fn lay_out(&mut self, plan: &Plan) {
+        for step in &plan.steps {
+            let fresh = Square {
+                state: StepState::Pending,
+                attempt: 0,
+                since: None,
+            };
+            self.squares.entry(step.id.clone()).or_insert(fresh);
+            match self.steps.iter_mut().find(|known| known.id == step.id) {
+                Some(known) => known.clone_from(step),
+                None => self.steps.push(step.clone()),
+            }
+        }
     }
 
     fn set(&mut self, step: &StepId, state: StepState, attempt: u32, at: Instant) {
@@ -94,12 +105,18 @@ impl Board {
             .map(|(step, _)| step)
     }
 
-    /// Every step is done.
+    /// Every step of the plan is done.
     #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.squares
-            .values()
-            .all(|square| square.state == StepState::Done)
+    pub fn is_done(&self, plan: &Plan) -> bool {
+        plan.steps
+            .iter()
+            .all(|step| self.square(&step.id).state == StepState::Done)
+    }
+
+    /// Every step that is or was in the plan.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// The run is being taken back.
@@ -124,36 +141,40 @@ impl Board {
     /// Begun steps that can be taken back, last begun first. What a point of no return that has begun relies on
     /// stays: taking back the fence under a promotion would make two writers.
     #[must_use]
-    pub fn reversible<'a>(&self, plan: &'a Plan) -> Vec<&'a Step> {
-        let kept = self.behind_no_return(plan);
+    pub fn reversible(&self) -> Vec<&Step> {
+        let kept = self.behind_no_return();
         self.begun
             .iter()
             .rev()
             .filter(|step| !kept.contains(*step) && self.square(step).state != StepState::Undone)
-            .filter_map(|step| plan.step(step))
+            .filter_map(|step| self.step(step))
             .filter(|step| step.reversal == Reversal::Undo)
             .collect()
     }
 
     /// Points of no return that have begun, in plan order.
     #[must_use]
-    pub fn passed_no_return<'a>(&self, plan: &'a Plan) -> Vec<&'a Step> {
+    pub fn passed_no_return(&self) -> Vec<&Step> {
         let is_passed = |step: &&Step| {
             step.reversal == Reversal::PointOfNoReturn && self.begun.contains(&step.id)
         };
-        plan.steps.iter().filter(is_passed).collect()
+        self.steps.iter().filter(is_passed).collect()
+    }
+
+    fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id == *id)
     }
 
     /// Points of no return that have begun, and everything they need, directly or not.
-    fn behind_no_return(&self, plan: &Plan) -> BTreeSet<StepId> {
+    fn behind_no_return(&self) -> BTreeSet<StepId> {
         let mut kept = BTreeSet::new();
         let mut open: Vec<StepId> = self
-            .passed_no_return(plan)
+            .passed_no_return()
             .into_iter()
             .map(|step| step.id.clone())
             .collect();
         while let Some(id) = open.pop() {
-            if let Some(step) = plan.step(&id)
+            if let Some(step) = self.step(&id)
                 && kept.insert(id)
             {
                 open.extend(step.needs.iter().cloned());

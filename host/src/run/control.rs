@@ -15,7 +15,7 @@ use super::gate::{Gates, Question};
 use crate::call::{CallError, CallKind, Reply, Request};
 use crate::clock::Instant;
 use crate::journal::Durability;
-use crate::journal::record::{Entry, GateKind, Level, Record};
+use crate::journal::record::{Choice, Entry, GateKind, Level, Record};
 use crate::mediation::StepCalls;
 use crate::name::{RoleName, StepId};
 use crate::plugin::error::Halt;
@@ -273,9 +273,10 @@ impl Control {
             },
             title,
             detail,
+            alternatives: Vec::new(),
         };
         let decision = self.gates.ask(&question).await?;
-        Ok(json!({ "go": decision.go, "by": decision.by, "note": decision.note }))
+        Ok(json!({ "go": decision.choice == Choice::Go, "by": decision.by, "note": decision.note }))
     }
 
     async fn attach(&self, calls: &StepCalls, attach: Attach) -> Result<Value, Refusal> {

@@ -1,12 +1,12 @@
 //! Human decisions: asked once, answered by roles, counted, recorded, and still there after a crash.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{BoxFuture, Clock, Instant, timeout_at};
-use crate::journal::record::{AnswerSource, Entry, GateKind, Record};
+use crate::journal::record::{AnswerSource, Choice, Entry, GateKind, Record};
 use crate::journal::{Durability, Journal};
-use crate::name::{RoleName, StepId};
+use crate::name::{RoleName, StepId, StrategyName};
 use crate::plugin::error::Halt;
 use crate::runbook::types::Gate;
 
@@ -31,13 +31,15 @@ pub struct Question {
     pub title: String,
     /// What the person needs to know.
     pub detail: String,
+    /// Strategies that may take the place of the step's own.
+    pub alternatives: Vec<StrategyName>,
 }
 
 /// One person's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// True for go.
-    pub go: bool,
+    /// What was said.
+    pub choice: Choice,
     /// Who.
     pub by: String,
     /// As which role.
@@ -78,12 +80,36 @@ pub trait Gatekeeper: Send + Sync {
 /// What came of a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// True for go.
-    pub go: bool,
+    /// What was decided.
+    pub choice: Choice,
     /// Who decided; all of them, for a quorum.
     pub by: String,
     /// Their reasons.
     pub note: String,
+}
+
+/// Digest of the plan that is being executed, shared by whoever asks people.
+#[derive(Clone)]
+pub struct CurrentPlan(Arc<Mutex<String>>);
+
+impl CurrentPlan {
+    /// This plan, until another one takes its place.
+    #[must_use]
+    pub fn new(digest: String) -> Self {
+        Self(Arc::new(Mutex::new(digest)))
+    }
+
+    /// Another plan from now on.
+    pub fn replace(&self, digest: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = digest;
+    }
+
+    fn digest(&self) -> String {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// Asks, counts and records.
@@ -96,7 +122,7 @@ pub struct Gates {
     /// The way to people.
     pub keeper: Arc<dyn Gatekeeper>,
     /// Answers are for this plan.
-    pub plan_digest: String,
+    pub plan: CurrentPlan,
     /// Who started the run: cannot be the second approver of their own request.
     pub started_by: String,
 }
@@ -127,9 +153,15 @@ impl Gates {
             if answer.role != question.rule.role && answer.source != AnswerSource::Timeout {
                 continue;
             }
+            if let Choice::Switch(to) = &answer.choice
+                && !question.alternatives.contains(to)
+            {
+                tracing::warn!(gate = question.gate, strategy = %to, "gate.not-offered");
+                continue;
+            }
             let record = Record::GateAnswered {
                 gate: question.gate.clone(),
-                go: answer.go,
+                choice: answer.choice.clone(),
                 by: answer.by.clone(),
                 role: answer.role.clone(),
                 note: answer.note.clone(),
@@ -139,7 +171,7 @@ impl Gates {
             tally.count(answer);
         }
         Ok(Decision {
-            go: false,
+            choice: Choice::NoGo,
             by: NOBODY.to_owned(),
             note: format!("no decision after {ANSWERS} answers"),
         })
@@ -157,7 +189,8 @@ impl Gates {
             rule: question.rule.clone(),
             title: question.title.clone(),
             detail: question.detail.clone(),
-            plan_digest: self.plan_digest.clone(),
+            plan_digest: self.plan.digest(),
+            alternatives: question.alternatives.clone(),
         };
         Ok((self.append(record).await?, Vec::new()))
     }
@@ -174,7 +207,7 @@ impl Gates {
         ) {
             (Some(answer), _) => answer,
             (None, Some(go)) => Answer {
-                go,
+                choice: Choice::of(go),
                 by: NOBODY.to_owned(),
                 role: question.rule.role.clone(),
                 note: format!("nobody answered for {} s", timeout_ms / 1000),
@@ -204,7 +237,7 @@ fn known(entries: &[Entry], wanted: &str) -> Option<(Instant, Vec<Answer>)> {
             (
                 Record::GateAnswered {
                     gate,
-                    go,
+                    choice,
                     by,
                     role,
                     note,
@@ -213,7 +246,7 @@ fn known(entries: &[Entry], wanted: &str) -> Option<(Instant, Vec<Answer>)> {
                 Some((_, answers)),
             ) if gate == wanted => {
                 answers.push(Answer {
-                    go: *go,
+                    choice: choice.clone(),
                     by: by.clone(),
                     role: role.clone(),
                     note: note.clone(),
@@ -226,7 +259,7 @@ fn known(entries: &[Entry], wanted: &str) -> Option<(Instant, Vec<Answer>)> {
     found
 }
 
-/// Counts answers: one no-go stops, `quorum` different people go.
+/// Counts answers: one no-go stops; otherwise `quorum` different people decide who say the same.
 struct Tally<'a> {
     quorum: usize,
     started_by: &'a str,
@@ -246,7 +279,7 @@ impl<'a> Tally<'a> {
     }
 
     fn count(&mut self, answer: Answer) {
-        if !answer.go {
+        if answer.choice == Choice::NoGo {
             self.refusal.get_or_insert(answer);
             return;
         }
@@ -261,29 +294,39 @@ impl<'a> Tally<'a> {
     fn decision(&self) -> Option<Decision> {
         if let Some(refusal) = &self.refusal {
             return Some(Decision {
-                go: false,
+                choice: Choice::NoGo,
                 by: refusal.by.clone(),
                 note: refusal.note.clone(),
             });
         }
-        let by_default = self
-            .approvers
-            .iter()
-            .any(|answer| answer.source == AnswerSource::Timeout);
-        if self.approvers.len() < self.quorum && !by_default {
-            return None;
-        }
-        let join = |text: fn(&Answer) -> &str| {
-            let parts: Vec<&str> = self
+        let agree = |choice: &Choice| {
+            let same = self
                 .approvers
                 .iter()
-                .map(text)
+                .filter(|answer| answer.choice == *choice);
+            same.collect::<Vec<_>>()
+        };
+        let decides = |agreed: &[&Answer]| {
+            let by_default = agreed
+                .iter()
+                .any(|answer| answer.source == AnswerSource::Timeout);
+            agreed.len() >= self.quorum || by_default
+        };
+        let (choice, agreed) = self
+            .approvers
+            .iter()
+            .map(|answer| (&answer.choice, agree(&answer.choice)))
+            .find(|(_, agreed)| decides(agreed))?;
+        let join = |text: fn(&Answer) -> &str| {
+            let parts: Vec<&str> = agreed
+                .iter()
+                .map(|answer| text(answer))
                 .filter(|part| !part.is_empty())
                 .collect();
             parts.join(", ")
         };
         Some(Decision {
-            go: true,
+            choice: choice.clone(),
             by: join(|answer| &answer.by),
             note: join(|answer| &answer.note),
         })
@@ -308,13 +351,14 @@ mod tests {
             },
             title: "Flip?".into(),
             detail: String::new(),
+            alternatives: vec!["restore".parse().unwrap()],
         }
     }
 
-    fn answer(go: bool, by: &str) -> Answer {
+    fn answer(choice: Choice, by: &str) -> Answer {
         let role = "incident-commander".parse().unwrap();
         Answer {
-            go,
+            choice,
             by: by.into(),
             role,
             note: String::new(),
@@ -323,12 +367,17 @@ mod tests {
     }
 
     fn decide(quorum: u32, answers: &[(bool, &str)]) -> Option<bool> {
+        let answers = answers.iter().map(|(go, by)| (Choice::of(*go), *by));
+        choose(quorum, answers.collect()).map(|choice| choice == Choice::Go)
+    }
+
+    fn choose(quorum: u32, answers: Vec<(Choice, &str)>) -> Option<Choice> {
         let question = question(quorum);
         let mut tally = Tally::new(&question, "ada");
         answers
-            .iter()
-            .for_each(|(go, by)| tally.count(answer(*go, by)));
-        tally.decision().map(|decision| decision.go)
+            .into_iter()
+            .for_each(|(choice, by)| tally.count(answer(choice, by)));
+        tally.decision().map(|decision| decision.choice)
     }
 
     #[test]
@@ -337,6 +386,20 @@ mod tests {
         assert_eq!(decide(2, &[(true, "ada"), (true, "bob")]), None);
         assert_eq!(decide(2, &[(true, "bob"), (true, "bob")]), None);
         assert_eq!(decide(2, &[(true, "bob"), (true, "cyd")]), Some(true));
+    }
+
+    #[test]
+    fn a_quorum_must_say_the_same() {
+        let switch = || Choice::Switch("restore".parse().unwrap());
+        assert_eq!(
+            choose(2, vec![(Choice::Go, "bob"), (switch(), "cyd")]),
+            None
+        );
+        let agreed = choose(
+            2,
+            vec![(Choice::Go, "bob"), (switch(), "cyd"), (switch(), "dee")],
+        );
+        assert_eq!(agreed, Some(switch()));
     }
 
     #[test]

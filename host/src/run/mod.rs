@@ -1,17 +1,19 @@
 //! A run: the step graph, its states, gates and budgets.
 //!
 //! Start at [`state`], the one table of a step's life. [`board`] knows where every step stands, [`scheduler`] runs the
-//! graph, [`rollback`] takes it back, [`attempt`] performs one step, [`gate`] asks people, [`control`] answers the
-//! contract of that name.
+//! graph, [`rollback`] takes it back, [`switch`] puts another strategy in the place of one that does not get through,
+//! [`attempt`] performs one step, [`questions`] and [`gate`] ask people, [`control`] answers the contract of that name.
 
 pub mod attempt;
 pub mod board;
 pub mod control;
 pub mod error;
 pub mod gate;
+mod questions;
 mod rollback;
 pub mod scheduler;
 pub mod state;
+pub mod switch;
 
 pub use error::{PAGES, RunError};
 pub use scheduler::{Ended, Run};

@@ -17,8 +17,7 @@ impl Execution<'_> {
     pub(super) async fn roll_back(&mut self) -> Result<Ended, RunError> {
         self.withdraw_all();
         self.settle().await?;
-        let plan = Arc::clone(&self.run.plan);
-        let steps: Vec<Step> = self.board.reversible(&plan).into_iter().cloned().collect();
+        let steps: Vec<Step> = self.board.reversible().into_iter().cloned().collect();
         for step in steps {
             self.take_back(step).await?;
         }
@@ -34,7 +33,7 @@ impl Execution<'_> {
                 detail,
             });
         }
-        let passed = self.board.passed_no_return(&plan);
+        let passed = self.board.passed_no_return();
         if let Some(step) = passed.first() {
             let detail = format!(
                 "`{}` is a point of no return and has begun: what it relies on was kept; go forward by hand or with \
@@ -54,14 +53,19 @@ impl Execution<'_> {
 
     /// Leaves no step in the middle of anything.
     async fn settle(&mut self) -> Result<(), RunError> {
-        let plan = Arc::clone(&self.run.plan);
-        for step in &plan.steps {
-            match self.board.square(&step.id).state {
+        let steps: Vec<StepId> = self
+            .board
+            .steps()
+            .iter()
+            .map(|step| step.id.clone())
+            .collect();
+        for step in &steps {
+            match self.board.square(step).state {
                 StepState::Pending | StepState::AwaitingGo => {
-                    self.happen(&step.id, Event::Skip, "").await?;
+                    self.happen(step, Event::Skip, "").await?;
                 }
                 StepState::Running | StepState::AwaitingAcceptance => {
-                    self.happen(&step.id, Event::Fail, "stopped: the run is taken back")
+                    self.happen(step, Event::Fail, "stopped: the run is taken back")
                         .await?;
                 }
                 _ => {}

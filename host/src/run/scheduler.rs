@@ -13,18 +13,18 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use super::attempt::{Actors, Verdict, attempt};
 use super::board::Board;
 use super::error::RunError;
-use super::gate::{AbortRequest, Decision, Gates, Question};
+use super::gate::{AbortRequest, Decision, Gates};
 use super::state::{Event, StepState};
+use super::switch::{Alternatives, Switch};
 use crate::call::Direction;
 use crate::clock::{BoxFuture, Instant};
 use crate::journal::Durability;
-use crate::journal::record::{Ending, GateKind, Record};
+use crate::journal::record::{Choice, Ending, GateKind, Record};
 use crate::mediation::Mediation;
 use crate::mediation::deadline::Deadline;
 use crate::name::{RoleName, StepId};
 use crate::plan::{Plan, Step};
 use crate::plugin::error::Halt;
-use crate::runbook::types::Gate;
 
 /// A step's deadline is its budget times this, until people extend it: a budget is a time to look, not to stop.
 pub const PATIENCE: u32 = 4;
@@ -47,14 +47,26 @@ pub struct Run {
     pub mediation: Arc<Mediation>,
     /// The way to people.
     pub gates: Gates,
-    /// The graph.
+    /// The graph it begins with.
     pub plan: Arc<Plan>,
+    /// The graphs it may go on with, where one strategy takes the place of another.
+    pub alternatives: Alternatives,
     /// Who performs steps.
     pub actors: Actors,
 }
 
+/// What a happening means for the run as a whole.
+pub(super) enum Turn {
+    /// It goes on.
+    GoOn,
+    /// It is taken back.
+    TakeBack(AbortRequest),
+    /// Another strategy takes over.
+    Switch(Switch),
+}
+
 /// Something that comes to the scheduler.
-enum Happening {
+pub(super) enum Happening {
     Attempted {
         step: StepId,
         attempt: u32,
@@ -77,6 +89,8 @@ enum Happening {
 /// A run being executed.
 pub(super) struct Execution<'a> {
     pub(super) run: &'a Run,
+    /// The graph as it is now.
+    pub(super) plan: Arc<Plan>,
     pub(super) board: Board,
     tasks: FuturesUnordered<BoxFuture<'a, Happening>>,
     /// Tasks that will come back by themselves; the wait for an abort is not one.
@@ -85,10 +99,10 @@ pub(super) struct Execution<'a> {
     handles: BTreeMap<StepId, Vec<AbortHandle>>,
     deadlines: BTreeMap<StepId, Deadline>,
     /// Times the budget was extended, by step.
-    extensions: BTreeMap<StepId, u32>,
+    pub(super) extensions: BTreeMap<StepId, u32>,
     /// A step is stuck: what runs may finish, nothing new starts.
-    stuck: Option<String>,
-    commander: RoleName,
+    pub(super) stuck: Option<String>,
+    pub(super) commander: RoleName,
 }
 
 impl Run {
@@ -97,12 +111,11 @@ impl Run {
     /// # Errors
     /// [`RunError`] if it stopped where it stood; `resume` goes on from there.
     pub async fn execute(&self) -> Result<Ended, RunError> {
+        let journal = &self.mediation.journal;
         let mut execution = Execution {
             run: self,
-            board: self
-                .mediation
-                .journal
-                .read(|entries| Board::new(&self.plan, entries)),
+            plan: journal.read(|entries| self.plan_after(entries))?,
+            board: journal.read(|entries| Board::new(&self.plan, entries)),
             tasks: FuturesUnordered::new(),
             active: 0,
             handles: BTreeMap::new(),
@@ -126,9 +139,7 @@ impl<'a> Execution<'a> {
         if self.board.is_rolling_back() {
             return self.roll_back().await;
         }
-        self.tasks.push(Box::pin(async {
-            Happening::Abort(self.run.gates.keeper.abort().await)
-        }));
+        self.listen();
         self.pick_up().await?;
         loop {
             if self.stuck.is_none() {
@@ -140,21 +151,32 @@ impl<'a> Execution<'a> {
             let Some(happening) = self.tasks.next().await else {
                 return Ok(self.rest());
             };
-            if let Some(abort) = self.handle(happening).await? {
-                let record = Record::AbortAsked {
-                    by: abort.by,
-                    reason: abort.reason,
-                };
-                self.append(record).await?;
-                self.board.roll_back();
-                return self.roll_back().await;
+            match self.handle(happening).await? {
+                Turn::GoOn => {}
+                Turn::Switch(switch) => self.switch(switch).await?,
+                Turn::TakeBack(abort) => {
+                    let record = Record::AbortAsked {
+                        by: abort.by,
+                        reason: abort.reason,
+                    };
+                    self.append(record).await?;
+                    self.board.roll_back();
+                    return self.roll_back().await;
+                }
             }
         }
     }
 
+    /// Waits for somebody who wants the run taken back.
+    pub(super) fn listen(&mut self) {
+        let keeper = &self.run.gates.keeper;
+        self.tasks
+            .push(Box::pin(async { Happening::Abort(keeper.abort().await) }));
+    }
+
     /// Nothing is under way and nothing can start.
     fn rest(&self) -> Ended {
-        if self.board.is_done() {
+        if self.board.is_done(&self.plan) {
             return Ended {
                 ending: Ending::Recovered,
                 detail: "every step is done".to_owned(),
@@ -177,7 +199,8 @@ impl<'a> Execution<'a> {
 
     /// Continues what a crash or an earlier end left under way.
     async fn pick_up(&mut self) -> Result<(), RunError> {
-        let plan = Arc::clone(&self.run.plan);
+        self.finish_switch().await?;
+        let plan = Arc::clone(&self.plan);
         for step in &plan.steps {
             match self.board.square(&step.id).state {
                 StepState::AwaitingGo => self.ask_before(step),
@@ -193,7 +216,7 @@ impl<'a> Execution<'a> {
     }
 
     async fn start_ready(&mut self) -> Result<(), RunError> {
-        let plan = Arc::clone(&self.run.plan);
+        let plan = Arc::clone(&self.plan);
         let ready: Vec<Step> = self.board.ready(&plan).cloned().collect();
         for step in ready {
             if step.gate_before.is_some() {
@@ -207,14 +230,14 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// What a happening means. `Some`: the run is to be taken back.
-    async fn handle(&mut self, happening: Happening) -> Result<Option<AbortRequest>, RunError> {
+    /// What a happening means.
+    async fn handle(&mut self, happening: Happening) -> Result<Turn, RunError> {
         if !matches!(happening, Happening::Abort(_)) {
             self.active -= 1;
         }
         match happening {
-            Happening::Nothing => Ok(None),
-            Happening::Abort(request) => Ok(Some(request)),
+            Happening::Nothing => Ok(Turn::GoOn),
+            Happening::Abort(request) => Ok(Turn::TakeBack(request)),
             Happening::Attempted {
                 step,
                 attempt,
@@ -224,14 +247,14 @@ impl<'a> Execution<'a> {
                 if current.state == StepState::Running && current.attempt == attempt {
                     self.attempted(&step, verdict?).await?;
                 }
-                Ok(None)
+                Ok(Turn::GoOn)
             }
             Happening::OverBudget { step, attempt } => {
                 let current = self.board.square(&step);
                 if current.state == StepState::Running && current.attempt == attempt {
                     self.over_budget(&step).await?;
                 }
-                Ok(None)
+                Ok(Turn::GoOn)
             }
             Happening::Decided {
                 step,
@@ -273,20 +296,31 @@ impl<'a> Execution<'a> {
         id: &StepId,
         kind: GateKind,
         decision: Decision,
-    ) -> Result<Option<AbortRequest>, RunError> {
+    ) -> Result<Turn, RunError> {
         let Some(step) = self.step(id) else {
-            return Ok(None);
+            return Ok(Turn::GoOn);
         };
         let state = self.board.square(id).state;
-        if !decision.go {
-            let reason = match decision.note.as_str() {
-                "" => format!("no-go for `{id}`"),
-                note => format!("no-go for `{id}`: {note}"),
-            };
-            return Ok(Some(AbortRequest {
-                by: decision.by,
-                reason,
-            }));
+        match decision.choice {
+            Choice::Go => {}
+            Choice::NoGo => {
+                let reason = match decision.note.as_str() {
+                    "" => format!("no-go for `{id}`"),
+                    note => format!("no-go for `{id}`: {note}"),
+                };
+                return Ok(Turn::TakeBack(AbortRequest {
+                    by: decision.by,
+                    reason,
+                }));
+            }
+            Choice::Switch(to) => {
+                return Ok(Turn::Switch(Switch {
+                    from: id.strategy().parse()?,
+                    to,
+                    by: decision.by,
+                    note: decision.note,
+                }));
+            }
         }
         match (kind, state) {
             (GateKind::Before, StepState::AwaitingGo) => {
@@ -315,98 +349,7 @@ impl<'a> Execution<'a> {
             // The step went on without the answer.
             _ => {}
         }
-        Ok(None)
-    }
-
-    async fn over_budget(&mut self, id: &StepId) -> Result<(), RunError> {
-        let Some(step) = self.step(id) else {
-            return Ok(());
-        };
-        self.append(Record::BudgetExceeded {
-            step: id.clone(),
-            budget_ms: step.budget_ms,
-        })
-        .await?;
-        let question = self.question(
-            &step,
-            GateKind::OverBudget,
-            format!("`{}` is over its budget of {} s. Go on?", step.title, step.budget_ms / 1000),
-            "It goes on while you decide. Go: it gets its budget once more. No-go: the run is taken back as far as \
-             it can be."
-                .to_owned(),
-        );
-        self.ask(question);
-        Ok(())
-    }
-
-    fn ask_before(&mut self, step: &Step) {
-        let title = format!("Start `{}`?", step.title);
-        let question = self.question(
-            step,
-            GateKind::Before,
-            title,
-            "No-go takes the run back.".to_owned(),
-        );
-        self.ask(question);
-    }
-
-    fn ask_after(&mut self, step: &Step, line: String) {
-        let title = format!("Is `{}` good enough to go on?", step.title);
-        let question = self.question(step, GateKind::After, title, line);
-        self.ask(question);
-    }
-
-    fn ask_failed(&mut self, step: &Step, reason: &str) {
-        let title = format!("`{}` failed. Try again?", step.title);
-        let detail = format!("{reason}. No-go takes the run back as far as it can be.");
-        let question = self.question(step, GateKind::Failed, title, detail);
-        self.ask(question);
-    }
-
-    fn question(&self, step: &Step, kind: GateKind, title: String, detail: String) -> Question {
-        let own = match kind {
-            GateKind::Before => step.gate_before.clone(),
-            GateKind::After => step.gate_after.clone(),
-            _ => None,
-        };
-        let commander = || Gate {
-            role: self.commander.clone(),
-            quorum: 1,
-            timeout_ms: None,
-            default: None,
-        };
-        let attempt = self.board.square(&step.id).attempt;
-        let gate = match kind {
-            GateKind::Before => format!("{}:before:{}", step.id, attempt + 1),
-            GateKind::After => format!("{}:after:{attempt}", step.id),
-            GateKind::Failed => format!("{}:failed:{attempt}", step.id),
-            GateKind::OverBudget | GateKind::Question => {
-                let extension = self.extensions.get(&step.id).copied().unwrap_or_default();
-                format!("{}:over-budget:{attempt}:{extension}", step.id)
-            }
-        };
-        Question {
-            gate,
-            step: step.id.clone(),
-            kind,
-            rule: own.unwrap_or_else(commander),
-            title,
-            detail,
-        }
-    }
-
-    fn ask(&mut self, question: Question) {
-        let gates = self.run.gates.clone();
-        let (step, kind) = (question.step.clone(), question.kind);
-        let id = step.clone();
-        let asking = async move {
-            Happening::Decided {
-                step,
-                kind,
-                decision: gates.ask(&question).await,
-            }
-        };
-        self.spawn(&id, asking);
+        Ok(Turn::GoOn)
     }
 
     /// Begins (or, after a crash, continues) the current attempt.
@@ -451,7 +394,11 @@ impl<'a> Execution<'a> {
         self.spawn(&step.id, watching);
     }
 
-    fn spawn(&mut self, step: &StepId, task: impl Future<Output = Happening> + Send + 'a) {
+    pub(super) fn spawn(
+        &mut self,
+        step: &StepId,
+        task: impl Future<Output = Happening> + Send + 'a,
+    ) {
         let (handle, registration) = AbortHandle::new_pair();
         self.handles.entry(step.clone()).or_default().push(handle);
         self.active += 1;
@@ -480,7 +427,7 @@ impl<'a> Execution<'a> {
     }
 
     pub(super) fn step(&self, id: &StepId) -> Option<Step> {
-        self.run.plan.step(id).cloned()
+        self.plan.step(id).cloned()
     }
 
     pub(super) fn now(&self) -> Instant {

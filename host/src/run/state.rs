@@ -24,6 +24,8 @@ pub enum StepState {
     Undone,
     /// Never begun, and will not be: the run is being taken back.
     Skipped,
+    /// Given up: another strategy has taken the place of its own.
+    Superseded,
     /// A human is needed: it can neither go on nor be taken back by the host.
     Stuck,
 }
@@ -54,6 +56,8 @@ pub enum Event {
     UndoFail,
     /// The run is taken back and this step was not begun.
     Skip,
+    /// Another strategy takes the place of its own.
+    Supersede,
     /// The host cannot decide alone.
     Park,
 }
@@ -73,7 +77,11 @@ pub fn next(state: StepState, event: Event) -> Option<StepState> {
         (S::AwaitingAcceptance, E::Accept) => S::Done,
         (S::Running | S::AwaitingAcceptance, E::Fail) => S::Failed,
         (S::Failed | S::Stuck, E::Retry) => S::Running,
-        (S::Done | S::Failed | S::Stuck, E::Undo) => S::Undoing,
+        (
+            S::Pending | S::AwaitingGo | S::Running | S::AwaitingAcceptance | S::Failed | S::Stuck,
+            E::Supersede,
+        ) => S::Superseded,
+        (S::Done | S::Failed | S::Superseded | S::Stuck, E::Undo) => S::Undoing,
         (S::Undoing, E::UndoSucceed) => S::Undone,
         (S::Undoing, E::UndoFail) => S::Stuck,
         (S::AwaitingGo | S::Running | S::AwaitingAcceptance | S::Failed | S::Done, E::Park) => {

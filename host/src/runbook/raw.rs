@@ -134,6 +134,10 @@ pub(super) struct RawStrategy {
     #[serde(default)]
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(super) parameters: toml::Table,
+    /// Strategies that people may switch to where a step of this one fails or takes too long, such as `["restore"]`.
+    #[serde(default)]
+    #[schemars(default)]
+    pub(super) alternatives: Vec<Text>,
 }
 
 /// A contract served by a provider.

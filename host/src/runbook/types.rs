@@ -76,6 +76,8 @@ pub struct Strategy {
     pub plugin: PluginName,
     /// Its parameters, checked against the plugin's own schema when it is loaded.
     pub parameters: Map<String, Value>,
+    /// Strategies that may take its place while a run is under way.
+    pub alternatives: Vec<StrategyName>,
 }
 
 /// A contract served by a provider.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::time::{Length, Offset, Range};
-use crate::name::{InterfaceName, SiteName};
+use crate::name::{InterfaceName, SiteName, StrategyName};
 
 /// `[[injects]]`: something happens to the world at a time.
 #[derive(Debug, Clone, Deserialize)]
@@ -197,7 +197,7 @@ pub enum FaultKind {
 }
 
 /// `[people.ROLE]`: how people of a role answer.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Person {
     /// Time they take.
@@ -209,6 +209,9 @@ pub struct Person {
     /// After this many failed attempts at a step they say no-go to another one, whatever `answer` is.
     #[serde(default = "patience")]
     pub patience: u32,
+    /// What they say instead of that, where it is offered: that this strategy takes over. They say so too when they are
+    /// asked for the `patience`th time about a step that is over its budget.
+    pub switch_to: Option<StrategyName>,
 }
 
 fn person_after() -> Range {
@@ -225,6 +228,7 @@ impl Default for Person {
             after: person_after(),
             answer: PersonSays::default(),
             patience: patience(),
+            switch_to: None,
         }
     }
 }

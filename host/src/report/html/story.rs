@@ -72,7 +72,7 @@ fn state_class(state: StepState) -> &'static str {
         StepState::Done => "badge good",
         StepState::Failed | StepState::Stuck => "badge bad",
         StepState::Undoing | StepState::Undone => "badge warn",
-        StepState::Pending | StepState::Skipped => "badge plain",
+        StepState::Pending | StepState::Skipped | StepState::Superseded => "badge plain",
         StepState::AwaitingGo | StepState::Running | StepState::AwaitingAcceptance => "badge warn",
     }
 }
@@ -82,7 +82,7 @@ fn state_sign(state: StepState) -> &'static str {
         StepState::Done => "✓",
         StepState::Failed | StepState::Stuck => "✗",
         StepState::Undoing | StepState::Undone => "↶",
-        StepState::Pending | StepState::Skipped => "–",
+        StepState::Pending | StepState::Skipped | StepState::Superseded => "–",
         StepState::AwaitingGo | StepState::Running | StepState::AwaitingAcceptance => "…",
     }
 }
@@ -145,6 +145,7 @@ fn gate_row(gate: &GateLine) -> Markup {
     let (class, word) = match gate.result {
         GateResult::Go => ("badge good", "✓ go"),
         GateResult::NoGo => ("badge bad", "✗ no-go"),
+        GateResult::Switched => ("badge plain", "→ switched"),
         GateResult::Open => ("badge warn", "… open"),
     };
     html! {
@@ -161,7 +162,7 @@ fn gate_row(gate: &GateLine) -> Markup {
 
 fn said(answer: &Answer) -> Markup {
     html! {
-        (time_of_day(answer.at)) ": " @if answer.go { "go" } @else { "no-go" }
+        (time_of_day(answer.at)) ": " (answer.choice)
         @if answer.source == AnswerSource::Timeout { " by default, nobody answered" }
         @else { " by " b { (answer.by) } " as " (answer.role.as_str()) }
         " after " (duration(answer.after_ms))

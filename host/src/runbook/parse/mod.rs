@@ -185,7 +185,7 @@ impl Door<'_> {
         raw.strategies
             .iter()
             .filter_map(|(name, strategy)| {
-                let read = self.strategy(strategy, declared);
+                let read = self.strategy(name, strategy, declared);
                 Some((self.name(name)?, read?))
             })
             .collect()
@@ -193,15 +193,33 @@ impl Door<'_> {
 
     fn strategy(
         &mut self,
+        name: &Text,
         strategy: &At<RawStrategy>,
         declared: &Declared<'_>,
     ) -> Option<Strategy> {
         let raw = strategy.value();
         let plugin = self.reference("plugin", &raw.plugin, &declared.plugins);
         let parameters = self.object("parameters", &strategy.span(), &raw.parameters);
+        for own in raw
+            .alternatives
+            .iter()
+            .filter(|own| own.value() == name.value())
+        {
+            let problem = Problem::Contradiction {
+                message: format!("strategy `{}` is its own alternative", name.value()),
+                help: "name another strategy".to_owned(),
+            };
+            self.report(&own.span(), problem);
+        }
+        let alternatives = raw
+            .alternatives
+            .iter()
+            .filter_map(|other| self.reference("strategy", other, &declared.strategies))
+            .collect();
         Some(Strategy {
             plugin: plugin?,
             parameters: parameters?,
+            alternatives,
         })
     }
 

@@ -137,6 +137,7 @@ impl Hand {
             gate: gate.to_owned(),
             role: role.parse().unwrap(),
             person: 0,
+            alternatives: vec!["restore".parse().unwrap()],
         };
         self.world.answer(self.now, &question)
     }

@@ -1,5 +1,6 @@
 //! One model at a time: replication, fencing, certificates, workloads, faults, people, scenarios at the door.
 
+use crate::journal::record::Choice;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -378,22 +379,45 @@ fn faults_hit_the_calls_they_name() {
 }
 
 #[test]
+fn people_hand_over_to_another_strategy_when_their_patience_ends() {
+    let extra = "[people.incident-commander]\npatience = 2\nswitch-to = 'restore'\n[people.db-lead]\nswitch-to = 'failback'\n";
+    let mut hand = hand("planned", extra);
+    let switch = Choice::Switch("restore".parse().unwrap());
+    for (gate, choice) in [
+        ("replica/promote:over-budget:1:0", Choice::Go),
+        ("replica/promote:over-budget:1:1", switch.clone()),
+        ("replica/promote:failed:1", Choice::Go),
+        ("replica/promote:failed:2", switch),
+    ] {
+        assert_eq!(
+            hand.answer(gate, "incident-commander").choice,
+            choice,
+            "{gate}"
+        );
+    }
+    let offered_another = hand.answer("replica/promote:failed:4", "db-lead").choice;
+    assert_eq!(offered_another, Choice::NoGo);
+}
+
+#[test]
 fn people_answer_as_the_scenario_says() {
     let extra = "[people.incident-commander]\nafter = '90s'\nanswer = 'no-go'\n[people.db-lead]\nanswer = 'silent'\n";
     let mut hand = hand("planned", extra);
     let commander = hand.answer("g-1", "incident-commander");
     assert_eq!(
-        (commander.after, commander.go),
-        (Some(Duration::from_secs(90)), false)
+        (commander.after, commander.choice),
+        (Some(Duration::from_secs(90)), Choice::NoGo)
     );
     assert_eq!(hand.answer("g-1", "db-lead").after, None);
-    assert!(hand.answer("replica/flip:failed:3", "dns-lead").go);
-    assert!(
-        !hand.answer("replica/flip:failed:4", "dns-lead").go,
+    let after = |hand: &mut Hand, gate: &str| hand.answer(gate, "dns-lead").choice;
+    assert_eq!(after(&mut hand, "replica/flip:failed:3"), Choice::Go);
+    assert_eq!(
+        after(&mut hand, "replica/flip:failed:4"),
+        Choice::NoGo,
         "nobody tries forever"
     );
     let usual = hand.answer("g-1", "dns-lead");
-    assert!(usual.go && usual.after.is_some());
+    assert!(usual.choice == Choice::Go && usual.after.is_some());
     assert_eq!(usual, hand.answer("g-1", "dns-lead"));
 }
 

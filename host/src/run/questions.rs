@@ -1,0 +1,107 @@
+//! What people are asked about a step, and how a question is put.
+
+use super::error::RunError;
+use super::gate::Question;
+use super::scheduler::{Execution, Happening};
+use crate::journal::record::{GateKind, Record};
+use crate::name::StepId;
+use crate::plan::Step;
+use crate::runbook::types::Gate;
+
+impl Execution<'_> {
+    /// Records that a step takes too long, and asks whether it may.
+    pub(super) async fn over_budget(&mut self, id: &StepId) -> Result<(), RunError> {
+        let Some(step) = self.step(id) else {
+            return Ok(());
+        };
+        self.append(Record::BudgetExceeded {
+            step: id.clone(),
+            budget_ms: step.budget_ms,
+        })
+        .await?;
+        let title = format!(
+            "`{}` is over its budget of {} s. Go on?",
+            step.title,
+            step.budget_ms / 1000
+        );
+        let detail = "It goes on while you decide. Go: it gets its budget once more. No-go: the run is taken back as \
+                      far as it can be.";
+        self.ask(&step, GateKind::OverBudget, title, detail.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn ask_before(&mut self, step: &Step) {
+        let title = format!("Start `{}`?", step.title);
+        let detail = "No-go takes the run back.".to_owned();
+        self.ask(step, GateKind::Before, title, detail);
+    }
+
+    pub(super) fn ask_after(&mut self, step: &Step, line: String) {
+        let title = format!("Is `{}` good enough to go on?", step.title);
+        self.ask(step, GateKind::After, title, line);
+    }
+
+    pub(super) fn ask_failed(&mut self, step: &Step, reason: &str) {
+        let title = format!("`{}` failed. Try again?", step.title);
+        let detail = format!("{reason}. No-go takes the run back as far as it can be.");
+        self.ask(step, GateKind::Failed, title, detail);
+    }
+
+    fn ask(&mut self, step: &Step, kind: GateKind, title: String, mut detail: String) {
+        let alternatives = match kind {
+            GateKind::OverBudget | GateKind::Failed => self.alternatives_to(step),
+            GateKind::Before | GateKind::After | GateKind::Question => Vec::new(),
+        };
+        for other in &alternatives {
+            detail.push_str(&format!(
+                " Switch to {other}: what was done stays done, and {other} goes on from there."
+            ));
+        }
+        let own = match kind {
+            GateKind::Before => step.gate_before.clone(),
+            GateKind::After => step.gate_after.clone(),
+            _ => None,
+        };
+        let question = Question {
+            gate: self.identity(step, kind),
+            step: step.id.clone(),
+            kind,
+            rule: own.unwrap_or_else(|| self.commander_alone()),
+            title,
+            detail,
+            alternatives,
+        };
+        let gates = self.run.gates.clone();
+        let id = step.id.clone();
+        self.spawn(&step.id, async move {
+            Happening::Decided {
+                step: id,
+                kind,
+                decision: gates.ask(&question).await,
+            }
+        });
+    }
+
+    fn commander_alone(&self) -> Gate {
+        Gate {
+            role: self.commander.clone(),
+            quorum: 1,
+            timeout_ms: None,
+            default: None,
+        }
+    }
+
+    /// Identity of a question within the run, stable over a crash.
+    fn identity(&self, step: &Step, kind: GateKind) -> String {
+        let attempt = self.board.square(&step.id).attempt;
+        match kind {
+            GateKind::Before => format!("{}:before:{}", step.id, attempt + 1),
+            GateKind::After => format!("{}:after:{attempt}", step.id),
+            GateKind::Failed => format!("{}:failed:{attempt}", step.id),
+            GateKind::OverBudget | GateKind::Question => {
+                let extension = self.extensions.get(&step.id).copied().unwrap_or_default();
+                format!("{}:over-budget:{attempt}:{extension}", step.id)
+            }
+        }
+    }
+}
