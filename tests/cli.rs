@@ -111,7 +111,7 @@ fn records() -> Vec<Record> {
         changed("replica/flip", "pending", "awaiting-go"),
         json!({"type": "gate-opened", "body": {
             "gate": GATE, "step": "replica/flip", "kind": "before", "rule": rule, "title": "Flip the name?",
-            "detail": "bz serves", "plan_digest": "0",
+            "detail": "bz serves", "plan-digest": "0",
         }}),
     ]
     .into_iter()
@@ -270,6 +270,20 @@ fn an_abort_reaches_the_mailbox() {
     lab.expect(0, &["abort", RUN, "--by", "sam", "--reason", "wrong site"]);
     let (by, reason) = ("sam".to_owned(), "wrong site".to_owned());
     assert_eq!(lab.mail(), [Message::Abort { by, reason }]);
+}
+
+#[test]
+fn a_gate_offers_only_the_strategies_that_may_take_over() {
+    let lab = Lab::new();
+    let decide = |more: &[&str]| {
+        let asked = ["decide", RUN, "replica/flip", "--as", "dns-lead"];
+        lab.expect(2, &[asked.as_slice(), more].concat()).1
+    };
+    assert!(decide(&["switch"]).contains("--to"));
+    let refused = decide(&["switch", "--to", "restore"]);
+    assert!(refused.contains("does not offer a switch"), "{refused}");
+    assert!(decide(&["go", "--to", "restore"]).contains("`switch` alone"));
+    assert!(lab.mail().is_empty());
 }
 
 #[test]

@@ -458,8 +458,34 @@ fn a_step_that_calls_without_end_is_stopped_and_the_run_ends() {
 }
 
 #[test]
+fn check_plans_every_procedure_in_both_modes() {
+    let stage = Stage::new().locked();
+    let output = stage.run(&["check", "runbook.toml", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let plans = checked["plans"].as_array().unwrap();
+    assert_eq!(plans.len(), 10, "five procedures in two modes");
+    assert!(
+        plans
+            .iter()
+            .all(|plan| plan["violations"] == Value::Array(Vec::new()))
+    );
+
+    let unsafe_plan = Stage::edited(|text| {
+        format!("{text}\n[[steps]]\nstep = \"restore/promote\"\nneeds = []\n")
+    });
+    let output = unsafe_plan.locked().run(&["check", "runbook.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("SR0001") && said.contains("restore/promote"),
+        "{said}"
+    );
+}
+
+#[test]
 fn bad_input_is_refused_before_anything_runs() {
-    let cases: [(&str, &str, fn(String) -> String, &[&str]); 6] = [
+    let cases: [(&str, &str, fn(String) -> String, &[&str]); 8] = [
         (
             "unknown key",
             "RB0002",
@@ -507,6 +533,22 @@ fn bad_input_is_refused_before_anything_runs() {
                 )
             },
             &["run", "runbook.toml", "--procedure", "failover"],
+        ),
+        (
+            "cyclic needs, by check",
+            "replica/",
+            |text| {
+                format!(
+                    "{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n"
+                )
+            },
+            &["check", "runbook.toml"],
+        ),
+        (
+            "configuration of a provider",
+            "PR0003",
+            |text| text.replace("min-ttl-seconds = 60 }", "min-ttl = 60 }"),
+            &["check", "runbook.toml"],
         ),
         (
             "no such procedure",

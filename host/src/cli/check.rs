@@ -17,6 +17,7 @@ use understudy::prepare::Order;
 use understudy::prepare::check::{self, CheckedPlan};
 use understudy::report::units::duration;
 use understudy::rules::Violation;
+use understudy::runbook::lock;
 use understudy::runbook::types::Runbook;
 
 /// Check a runbook: the file, its plugins and their configuration, and the plan of every procedure in both modes.
@@ -37,6 +38,7 @@ impl Args {
     /// Everything that is wrong, each with its place and the way out.
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let runbook = Arc::new(wanted::load(&self.runbook, &self.overlay)?);
+        self.locked(&runbook)?;
         let order = Order {
             procedure: Vec::new(),
             mode: Mode::Ungraceful,
@@ -48,6 +50,30 @@ impl Args {
         tell(context, &runbook, &plans)?;
         let broken: Vec<&Violation> = plans.iter().flat_map(|plan| &plan.violations).collect();
         stage::refuse_broken(&broken)
+    }
+
+    /// Every plugin is the locked one, whether a strategy or a binding uses it or not.
+    fn locked(&self, runbook: &Runbook) -> Result<(), CommandError> {
+        let mut wrong = Vec::new();
+        for (name, plugin) in &runbook.plugins {
+            let Some(digest) = &plugin.digest else {
+                continue;
+            };
+            let path = runbook.folder.join(&plugin.path);
+            let bytes =
+                std::fs::read(&path).map_err(|error| CommandError::file("read", &path, &error))?;
+            if let Err(error) = lock::verify(name, &path, digest, &bytes, &self.runbook) {
+                wrong.push(error);
+            }
+        }
+        let mut wrong = wrong.into_iter();
+        let Some(first) = wrong.next() else {
+            return Ok(());
+        };
+        let error = CommandError::invalid(format!("{}: {first}", first.code())).hint(first.help());
+        Err(wrong.fold(error, |error, next| {
+            error.hint(format!("also {}: {next}", next.code()))
+        }))
     }
 }
 

@@ -250,6 +250,11 @@ fn steps(rows: &str) -> Vec<Step> {
     rows.lines().map(step).collect()
 }
 
+/// A step of this name with nothing to tell.
+pub(crate) fn plain_step(id: &str) -> Step {
+    step(&format!("{id} | {id} | observer | 60 |  | check@ | "))
+}
+
 fn step(row: &str) -> Step {
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();
     let [id, title, role, budget, needs, act, covers] = cells[..] else {

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use super::account::{EffectOutcome, GateResult, IssueKind, Severity};
-use super::fixture::{self, stories};
+use super::fixture::{self, Journal, stories};
 use super::model::{LegStart, Report, Standing, Verdict};
 use super::{ReportError, html, json, markdown};
 use crate::clock::Instant;
+use crate::journal::record::Record;
+use crate::plan::{Plan, Step};
 use crate::run::state::StepState;
 
 fn report(entries: &[crate::journal::record::Entry]) -> Report {
@@ -42,6 +44,63 @@ fn whole_reports_are_as_reviewed() {
     matches_file("stuck.md", &markdown::render(&report(&stories::stuck())));
     matches_file("killed.md", &markdown::render(&report(&stories::killed())));
     matches_file("denied.md", &markdown::render(&report(&stories::denied())));
+}
+
+#[test]
+fn a_strategy_that_took_over_ends_the_leg_of_the_one_it_replaced() {
+    let steps =
+        |ids: &[&str]| -> Vec<Step> { ids.iter().map(|id| fixture::plain_step(id)).collect() };
+    let first = ["replica/declare", "replica/promote", "failback/flip"];
+    let then = ["restore/restore", "failback/flip"];
+    let mut journal = Journal::start(fixture::header(&["replica", "failback"], steps(&first)));
+    journal.begin("replica/declare");
+    journal.mark("replica/declare", "declared", None);
+    journal.done("replica/declare", "");
+    journal.begin("replica/promote");
+    journal.at(60.0);
+    journal.say(Record::StrategySwitched {
+        from: "replica".parse().unwrap(),
+        to: "restore".parse().unwrap(),
+        by: "sam".to_owned(),
+        note: "it hangs".to_owned(),
+        plan: Box::new(Plan {
+            steps: steps(&then),
+        }),
+    });
+    journal.state(
+        "replica/promote",
+        StepState::Running,
+        StepState::Superseded,
+        "",
+    );
+    journal.begin("restore/restore");
+    journal.at(100.0);
+    journal.mark("restore/restore", "served", Some("bz"));
+    let report = report(&journal.entries());
+    let ids: Vec<&str> = report.steps.iter().map(|step| step.id.as_str()).collect();
+    let expected = [
+        "replica/declare",
+        "replica/promote",
+        "restore/restore",
+        "failback/flip",
+    ];
+    assert_eq!(ids, expected);
+    let [leg, failback] = &report.legs[..] else {
+        panic!("one leg for both");
+    };
+    assert_eq!(
+        (leg.strategy.as_str(), leg.instead_of.len()),
+        ("restore", 1)
+    );
+    assert_eq!(
+        leg.rto.achieved_ms,
+        Some(100_000),
+        "from the first declaration"
+    );
+    assert_eq!(failback.instead_of, []);
+    assert!(
+        markdown::render(&report).contains("restore takes the place of replica, by sam: it hangs")
+    );
 }
 
 #[test]

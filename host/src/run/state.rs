@@ -90,3 +90,67 @@ pub fn next(state: StepState, event: Event) -> Option<StepState> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Event as E;
+    use super::StepState as S;
+    use super::*;
+
+    const STATES: [S; 11] = [
+        S::Pending,
+        S::AwaitingGo,
+        S::Running,
+        S::AwaitingAcceptance,
+        S::Done,
+        S::Failed,
+        S::Undoing,
+        S::Undone,
+        S::Skipped,
+        S::Superseded,
+        S::Stuck,
+    ];
+
+    const EVENTS: [E; 13] = [
+        E::Ask,
+        E::Start,
+        E::Succeed,
+        E::Fail,
+        E::Review,
+        E::Accept,
+        E::Retry,
+        E::Undo,
+        E::UndoSucceed,
+        E::UndoFail,
+        E::Skip,
+        E::Supersede,
+        E::Park,
+    ];
+
+    /// The whole table, as reviewed. Whoever changes it changes what a run may do.
+    const TABLE: &str = "\
+Pending: Ask AwaitingGo, Start Running, Skip Skipped, Supersede Superseded
+AwaitingGo: Start Running, Skip Skipped, Supersede Superseded, Park Stuck
+Running: Succeed Done, Fail Failed, Review AwaitingAcceptance, Supersede Superseded, Park Stuck
+AwaitingAcceptance: Fail Failed, Accept Done, Supersede Superseded, Park Stuck
+Done: Undo Undoing, Park Stuck
+Failed: Retry Running, Undo Undoing, Supersede Superseded, Park Stuck
+Undoing: UndoSucceed Undone, UndoFail Stuck
+Undone: 
+Skipped: 
+Superseded: Undo Undoing
+Stuck: Retry Running, Undo Undoing, Supersede Superseded
+";
+
+    #[test]
+    fn the_table_is_as_reviewed() {
+        let row = |state: S| {
+            let cells: Vec<String> = EVENTS
+                .iter()
+                .filter_map(|event| Some(format!("{event:?} {:?}", next(state, *event)?)))
+                .collect();
+            format!("{state:?}: {}\n", cells.join(", "))
+        };
+        assert_eq!(STATES.map(row).concat(), TABLE);
+    }
+}
