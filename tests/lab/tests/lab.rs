@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, OptsBuilder};
 use serde_json::json;
-use sqlx::Connection as _;
 use understudy_lab::audit::audit;
 use understudy_lab::cli::{State, is_alive};
 use understudy_lab::clock::eventually;
@@ -65,9 +66,9 @@ async fn users_need_tls_and_only_the_operator_passes_read_only() {
 
     let insert = "INSERT INTO wordpress.posts (title, site) VALUES ('t', 'bz')";
     let mut app = bz.client("app", &passwords.app).await.unwrap();
-    let refused = sqlx::raw_sql(insert).execute(&mut app).await.unwrap_err();
+    let refused = app.query_drop(insert).await.unwrap_err();
     assert!(refused.to_string().contains("read-only"), "{refused}");
-    app.close().await.unwrap();
+    app.disconnect().await.unwrap();
 
     bz.log_statements().await.unwrap();
     let mut operator = bz
@@ -91,26 +92,24 @@ async fn users_need_tls_and_only_the_operator_passes_read_only() {
         "SET GLOBAL read_only=0",
         "SET GLOBAL read_only=1",
     ] {
-        let done = sqlx::raw_sql(statement).execute(&mut operator).await;
+        let done = operator.query_drop(statement).await;
         assert!(done.is_ok(), "{statement}: {done:?}");
     }
     for statement in ["CREATE USER x", "CREATE DATABASE other", "SHUTDOWN"] {
-        let done = sqlx::raw_sql(statement).execute(&mut operator).await;
+        let done = operator.query_drop(statement).await;
         assert!(done.is_err(), "{statement} is allowed");
     }
-    operator.close().await.unwrap();
+    operator.disconnect().await.unwrap();
     assert_eq!(bz.statements_with("set global READ_ONLY = 0").unwrap(), 1);
 
-    let wrong_name = lab.databases.bz.address();
-    let plain = sqlx::mysql::MySqlConnectOptions::new()
-        .host(&wrong_name.ip().to_string())
-        .port(wrong_name.port())
-        .username("app")
-        .password(&passwords.app)
-        .ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
-    let refused = sqlx::mysql::MySqlConnection::connect_with(&plain)
-        .await
-        .unwrap_err();
+    let address = bz.address();
+    let plain = OptsBuilder::default()
+        .ip_or_hostname(address.ip().to_string())
+        .tcp_port(address.port())
+        .user(Some("app"))
+        .pass(Some(&passwords.app))
+        .prefer_socket(false);
+    let refused = Conn::new(plain).await.unwrap_err();
     assert!(refused.to_string().contains("Access denied"), "{refused}");
 }
 
