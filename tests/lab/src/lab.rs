@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::app::config::{Config, Settings};
 use crate::authority::Authority;
 use crate::board::Board;
+use crate::document::ZoneDocument;
 use crate::pair::Pair;
 use crate::ports::free_port;
 use crate::powerdns::{Authoritative, ZONE, Zone};
@@ -77,6 +78,8 @@ pub struct Lab {
     pub authoritative: Authoritative,
     /// Where announcements are shown.
     pub board: Board,
+    /// The zone as a document, for who would rather edit that than the name server.
+    pub document: ZoneDocument,
     pub(crate) options: Options,
     secrets: Secrets,
     public_port: u16,
@@ -107,13 +110,20 @@ impl Lab {
             admin_token: secret::fresh()?,
             editor_password: secret::fresh()?,
         };
-        let board_certificate = authority.issue("board", &[&SHARED.to_string()])?;
+        let shared_certificate = authority.issue("shared", &[&SHARED.to_string()])?;
         let board = address(SHARED)?;
         let (databases, (authoritative, resolver, stubborn), board) = tokio::try_join!(
             Pair::start(&programs, &authority, &path, [address(PZ)?, address(BZ)?]),
             names(&programs, &path, &options),
-            Board::start(board, &board_certificate, &secrets.admin_token),
+            Board::start(board, &shared_certificate, &secrets.admin_token),
         )?;
+        let document = ZoneDocument::start(
+            address(SHARED)?,
+            &shared_certificate,
+            &secrets.admin_token,
+            authoritative.editor().clone(),
+        )
+        .await?;
         let public_port = free_port(&[PZ, BZ])?;
         let mut sites = Vec::new();
         for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
@@ -155,6 +165,7 @@ impl Lab {
             stubborn,
             authoritative,
             board,
+            document,
             options,
             secrets,
             public_port,
