@@ -2,11 +2,12 @@
 //! users, and a host that is killed.
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
-//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way.
+//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider.
 
 mod crash;
 mod drill;
 mod host;
+mod swap;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use understudy::name::RunId;
 use understudy::prepare::Prepared;
 use understudy::report::model::Report;
 use understudy::run::Ended;
+use understudy::run::state::StepState;
 
 /// Version of the host, for journals.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -135,6 +136,13 @@ impl Told {
             report::write(&path, &text)?;
         }
         Ok(Self { report, html })
+    }
+
+    /// One line for every step that has failed.
+    pub(super) fn failures(&self) -> impl Iterator<Item = String> {
+        let steps = self.report.steps.iter();
+        let failed = steps.filter(|step| step.state == StepState::Failed);
+        failed.map(|step| format!("`{}` failed: {}", step.id, step.detail))
     }
 
     /// Says what was achieved, and where the report is.
