@@ -52,6 +52,15 @@ pub(crate) struct Said {
     pub(crate) text: String,
 }
 
+impl Said {
+    /// Expects all of this in it.
+    pub(crate) fn tells(&self, wanted: &[&str]) {
+        for part in wanted {
+            assert!(self.text.contains(part), "no {part:?} in:\n{}", self.text);
+        }
+    }
+}
+
 impl Host {
     /// A host for this lab. The plugins are those of the repository, as they were last locked.
     pub(crate) fn new(lab: &Lab) -> Result<Self> {
@@ -167,6 +176,20 @@ impl Host {
             .filter(|record| record["type"] == "egress")
             .filter_map(|record| record["body"]["plugin"].as_str());
         Ok(plugins.map(str::to_owned).collect())
+    }
+
+    /// Questions of the newest run that nobody has answered; none where there is no run yet.
+    pub(crate) fn open_gates(&self) -> Result<BTreeSet<String>> {
+        let mut open = BTreeSet::new();
+        for record in self.records().unwrap_or_default() {
+            let gate = record["body"]["gate"].as_str().unwrap_or_default();
+            match record["type"].as_str() {
+                Some("gate-opened") => drop(open.insert(gate.to_owned())),
+                Some("gate-answered") => drop(open.remove(gate)),
+                _ => {}
+            }
+        }
+        Ok(open)
     }
 
     /// The newest run's journal.

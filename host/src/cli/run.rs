@@ -80,6 +80,12 @@ impl Args {
             let (live, display) = set_up(context, &folder, cast, &self.answer, options, paths)?;
             let ended = live.begin(&folder).await;
             display.finish();
+            if let Err(LiveError::Journal(error)) = ended {
+                // Also where a run would park: this one has no record to go on from.
+                return Err(
+                    CommandError::invalid(error).hint("nothing was run; start it again then")
+                );
+            }
             finish(context, &folder, ended)
         })
     }
