@@ -13,7 +13,7 @@ use understudy_lab::lab::{Lab, SHARED};
 use understudy_lab::ports::free_port;
 
 use crate::host::{Everybody, Host, Said, answer, said};
-use crate::world::{FENCE, PROMOTION, World, operator_sessions, set};
+use crate::world::{FENCE, PROMOTION, World, operator_sessions};
 use crate::{LIMIT, lab};
 
 /// Commands that read a journal.
@@ -181,7 +181,7 @@ fn damages() -> [(&'static str, fn(&mut Vec<u8>), &'static str); 4] {
         ),
         (
             "garbage inside",
-            |file| set(file, 5 * 4096..7 * 4096),
+            |file| file[5 * 4096..7 * 4096].fill(0xa5),
             "JN0001",
         ),
         ("empty", Vec::clear, "JN0002"),

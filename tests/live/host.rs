@@ -112,9 +112,14 @@ impl Host {
 
     /// Carries the newest run through and expects it to end well.
     pub(crate) async fn resume(&self) -> Result<()> {
+        self.ends_well(self.resuming()?).await
+    }
+
+    /// Goes on with the newest run; everybody says go.
+    pub(crate) fn resuming(&self) -> Result<Child> {
         let mut command = self.about("resume")?;
         answer(&mut command, Everybody::Go);
-        self.done(command.spawn()?.wait().await?)
+        Ok(command.spawn()?)
     }
 
     /// Waits for a run that is expected to end well.
@@ -157,8 +162,7 @@ impl Host {
 
     /// The records of the newest run, also while a host writes them.
     pub(crate) fn records(&self) -> Result<Vec<Value>> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let journal = Connection::open_with_flags(self.journal()?, flags)?;
+        let journal = self.open_journal()?;
         let mut select = journal.prepare("SELECT record FROM entries ORDER BY seq")?;
         let texts = select.query_map([], |row| row.get::<_, String>(0))?;
         let mut records = Vec::new();
@@ -166,6 +170,15 @@ impl Host {
             records.push(serde_json::from_str(&text?)?);
         }
         Ok(records)
+    }
+
+    /// How many records the newest run has; none before its journal is there.
+    pub(crate) fn record_count(&self) -> usize {
+        let count = |journal: Connection| {
+            journal.query_row("SELECT count(*) FROM entries", [], |row| row.get(0))
+        };
+        let journal = self.open_journal().ok();
+        journal.and_then(|journal| count(journal).ok()).unwrap_or(0)
     }
 
     /// Providers that have used a capability of the host in the newest run.
@@ -190,6 +203,11 @@ impl Host {
             }
         }
         Ok(open)
+    }
+
+    fn open_journal(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ok(Connection::open_with_flags(self.journal()?, flags)?)
     }
 
     /// The newest run's journal.

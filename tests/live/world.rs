@@ -48,13 +48,6 @@ impl World {
     }
 }
 
-/// Fills a part of a file with what is not in it.
-pub(crate) fn set(file: &mut [u8], part: std::ops::Range<usize>) {
-    for byte in &mut file[part] {
-        *byte ^= 0xa5;
-    }
-}
-
 /// How often the operator has logged in, since statements are logged.
 pub(crate) fn operator_sessions(server: &Server) -> Result<usize> {
     server.statements_with("Connect understudy@")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, OptsBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 use understudy_lab::audit::audit;
 use understudy_lab::cli::{State, is_alive};
 use understudy_lab::clock::eventually;
@@ -195,6 +195,66 @@ async fn a_new_database_endpoint_counts_from_the_restart_on() {
         .await
         .unwrap();
     assert_eq!(seen["ready"], 1, "the same token restarts nothing");
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_answers_for_no_other() {
+    let lab = Lab::up(options()).await.unwrap();
+    let client = lab.client_of(&lab.pz).unwrap();
+    let write = async |number: u64| {
+        let request = client.post(lab.url("/posts"));
+        let request = request.basic_auth("editor", lab.credentials().get("LAB_EDITOR_PASSWORD"));
+        let request = request.body(json!({ "number": number }).to_string());
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!([write(1).await, write(1).await], [201, 409]);
+    lab.databases.pz.freeze().unwrap();
+    let given_up = write(2).await;
+    assert!([500, 504].contains(&given_up), "{given_up}");
+    lab.databases.pz.thaw().unwrap();
+    assert_eq!([write(3).await, write(3).await], [201, 409]);
+    let kept = numbers(&lab.databases.pz).await.unwrap();
+    assert!(kept.contains(&"3".to_owned()), "{kept:?}");
+}
+
+#[tokio::test]
+async fn the_zone_document_is_published_and_a_stale_one_refused() {
+    let lab = Lab::up(options()).await.unwrap();
+    let client = understudy_lab::client::verified(lab.root(), None).unwrap();
+    let token = lab.credentials().remove("LAB_ADMIN_TOKEN").unwrap();
+    let url = lab.document.url();
+    let read = async || {
+        let response = client.get(&url).bearer_auth(&token).send().await.unwrap();
+        let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+        let text = response.text().await.unwrap();
+        (tag, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let put = async |tag: &str, document: &Value| {
+        let request = client.put(&url).bearer_auth(&token).header("if-match", tag);
+        let response = request.body(document.to_string()).send().await.unwrap();
+        response.status().as_u16()
+    };
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+    let (tag, mut document) = read().await;
+    let alias = document["records"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .find(|record| record["type"] == "CNAME")
+        .unwrap();
+    alias["values"] = json!([format!("wp-bz.{ZONE}")]);
+    let serial = lab.authoritative.serial().await.unwrap();
+    assert_eq!(put(&tag, &document).await, 204);
+    assert_eq!(put(&tag, &document).await, 412);
+    let published = eventually("the document to be published", LIMIT, async || {
+        let (_, now) = read().await;
+        Ok(now.get("pending").is_none().then_some(now))
+    });
+    assert_eq!(published.await.unwrap(), document);
+    assert_eq!(lab.resolver.active().await.unwrap().addresses, [BZ]);
+    assert_eq!(lab.authoritative.serial().await.unwrap(), serial + 1);
+    let usage = lab.document.usage();
+    assert_eq!((usage.puts, usage.conflicts), (1, 1));
 }
 
 #[tokio::test]
