@@ -170,8 +170,10 @@ async fn a_second_host_is_refused_and_the_first_goes_on() {
     assert_eq!(report["run"]["resumes"], 0);
 }
 
-/// Ways to lose a journal, and what is said of each.
-fn damages() -> [(&'static str, fn(&mut Vec<u8>), &'static str); 4] {
+/// A way to lose a journal, and the code under which it is told.
+type Damage = (&'static str, fn(&mut Vec<u8>), &'static str);
+
+fn damages() -> [Damage; 4] {
     [
         ("no header", |file| file[..100].fill(0), "JN0001"),
         (

@@ -125,35 +125,15 @@ impl Lab {
         )
         .await?;
         let public_port = free_port(&[PZ, BZ])?;
-        let mut sites = Vec::new();
-        for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
-            let database = databases.at(site).context("no such database")?;
-            let settings = Settings {
-                desired,
-                database_endpoint: database.address().to_string(),
-                maintenance: false,
-                restart_token: String::new(),
-            };
-            let config = Config {
-                name: "wordpress".to_owned(),
-                site: site.to_owned(),
-                public: SocketAddr::new(zone, public_port),
-                admin: address(zone)?,
-                certificate: authority.issue(
-                    &format!("app-{site}"),
-                    &[&format!("wp-active.{ZONE}"), &format!("wp-{site}.{ZONE}")],
-                )?,
-                admin_certificate: authority
-                    .issue(&format!("admin-{site}"), &[&zone.to_string()])?,
-                root: authority.root().to_owned(),
-                database_password: database.passwords().app.clone(),
-                admin_token: secrets.admin_token.clone(),
-                editor_password: secrets.editor_password.clone(),
-                settings: path.join(format!("settings-{site}.json")),
-            };
-            sites.push(Site::start(&programs, &options.program, config, &settings).await?);
-        }
-        let [pz, bz] = <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))?;
+        let [pz, bz] = sites(
+            &programs,
+            &authority,
+            &databases,
+            &options,
+            &secrets,
+            public_port,
+        )
+        .await?;
         pz.becomes("ready", &1.into()).await?;
         bz.becomes("ready", &options.standby_replicas.into())
             .await?;
@@ -259,6 +239,46 @@ async fn names(
         Recursor::start(programs, &two, address(SHARED)?, dns, stubborn_ttl),
     )?;
     Ok((authoritative, resolver, stubborn))
+}
+
+/// The application at both sites, told its database at the same one.
+async fn sites(
+    programs: &Programs,
+    authority: &Authority,
+    databases: &Pair,
+    options: &Options,
+    secrets: &Secrets,
+    public_port: u16,
+) -> Result<[Site; 2]> {
+    let folder = authority.folder();
+    let mut sites = Vec::new();
+    for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
+        let database = databases.at(site).context("no such database")?;
+        let settings = Settings {
+            desired,
+            database_endpoint: database.address().to_string(),
+            maintenance: false,
+            restart_token: String::new(),
+        };
+        let config = Config {
+            name: "wordpress".to_owned(),
+            site: site.to_owned(),
+            public: SocketAddr::new(zone, public_port),
+            admin: address(zone)?,
+            certificate: authority.issue(
+                &format!("app-{site}"),
+                &[&format!("wp-active.{ZONE}"), &format!("wp-{site}.{ZONE}")],
+            )?,
+            admin_certificate: authority.issue(&format!("admin-{site}"), &[&zone.to_string()])?,
+            root: authority.root().to_owned(),
+            database_password: database.passwords().app.clone(),
+            admin_token: secrets.admin_token.clone(),
+            editor_password: secrets.editor_password.clone(),
+            settings: folder.join(format!("settings-{site}.json")),
+        };
+        sites.push(Site::start(programs, &options.program, config, &settings).await?);
+    }
+    <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))
 }
 
 fn address(of: IpAddr) -> Result<SocketAddr> {
