@@ -1,16 +1,17 @@
-//! The binary `understudy`, run against a lab: its overlay, its secrets, a folder of runs of its own.
+//! The binary `understudy`, run against a lab: its overlays, its secrets, a folder of runs of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use understudy_lab::lab::Lab;
 
-/// Everybody who may be asked. In a live test all of them say go at once.
+/// Everybody who may be asked.
 const ROLES: [&str; 5] = [
     "incident-commander",
     "db-lead",
@@ -19,15 +20,45 @@ const ROLES: [&str; 5] = [
     "observer",
 ];
 
+/// What everybody who is asked says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Everybody {
+    /// Go, at once.
+    Go,
+    /// No-go, at once.
+    NoGo,
+    /// Nothing.
+    IsAway,
+}
+
 /// How to run the host.
 pub(crate) struct Host {
     program: PathBuf,
     runbook: PathBuf,
-    overlay: PathBuf,
+    overlays: Vec<PathBuf>,
+    folder: PathBuf,
     runs: PathBuf,
     log: PathBuf,
     cache: PathBuf,
     secrets: BTreeMap<String, String>,
+}
+
+/// What a command said to people, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Its exit code; none where it was killed.
+    pub(crate) code: Option<i32>,
+    /// Its standard error.
+    pub(crate) text: String,
+}
+
+impl Said {
+    /// Expects all of this in it.
+    pub(crate) fn tells(&self, wanted: &[&str]) {
+        for part in wanted {
+            assert!(self.text.contains(part), "no {part:?} in:\n{}", self.text);
+        }
+    }
 }
 
 impl Host {
@@ -40,36 +71,55 @@ impl Host {
             program.display()
         );
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let overlay = lab.folder().join("overlay.toml");
-        fs::write(&overlay, lab.overlay_toml()?)?;
-        Ok(Self {
+        let host = Self {
             program,
             runbook: repository.join("runbooks/wordpress/runbook.toml"),
-            overlay,
+            overlays: Vec::new(),
+            folder: lab.folder().to_owned(),
             runs: lab.folder().join("runs"),
             log: lab.folder().join("host.log"),
             cache: repository.join("target/understudy-cache"),
             secrets: lab.credentials(),
-        })
+        };
+        host.laid_over("overlay", &lab.overlay_toml()?)
     }
 
-    /// Begins a run.
+    /// The same with one more overlay on top.
+    pub(crate) fn laid_over(mut self, name: &str, text: &str) -> Result<Self> {
+        let overlay = self.folder.join(format!("{name}.toml"));
+        fs::write(&overlay, text)?;
+        self.overlays.push(overlay);
+        Ok(self)
+    }
+
+    /// Begins a run in which everybody says go.
     pub(crate) fn run(&self, procedure: &str, mode: &str) -> Result<Child> {
+        Ok(self.begin(procedure, mode, Everybody::Go)?.spawn()?)
+    }
+
+    /// The command that begins a run.
+    pub(crate) fn begin(&self, procedure: &str, mode: &str, says: Everybody) -> Result<Command> {
         let mut command = self.command("run")?;
         command
             .arg(&self.runbook)
-            .args(["--procedure", procedure, "--mode", mode])
-            .arg("--overlay")
-            .arg(&self.overlay);
-        Ok(self.for_everybody(&mut command).spawn()?)
+            .args(["--procedure", procedure, "--mode", mode]);
+        for overlay in &self.overlays {
+            command.arg("--overlay").arg(overlay);
+        }
+        answer(&mut command, says);
+        Ok(command)
     }
 
     /// Carries the newest run through and expects it to end well.
     pub(crate) async fn resume(&self) -> Result<()> {
-        let mut command = self.command("resume")?;
-        command.arg(self.newest()?);
-        let mut child = self.for_everybody(&mut command).spawn()?;
-        self.done(child.wait().await?)
+        self.ends_well(self.resuming()?).await
+    }
+
+    /// Goes on with the newest run; everybody says go.
+    pub(crate) fn resuming(&self) -> Result<Child> {
+        let mut command = self.about("resume")?;
+        answer(&mut command, Everybody::Go);
+        Ok(command.spawn()?)
     }
 
     /// Waits for a run that is expected to end well.
@@ -79,11 +129,8 @@ impl Host {
 
     /// The newest run's report.
     pub(crate) async fn report(&self) -> Result<Value> {
-        let mut command = self.command("report")?;
-        command
-            .arg(self.newest()?)
-            .args(["-o", "json"])
-            .stdout(Stdio::piped());
+        let mut command = self.about("report")?;
+        command.args(["-o", "json"]).stdout(Stdio::piped());
         let output = command.spawn()?.wait_with_output().await?;
         self.done(output.status)?;
         Ok(serde_json::from_slice(&output.stdout)?)
@@ -91,8 +138,15 @@ impl Host {
 
     /// Checks the newest run's chain of records.
     pub(crate) async fn verify(&self) -> Result<()> {
-        let mut command = self.command("verify")?;
-        self.done(command.arg(self.newest()?).spawn()?.wait().await?)
+        let status = self.about("verify")?.spawn()?.wait().await?;
+        self.done(status)
+    }
+
+    /// A command about the newest run.
+    pub(crate) fn about(&self, command: &str) -> Result<Command> {
+        let mut started = self.command(command)?;
+        started.arg(self.newest()?);
+        Ok(started)
     }
 
     /// Everything the host has written: journals, reports, and what it printed.
@@ -104,6 +158,76 @@ impl Host {
             }
         }
         Ok(written)
+    }
+
+    /// The records of the newest run, also while a host writes them.
+    pub(crate) fn records(&self) -> Result<Vec<Value>> {
+        let journal = self.open_journal()?;
+        let mut select = journal.prepare("SELECT record FROM entries ORDER BY seq")?;
+        let texts = select.query_map([], |row| row.get::<_, String>(0))?;
+        let mut records = Vec::new();
+        for text in texts {
+            records.push(serde_json::from_str(&text?)?);
+        }
+        Ok(records)
+    }
+
+    /// How many records the newest run has; none before its journal is there.
+    pub(crate) fn record_count(&self) -> usize {
+        let count = |journal: Connection| {
+            journal.query_row("SELECT count(*) FROM entries", [], |row| row.get(0))
+        };
+        let journal = self.open_journal().ok();
+        journal.and_then(|journal| count(journal).ok()).unwrap_or(0)
+    }
+
+    /// Providers that have used a capability of the host in the newest run.
+    pub(crate) fn providers_used(&self) -> Result<BTreeSet<String>> {
+        let records = self.records()?;
+        let plugins = records
+            .iter()
+            .filter(|record| record["type"] == "egress")
+            .filter_map(|record| record["body"]["plugin"].as_str());
+        Ok(plugins.map(str::to_owned).collect())
+    }
+
+    /// Questions of the newest run that nobody has answered; none where there is no run yet.
+    pub(crate) fn open_gates(&self) -> Result<BTreeSet<String>> {
+        let mut open = BTreeSet::new();
+        for record in self.records().unwrap_or_default() {
+            let gate = record["body"]["gate"].as_str().unwrap_or_default();
+            match record["type"].as_str() {
+                Some("gate-opened") => drop(open.insert(gate.to_owned())),
+                Some("gate-answered") => drop(open.remove(gate)),
+                _ => {}
+            }
+        }
+        Ok(open)
+    }
+
+    fn open_journal(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ok(Connection::open_with_flags(self.journal()?, flags)?)
+    }
+
+    /// The newest run's journal.
+    pub(crate) fn journal(&self) -> Result<PathBuf> {
+        Ok(self.runs.join(self.newest()?).join("journal.sqlite"))
+    }
+
+    /// The newest run. Runs are named so that they sort by time.
+    pub(crate) fn newest(&self) -> Result<String> {
+        let mut runs = Vec::new();
+        for entry in fs::read_dir(&self.runs)? {
+            runs.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        runs.sort();
+        runs.pop().context("there is no run")
+    }
+
+    /// What the host has printed.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     fn command(&self, command: &str) -> Result<Command> {
@@ -127,28 +251,6 @@ impl Host {
         Ok(started)
     }
 
-    fn for_everybody<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        for role in ROLES {
-            command.arg("--answer").arg(format!("{role}=go"));
-        }
-        command
-    }
-
-    /// Runs are named so that they sort by time.
-    fn newest(&self) -> Result<String> {
-        let mut runs = Vec::new();
-        for entry in fs::read_dir(&self.runs)? {
-            runs.push(entry?.file_name().to_string_lossy().into_owned());
-        }
-        runs.sort();
-        runs.pop().context("there is no run")
-    }
-
-    /// What the host has printed.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
     fn done(&self, status: ExitStatus) -> Result<()> {
         ensure!(
             status.success(),
@@ -156,5 +258,30 @@ impl Host {
             self.log()
         );
         Ok(())
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) async fn said(mut command: Command) -> Result<Said> {
+    let output = command
+        .stderr(Stdio::piped())
+        .spawn()?
+        .wait_with_output()
+        .await?;
+    Ok(Said {
+        code: output.status.code(),
+        text: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Tells a command what everybody says.
+pub(crate) fn answer(command: &mut Command, says: Everybody) {
+    let word = match says {
+        Everybody::Go => "go",
+        Everybody::NoGo => "no-go",
+        Everybody::IsAway => return,
+    };
+    for role in ROLES {
+        command.arg("--answer").arg(format!("{role}={word}"));
     }
 }

@@ -2,11 +2,21 @@
 //! users, and a host that is killed.
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
-//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way.
+//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider;
+//! `failures` and `disk` take away what a run needs. `world` is how the servers stand.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a live test stops where a record or a server's answer is not as it has to be"
+)]
 
 mod crash;
+mod disk;
 mod drill;
+mod failures;
 mod host;
+mod swap;
+mod world;
 
 use std::time::Duration;
 

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::error::CommandError;
-use understudy::journal::chain::{self, Verified};
+use understudy::journal::chain::{self, ChainError, Verified};
 use understudy::journal::lease::Lease;
 use understudy::journal::record::{Entry, GateKind, Record};
 use understudy::journal::store::StoredEntry;
-use understudy::journal::{self, sqlite};
+use understudy::journal::{self, JournalError, sqlite};
 use understudy::name::{RoleName, StepId, StrategyName};
 use understudy::report::account::{GateLine, GateResult};
 use understudy::report::model::Report;
@@ -52,7 +52,7 @@ impl Recorded {
             runs.folder(&runs.find(wanted)?)
         };
         let lines = sqlite::read(&folder)?;
-        let (entries, verified) = chain::read(&lines).map_err(journal::JournalError::from)?;
+        let (entries, verified) = chain::read(&lines).map_err(|error| broken(&folder, error))?;
         Ok(Self {
             source: Source::Folder(folder, lines),
             entries,
@@ -138,6 +138,21 @@ impl Recorded {
             });
         newest.unwrap_or(false)
     }
+}
+
+/// A journal whose records cannot be followed.
+fn broken(folder: &Path, error: ChainError) -> CommandError {
+    let path = folder.join(sqlite::JOURNAL_FILE);
+    if matches!(error, ChainError::Empty) {
+        let text = format!(
+            "the journal `{}` has no records: its host stopped before it did anything",
+            path.display()
+        );
+        return CommandError::invalid(text)
+            .hint("start the run again; this one has nothing to go on with");
+    }
+    CommandError::from(JournalError::from(error))
+        .hint(format!("the journal is `{}`", path.display()))
 }
 
 /// Gates that wait for an answer.

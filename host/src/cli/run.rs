@@ -80,6 +80,12 @@ impl Args {
             let (live, display) = set_up(context, &folder, cast, &self.answer, options, paths)?;
             let ended = live.begin(&folder).await;
             display.finish();
+            if let Err(LiveError::Journal(error)) = ended {
+                // Also where a run would park: this one has no record to go on from.
+                return Err(
+                    CommandError::invalid(error).hint("nothing was run; start it again then")
+                );
+            }
             finish(context, &folder, ended)
         })
     }
@@ -126,7 +132,8 @@ pub(super) fn set_up(
         .map(|answer| (answer.role.clone(), answer.go))
         .collect();
     let people = People::new(folder, Arc::clone(&clock), terminal, given);
-    let display = Arc::new(ProgressDisplay::new(&context.output, clock, true));
+    let live = context.environment.stderr_is_terminal;
+    let display = Arc::new(ProgressDisplay::new(&context.output, clock, live));
     let live = Live {
         prepared: cast.prepared,
         providers: cast.providers,
@@ -157,20 +164,32 @@ fn terminal(context: &Context) -> Result<Option<Arc<dyn Gatekeeper>>, CommandErr
         .map_err(|error| CommandError::new(Kind::Bug, error))
 }
 
-/// Writes the report, says how it went and answers with the exit code.
+/// Writes the report, says how it went and answers with the exit code. A run that was not touched has no new report:
+/// another host may be at it.
 pub(super) fn finish(
     context: &Context,
     folder: &Path,
     ended: Result<Ended, LiveError>,
 ) -> Result<(), CommandError> {
+    if let Err(untouched @ (LiveError::Prepare(_) | LiveError::Journal(_))) = ended {
+        return Err(untouched.into());
+    }
+    let told = tell(context, folder);
+    // First what stopped the run: a full disk also keeps the report from being written.
+    let ended = ended?;
+    let told = told?;
+    if ended.ending == Ending::Recovered {
+        Ok(())
+    } else {
+        let error = stage::ended_error(&ended);
+        Err(told.failures().fold(error, CommandError::hint))
+    }
+}
+
+fn tell(context: &Context, folder: &Path) -> Result<Told, CommandError> {
     let lines = sqlite::read(folder)?;
     let (entries, _) = chain::read(&lines).map_err(JournalError::from)?;
     let told = Told::write(&entries, folder)?;
     told.say(context)?;
-    let ended = ended?;
-    if ended.ending == Ending::Recovered {
-        Ok(())
-    } else {
-        Err(stage::ended_error(&ended))
-    }
+    Ok(told)
 }

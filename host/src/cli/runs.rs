@@ -66,11 +66,7 @@ fn line(run: &Summary) -> Line<'_> {
         standing: standing(run).0,
         held_by: run.held_by,
         glance: run.glance.as_ref().ok(),
-        error: run
-            .glance
-            .as_ref()
-            .err()
-            .map(|error| format!("{}: {error}", error.code())),
+        error: run.glance.as_ref().err().map(ToString::to_string),
     }
 }
 
@@ -115,7 +111,7 @@ fn table(runs: &[Summary]) -> Table {
                 ("–", None),
                 ("–", None),
                 (word, Some(tone)),
-                (&format!("{}: {error}", error.code()), None),
+                (&error.to_string(), None),
             ]),
         }
     }

@@ -1,6 +1,6 @@
 //! What the commands that bring a run about share: names, identities, the closing report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -15,6 +15,7 @@ use understudy::journal::record::{Ending, Entry};
 use understudy::journal::runs::new_run_id;
 use understudy::name::RunId;
 use understudy::prepare::Prepared;
+use understudy::report::account::{IssueKind, Severity};
 use understudy::report::model::Report;
 use understudy::rules::Violation;
 use understudy::run::Ended;
@@ -142,6 +143,17 @@ impl Told {
             report::write(&path, &text)?;
         }
         Ok(Self { report, html })
+    }
+
+    /// One line for every step that failed or is stuck, as it last was, also where it was taken back since.
+    pub(super) fn failures(&self) -> impl Iterator<Item = String> {
+        let issues = self.report.issues.iter().filter(|issue| {
+            issue.severity == Severity::Problem
+                && matches!(issue.kind, IssueKind::StepFailed | IssueKind::Stuck)
+        });
+        let last: BTreeMap<_, _> = issues.map(|issue| (&issue.step, &issue.text)).collect();
+        last.into_iter()
+            .filter_map(|(step, text)| Some(format!("`{}` {text}", step.as_ref()?)))
     }
 
     /// Says what was achieved, and where the report is.

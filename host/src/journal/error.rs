@@ -26,7 +26,9 @@ pub enum JournalError {
         source: Cause,
     },
     /// A database of another program, or an empty one.
-    #[error("JN0002: `{path}` is not a journal of Understudy; name the folder of a run")]
+    #[error(
+        "JN0002: `{path}` is not a journal of Understudy; name the folder of a run, or restore the file from a copy"
+    )]
     Foreign {
         /// The file.
         path: String,
@@ -75,15 +77,13 @@ pub enum JournalError {
         epoch: u64,
     },
     /// No room left. Nothing of the refused batch is kept.
-    #[error(
-        "JN0007: no room left for the journal `{path}`; nothing was sent, make room and resume the run"
-    )]
+    #[error("JN0007: no room left for the journal `{path}`; make room on its disk")]
     Full {
         /// The file.
         path: String,
     },
     /// The operating system refused. Nothing of the refused batch counts as written.
-    #[error("JN0008: cannot use `{path}`; nothing was sent, mend the cause and resume the run")]
+    #[error("JN0008: cannot use `{path}`; mend the cause, then try again")]
     Io {
         /// The file or folder.
         path: String,
@@ -193,6 +193,14 @@ impl JournalError {
             Self::Exists { .. } => "JN0013",
             Self::Mailbox { .. } => "JN0014",
             Self::Import { .. } => "JN0015",
+        }
+    }
+
+    /// The message and what caused it, for where only text goes on.
+    pub(crate) fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
         }
     }
 

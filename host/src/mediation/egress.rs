@@ -101,7 +101,7 @@ impl Imports for ProviderCalls {
                 took_ms: millis(self.clock.now().since(begun)),
             };
             let recorded = self.journal.append(record, Durability::Buffered).await;
-            recorded.map_err(|error| Halt::Journal(error.to_string()))?;
+            recorded.map_err(|error| Halt::Journal(error.with_cause()))?;
             Ok(used.reply)
         })
     }

@@ -339,7 +339,7 @@ impl StepCalls {
         let appended = self.mediation.journal.append(record, durability).await;
         appended
             .map(|entry| entry.at)
-            .map_err(|error| Halt::Journal(error.to_string()))
+            .map_err(|error| Halt::Journal(error.with_cause()))
     }
 }
 

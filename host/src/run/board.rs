@@ -215,7 +215,7 @@ impl Board {
             detail: detail.into(),
         };
         let entry = journal.append(record, Durability::Buffered).await;
-        let entry = entry.map_err(|error| RunError::Parked(error.to_string()))?;
+        let entry = entry.map_err(|error| RunError::Parked(error.with_cause()))?;
         self.set(step, to, attempt, entry.at);
         Ok(())
     }

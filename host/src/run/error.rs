@@ -13,7 +13,7 @@ pub const PAGES: &[(&str, &str)] = crate::explain::pages![
 pub enum RunError {
     /// The journal cannot be written. Nothing more was sent; `resume` goes on once it can be.
     #[error(
-        "RN0005: the run is parked, because {0}; nothing more was sent. Make the journal writable, then `understudy resume`"
+        "RN0005: the run is parked, nothing more was sent: {0}; once the journal can be written, `understudy resume` goes on"
     )]
     Parked(String),
     /// The plan names a strategy that is not loaded.

@@ -222,7 +222,7 @@ impl Gates {
         let appended = self.journal.append(record, Durability::Durable).await;
         appended
             .map(|entry| entry.at)
-            .map_err(|error| Halt::Journal(error.to_string()))
+            .map_err(|error| Halt::Journal(error.with_cause()))
     }
 }
 

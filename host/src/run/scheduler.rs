@@ -454,7 +454,7 @@ impl<'a> Execution<'a> {
             .await;
         appended
             .map(drop)
-            .map_err(|error| RunError::Parked(error.to_string()))
+            .map_err(|error| RunError::Parked(error.with_cause()))
     }
 }
 

@@ -22,7 +22,8 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub const MAX_OVERLAYS: usize = 8;
 
 /// Lists of tables that are merged by what their elements are about, with the keys that tell it. Any other list of
-/// an overlay takes the place of the whole list below it.
+/// an overlay takes the place of the whole list below it. An element that names another `plugin` takes the place of the
+/// one below it: what one provider was given (configuration, credentials, grants) is nothing that another inherits.
 const IDENTITIES: [(&str, &[&str]); 2] =
     [("bindings", &["contract", "sites"]), ("steps", &["step"])];
 
@@ -260,15 +261,12 @@ fn merge_entry<'i>(
                 let same = below
                     .iter_mut()
                     .find(|other| is_same(other.get_ref(), element.get_ref(), identity));
-                match (
-                    same.map(Spanned::get_mut),
-                    element.span(),
-                    element.into_inner(),
-                ) {
-                    (Some(DeValue::Table(below)), _, DeValue::Table(above)) => {
-                        merge_inner(below, above)
+                match same {
+                    Some(other) if names_another_plugin(other.get_ref(), element.get_ref()) => {
+                        *other = element;
                     }
-                    (_, span, element) => below.push(Spanned::new(span, element)),
+                    Some(other) => merge_same(other, element),
+                    None => below.push(element),
                 }
             }
         }
@@ -284,6 +282,23 @@ fn merge_inner<'i>(lower: &mut DeTable<'i>, upper: DeTable<'i>) {
     for (key, value) in upper {
         merge_entry(lower, key, value, None);
     }
+}
+
+/// Merges an element on top of the one that is about the same.
+fn merge_same<'i>(lower: &mut Spanned<DeValue<'i>>, upper: Spanned<DeValue<'i>>) {
+    let span = upper.span();
+    match (lower.get_mut(), upper.into_inner()) {
+        (DeValue::Table(below), DeValue::Table(above)) => merge_inner(below, above),
+        (_, above) => *lower = Spanned::new(span, above),
+    }
+}
+
+fn names_another_plugin(lower: &DeValue<'_>, upper: &DeValue<'_>) -> bool {
+    let plugin = |value: &DeValue<'_>| {
+        let named = value.get("plugin").map(Spanned::get_ref);
+        named.and_then(DeValue::as_str).map(str::to_owned)
+    };
+    plugin(upper).is_some_and(|named| plugin(lower).is_some_and(|below| below != named))
 }
 
 /// Whether two elements of a list are about the same thing.

@@ -48,6 +48,12 @@ impl Authority {
         })
     }
 
+    /// Where its files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The root to trust, a PEM file.
     #[must_use]
     pub fn root(&self) -> &Path {

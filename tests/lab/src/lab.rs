@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::app::config::{Config, Settings};
 use crate::authority::Authority;
 use crate::board::Board;
+use crate::document::ZoneDocument;
 use crate::pair::Pair;
 use crate::ports::free_port;
 use crate::powerdns::{Authoritative, ZONE, Zone};
@@ -77,6 +78,8 @@ pub struct Lab {
     pub authoritative: Authoritative,
     /// Where announcements are shown.
     pub board: Board,
+    /// The zone as a document, for who would rather edit that than the name server.
+    pub document: ZoneDocument,
     pub(crate) options: Options,
     secrets: Secrets,
     public_port: u16,
@@ -107,43 +110,30 @@ impl Lab {
             admin_token: secret::fresh()?,
             editor_password: secret::fresh()?,
         };
-        let board_certificate = authority.issue("board", &[&SHARED.to_string()])?;
+        let shared_certificate = authority.issue("shared", &[&SHARED.to_string()])?;
         let board = address(SHARED)?;
         let (databases, (authoritative, resolver, stubborn), board) = tokio::try_join!(
             Pair::start(&programs, &authority, &path, [address(PZ)?, address(BZ)?]),
             names(&programs, &path, &options),
-            Board::start(board, &board_certificate, &secrets.admin_token),
+            Board::start(board, &shared_certificate, &secrets.admin_token),
         )?;
+        let document = ZoneDocument::start(
+            address(SHARED)?,
+            &shared_certificate,
+            &secrets.admin_token,
+            authoritative.editor().clone(),
+        )
+        .await?;
         let public_port = free_port(&[PZ, BZ])?;
-        let mut sites = Vec::new();
-        for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
-            let database = databases.at(site).context("no such database")?;
-            let settings = Settings {
-                desired,
-                database_endpoint: database.address().to_string(),
-                maintenance: false,
-                restart_token: String::new(),
-            };
-            let config = Config {
-                name: "wordpress".to_owned(),
-                site: site.to_owned(),
-                public: SocketAddr::new(zone, public_port),
-                admin: address(zone)?,
-                certificate: authority.issue(
-                    &format!("app-{site}"),
-                    &[&format!("wp-active.{ZONE}"), &format!("wp-{site}.{ZONE}")],
-                )?,
-                admin_certificate: authority
-                    .issue(&format!("admin-{site}"), &[&zone.to_string()])?,
-                root: authority.root().to_owned(),
-                database_password: database.passwords().app.clone(),
-                admin_token: secrets.admin_token.clone(),
-                editor_password: secrets.editor_password.clone(),
-                settings: path.join(format!("settings-{site}.json")),
-            };
-            sites.push(Site::start(&programs, &options.program, config, &settings).await?);
-        }
-        let [pz, bz] = <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))?;
+        let [pz, bz] = sites(
+            &programs,
+            &authority,
+            &databases,
+            &options,
+            &secrets,
+            public_port,
+        )
+        .await?;
         pz.becomes("ready", &1.into()).await?;
         bz.becomes("ready", &options.standby_replicas.into())
             .await?;
@@ -155,6 +145,7 @@ impl Lab {
             stubborn,
             authoritative,
             board,
+            document,
             options,
             secrets,
             public_port,
@@ -248,6 +239,46 @@ async fn names(
         Recursor::start(programs, &two, address(SHARED)?, dns, stubborn_ttl),
     )?;
     Ok((authoritative, resolver, stubborn))
+}
+
+/// The application at both sites, told its database at the same one.
+async fn sites(
+    programs: &Programs,
+    authority: &Authority,
+    databases: &Pair,
+    options: &Options,
+    secrets: &Secrets,
+    public_port: u16,
+) -> Result<[Site; 2]> {
+    let folder = authority.folder();
+    let mut sites = Vec::new();
+    for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
+        let database = databases.at(site).context("no such database")?;
+        let settings = Settings {
+            desired,
+            database_endpoint: database.address().to_string(),
+            maintenance: false,
+            restart_token: String::new(),
+        };
+        let config = Config {
+            name: "wordpress".to_owned(),
+            site: site.to_owned(),
+            public: SocketAddr::new(zone, public_port),
+            admin: address(zone)?,
+            certificate: authority.issue(
+                &format!("app-{site}"),
+                &[&format!("wp-active.{ZONE}"), &format!("wp-{site}.{ZONE}")],
+            )?,
+            admin_certificate: authority.issue(&format!("admin-{site}"), &[&zone.to_string()])?,
+            root: authority.root().to_owned(),
+            database_password: database.passwords().app.clone(),
+            admin_token: secrets.admin_token.clone(),
+            editor_password: secrets.editor_password.clone(),
+            settings: folder.join(format!("settings-{site}.json")),
+        };
+        sites.push(Site::start(programs, &options.program, config, &settings).await?);
+    }
+    <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))
 }
 
 fn address(of: IpAddr) -> Result<SocketAddr> {

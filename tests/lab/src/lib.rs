@@ -18,6 +18,7 @@ pub mod board;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod document;
 pub mod lab;
 pub mod mariadb;
 pub mod overlay;

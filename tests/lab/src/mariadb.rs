@@ -6,12 +6,12 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sqlx::mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, Row as _};
+use mysql_async::prelude::{ColumnIndex, Queryable as _};
+use mysql_async::{Conn, Opts, OptsBuilder, Row, SslOpts};
 
 use crate::authority::Certificate;
 use crate::clock::eventually;
@@ -153,7 +153,7 @@ impl Server {
     ///
     /// # Errors
     /// Where the server does not answer.
-    pub async fn root(&self) -> Result<MySqlConnection> {
+    pub async fn root(&self) -> Result<Conn> {
         self.session(&self.setup.passwords.root).await
     }
 
@@ -161,16 +161,9 @@ impl Server {
     ///
     /// # Errors
     /// Where the server does not answer or TLS does not verify.
-    pub async fn client(&self, user: &str, password: &str) -> Result<MySqlConnection> {
-        let options = MySqlConnectOptions::new()
-            .host(&self.setup.address.ip().to_string())
-            .port(self.setup.address.port())
-            .username(user)
-            .password(password)
-            .database("wordpress")
-            .ssl_mode(MySqlSslMode::VerifyIdentity)
-            .ssl_ca(&self.setup.root);
-        Ok(options.connect().await?)
+    pub async fn client(&self, user: &str, password: &str) -> Result<Conn> {
+        let options = client_options(self.setup.address, &self.setup.root, user, password);
+        Ok(Conn::new(options).await?)
     }
 
     /// Runs statements as `root`.
@@ -179,11 +172,11 @@ impl Server {
     /// Where one is refused; the message holds it.
     pub async fn execute(&self, statements: &str) -> Result<()> {
         let mut session = self.root().await?;
-        sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
-            .execute(&mut session)
+        session
+            .query_drop(statements)
             .await
             .with_context(|| format!("{} refused {statements:?}", self.setup.name))?;
-        Ok(session.close().await?)
+        Ok(session.disconnect().await?)
     }
 
     /// First column of every row, as text, as `root`.
@@ -193,8 +186,7 @@ impl Server {
     pub async fn column(&self, query: &str) -> Result<Vec<String>> {
         let mut values = Vec::new();
         for row in self.rows(query).await? {
-            let text: Option<String> = row.try_get_unchecked(0)?;
-            values.push(text.unwrap_or_default());
+            values.push(text(&row, 0)?);
         }
         Ok(values)
     }
@@ -275,26 +267,23 @@ impl Server {
         self.setup.folder.join("statements.log")
     }
 
-    async fn rows(&self, query: &str) -> Result<Vec<MySqlRow>> {
+    async fn rows(&self, query: &str) -> Result<Vec<Row>> {
         let mut session = self.root().await?;
-        let rows = sqlx::raw_sql(AssertSqlSafe(query.to_owned()))
-            .fetch_all(&mut session)
+        let rows = session
+            .query(query)
             .await
             .with_context(|| format!("{} refused {query:?}", self.setup.name))?;
-        session.close().await?;
+        session.disconnect().await?;
         Ok(rows)
     }
 
-    async fn session(&self, password: &str) -> Result<MySqlConnection> {
-        let mut options = MySqlConnectOptions::new()
-            .socket(self.socket())
-            .username("root")
-            .ssl_mode(MySqlSslMode::Disabled);
-        if !password.is_empty() {
+    async fn session(&self, password: &str) -> Result<Conn> {
+        let options = OptsBuilder::default()
+            .socket(Some(self.socket().display().to_string()))
+            .user(Some("root"))
             // An empty password is not the same as none: the server refuses its proof.
-            options = options.password(password);
-        }
-        Ok(options.connect().await?)
+            .pass((!password.is_empty()).then_some(password));
+        Ok(Conn::new(options).await?)
     }
 
     fn socket(&self) -> PathBuf {
@@ -382,11 +371,36 @@ impl Server {
                     return Ok(Some(Err(ended)));
                 }
             }
-            self.session(password).await?.close().await?;
+            self.session(password).await?.disconnect().await?;
             Ok(Some(Ok(())))
         });
         waited.await?
     }
+}
+
+/// How a user reaches a server over TCP: TLS verified against `root` and the server's address.
+#[must_use]
+pub fn client_options(address: SocketAddr, root: &Path, user: &str, password: &str) -> Opts {
+    crate::tls::install_provider();
+    let tls = SslOpts::default()
+        .with_disable_built_in_roots(true)
+        .with_root_certs(vec![root.to_owned().into()]);
+    let options = OptsBuilder::default()
+        .ip_or_hostname(address.ip().to_string())
+        .tcp_port(address.port())
+        .user(Some(user))
+        .pass(Some(password))
+        .db_name(Some("wordpress"))
+        // On loopback the driver would go on over the server's socket, without TLS.
+        .prefer_socket(false)
+        .ssl_opts(tls);
+    Opts::from(options)
+}
+
+/// A column of a row as text; empty for NULL.
+fn text(row: &Row, column: impl ColumnIndex) -> Result<String> {
+    let value = row.get_opt::<Option<String>, _>(column);
+    Ok(value.context("no such column")??.unwrap_or_default())
 }
 
 /// Small files, quick starts.

@@ -106,6 +106,23 @@ impl Lab {
         })
     }
 
+    /// DNS by the other provider, to be laid over [`overlay_toml`](Self::overlay_toml): the zone's document instead of
+    /// the name server's API. `plugin` is the change; the rest is what that plugin has to be told.
+    #[must_use]
+    pub fn json_zone_toml(&self) -> String {
+        let (url, root) = (self.document.url(), self.root().display());
+        format!(
+            r#"[[bindings]]
+contract = "understudy:dns/dns@0.1.0"
+plugin = "json-zone"
+config = {{ url = "{url}", zone = "{ZONE}", min-ttl-seconds = {FLIP_TTL_SECONDS}, credential = "api" }}
+credentials.api = {{ env = "LAB_ADMIN_TOKEN", scheme = "bearer" }}
+http = [{{ methods = ["GET", "PUT"], url = "{url}", private = true }}]
+trust = ["{root}"]
+"#
+        )
+    }
+
     fn workload_binding(&self) -> Value {
         let (pz, bz) = (self.pz.admin(), self.bz.admin());
         let grant = |admin| {

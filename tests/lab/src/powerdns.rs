@@ -6,13 +6,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Result};
 
+use self::editor::set;
 use crate::clock::eventually;
 use crate::process::Process;
 use crate::programs::Programs;
 use crate::{client, resolve, secret};
+
+mod editor;
+
+pub use editor::Editor;
 
 /// The zone.
 pub const ZONE: &str = "example.test";
@@ -25,10 +29,7 @@ const FIXED_TTL_SECONDS: u32 = 300;
 #[derive(Debug)]
 pub struct Authoritative {
     process: Process,
-    dns: SocketAddr,
-    api: SocketAddr,
-    key: String,
-    http: reqwest::Client,
+    editor: Editor,
 }
 
 /// What the zone says at first.
@@ -93,10 +94,12 @@ impl Authoritative {
         let http = client::plain()?;
         let mut server = Self {
             process,
-            dns,
-            api,
-            key,
-            http,
+            editor: Editor {
+                dns,
+                api,
+                key,
+                http,
+            },
         };
         server.create_zone(zone).await?;
         Ok(server)
@@ -105,19 +108,19 @@ impl Authoritative {
     /// Where it answers DNS.
     #[must_use]
     pub fn dns(&self) -> SocketAddr {
-        self.dns
+        self.editor.dns
     }
 
     /// Where it answers HTTP.
     #[must_use]
     pub fn api(&self) -> SocketAddr {
-        self.api
+        self.editor.api
     }
 
     /// What its API wants in `x-api-key`.
     #[must_use]
     pub fn api_key(&self) -> &str {
-        &self.key
+        &self.editor.key
     }
 
     /// Process id.
@@ -126,26 +129,19 @@ impl Authoritative {
         self.process.id()
     }
 
-    /// Makes `name` an alias of `target`, as the lab's own hand on the zone.
+    /// The lab's own hand on the zone.
+    #[must_use]
+    pub fn editor(&self) -> &Editor {
+        &self.editor
+    }
+
+    /// Makes `name` an alias of `target`.
     ///
     /// # Errors
     /// Where the server refuses.
     pub async fn set_alias(&self, name: &str, target: &str, ttl_seconds: u32) -> Result<()> {
-        let change = record(name, "CNAME", &format!("{target}."), ttl_seconds);
-        let response = self
-            .http
-            .patch(self.url(&format!("/zones/{ZONE}.")))
-            .header("x-api-key", &self.key)
-            .body(json!({ "rrsets": [change] }).to_string())
-            .send()
-            .await?;
-        let status = response.status();
-        ensure!(
-            status.is_success(),
-            "pdns_server answers {status}: {}",
-            response.text().await?
-        );
-        Ok(())
+        let alias = set(name, "CNAME", target, ttl_seconds);
+        self.editor.replace(&[alias]).await
     }
 
     /// The zone's serial number, which the server raises by one at every change of a record.
@@ -153,69 +149,35 @@ impl Authoritative {
     /// # Errors
     /// Where the server does not answer.
     pub async fn serial(&self) -> Result<u64> {
-        let request = self.http.get(self.url(&format!("/zones/{ZONE}.")));
-        let response = request.header("x-api-key", &self.key).send().await?;
-        let status = response.status();
-        let text = response.text().await?;
-        ensure!(status.is_success(), "pdns_server answers {status}: {text}");
-        let zone: Value = serde_json::from_str(&text)?;
-        zone.get("serial")
-            .and_then(Value::as_u64)
-            .context("the zone has no serial number")
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}/api/v1/servers/localhost{path}", self.api)
+        self.editor.serial().await
     }
 
     async fn create_zone(&mut self, zone: &Zone) -> Result<()> {
-        let wanted = json!({
-            "name": format!("{ZONE}."),
-            "kind": "Native",
-            "nameservers": [format!("ns.{ZONE}.")],
-            "rrsets": [
-                record(&format!("ns.{ZONE}"), "A", &self.dns.ip().to_string(), FIXED_TTL_SECONDS),
-                record(&format!("wp-pz.{ZONE}"), "A", &zone.pz, FIXED_TTL_SECONDS),
-                record(&format!("wp-bz.{ZONE}"), "A", &zone.bz, FIXED_TTL_SECONDS),
-                record(
-                    &format!("wp-active.{ZONE}"),
-                    "CNAME",
-                    &format!("wp-pz.{ZONE}."),
-                    zone.ttl_seconds,
-                ),
-            ],
-        })
-        .to_string();
-        let url = self.url("/zones");
+        let dns = self.editor.dns;
+        let name = |label: &str| format!("{label}.{ZONE}");
+        let sets = [
+            set(&name("ns"), "A", &dns.ip().to_string(), FIXED_TTL_SECONDS),
+            set(&name("wp-pz"), "A", &zone.pz, FIXED_TTL_SECONDS),
+            set(&name("wp-bz"), "A", &zone.bz, FIXED_TTL_SECONDS),
+            set(
+                &name("wp-active"),
+                "CNAME",
+                &name("wp-pz"),
+                zone.ttl_seconds,
+            ),
+        ];
         eventually("pdns_server to take the zone", START_LIMIT, async || {
             if let Err(ended) = self.process.alive() {
                 return Ok(Some(Err(ended)));
             }
-            let request = self
-                .http
-                .post(&url)
-                .header("x-api-key", &self.key)
-                .body(wanted.clone());
-            let response = request.send().await?;
-            let status = response.status();
-            ensure!(status.is_success(), "{status}: {}", response.text().await?);
+            self.editor.create(&name("ns"), &sets).await?;
             Ok(Some(Ok(())))
         })
         .await??;
         eventually("pdns_server to answer", START_LIMIT, async || {
-            let answer = resolve::addresses(self.dns, &format!("wp-active.{ZONE}")).await?;
+            let answer = resolve::addresses(dns, &name("wp-active")).await?;
             Ok((!answer.addresses.is_empty()).then_some(()))
         })
         .await
     }
-}
-
-fn record(name: &str, kind: &str, content: &str, ttl_seconds: u32) -> Value {
-    json!({
-        "name": format!("{name}."),
-        "type": kind,
-        "ttl": ttl_seconds,
-        "changetype": "REPLACE",
-        "records": [{ "content": content, "disabled": false }],
-    })
 }

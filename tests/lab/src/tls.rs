@@ -69,6 +69,13 @@ pub async fn serve(listener: TcpListener, certificate: &Certificate, router: Rou
     Ok(axum::serve(TlsListener { ready, address }, router).await?)
 }
 
+/// Lets clients that make their own TLS configuration use the same cryptography. One that is installed already stays.
+pub fn install_provider() {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+}
+
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
-use sqlx::Connection as _;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, OptsBuilder};
+use serde_json::{Value, json};
 use understudy_lab::audit::audit;
 use understudy_lab::cli::{State, is_alive};
 use understudy_lab::clock::eventually;
@@ -65,9 +66,9 @@ async fn users_need_tls_and_only_the_operator_passes_read_only() {
 
     let insert = "INSERT INTO wordpress.posts (title, site) VALUES ('t', 'bz')";
     let mut app = bz.client("app", &passwords.app).await.unwrap();
-    let refused = sqlx::raw_sql(insert).execute(&mut app).await.unwrap_err();
+    let refused = app.query_drop(insert).await.unwrap_err();
     assert!(refused.to_string().contains("read-only"), "{refused}");
-    app.close().await.unwrap();
+    app.disconnect().await.unwrap();
 
     bz.log_statements().await.unwrap();
     let mut operator = bz
@@ -91,26 +92,24 @@ async fn users_need_tls_and_only_the_operator_passes_read_only() {
         "SET GLOBAL read_only=0",
         "SET GLOBAL read_only=1",
     ] {
-        let done = sqlx::raw_sql(statement).execute(&mut operator).await;
+        let done = operator.query_drop(statement).await;
         assert!(done.is_ok(), "{statement}: {done:?}");
     }
     for statement in ["CREATE USER x", "CREATE DATABASE other", "SHUTDOWN"] {
-        let done = sqlx::raw_sql(statement).execute(&mut operator).await;
+        let done = operator.query_drop(statement).await;
         assert!(done.is_err(), "{statement} is allowed");
     }
-    operator.close().await.unwrap();
+    operator.disconnect().await.unwrap();
     assert_eq!(bz.statements_with("set global READ_ONLY = 0").unwrap(), 1);
 
-    let wrong_name = lab.databases.bz.address();
-    let plain = sqlx::mysql::MySqlConnectOptions::new()
-        .host(&wrong_name.ip().to_string())
-        .port(wrong_name.port())
-        .username("app")
-        .password(&passwords.app)
-        .ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
-    let refused = sqlx::mysql::MySqlConnection::connect_with(&plain)
-        .await
-        .unwrap_err();
+    let address = bz.address();
+    let plain = OptsBuilder::default()
+        .ip_or_hostname(address.ip().to_string())
+        .tcp_port(address.port())
+        .user(Some("app"))
+        .pass(Some(&passwords.app))
+        .prefer_socket(false);
+    let refused = Conn::new(plain).await.unwrap_err();
     assert!(refused.to_string().contains("Access denied"), "{refused}");
 }
 
@@ -196,6 +195,66 @@ async fn a_new_database_endpoint_counts_from_the_restart_on() {
         .await
         .unwrap();
     assert_eq!(seen["ready"], 1, "the same token restarts nothing");
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_answers_for_no_other() {
+    let lab = Lab::up(options()).await.unwrap();
+    let client = lab.client_of(&lab.pz).unwrap();
+    let write = async |number: u64| {
+        let request = client.post(lab.url("/posts"));
+        let request = request.basic_auth("editor", lab.credentials().get("LAB_EDITOR_PASSWORD"));
+        let request = request.body(json!({ "number": number }).to_string());
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!([write(1).await, write(1).await], [201, 409]);
+    lab.databases.pz.freeze().unwrap();
+    let given_up = write(2).await;
+    assert!([500, 504].contains(&given_up), "{given_up}");
+    lab.databases.pz.thaw().unwrap();
+    assert_eq!([write(3).await, write(3).await], [201, 409]);
+    let kept = numbers(&lab.databases.pz).await.unwrap();
+    assert!(kept.contains(&"3".to_owned()), "{kept:?}");
+}
+
+#[tokio::test]
+async fn the_zone_document_is_published_and_a_stale_one_refused() {
+    let lab = Lab::up(options()).await.unwrap();
+    let client = understudy_lab::client::verified(lab.root(), None).unwrap();
+    let token = lab.credentials().remove("LAB_ADMIN_TOKEN").unwrap();
+    let url = lab.document.url();
+    let read = async || {
+        let response = client.get(&url).bearer_auth(&token).send().await.unwrap();
+        let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+        let text = response.text().await.unwrap();
+        (tag, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let put = async |tag: &str, document: &Value| {
+        let request = client.put(&url).bearer_auth(&token).header("if-match", tag);
+        let response = request.body(document.to_string()).send().await.unwrap();
+        response.status().as_u16()
+    };
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+    let (tag, mut document) = read().await;
+    let alias = document["records"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .find(|record| record["type"] == "CNAME")
+        .unwrap();
+    alias["values"] = json!([format!("wp-bz.{ZONE}")]);
+    let serial = lab.authoritative.serial().await.unwrap();
+    assert_eq!(put(&tag, &document).await, 204);
+    assert_eq!(put(&tag, &document).await, 412);
+    let published = eventually("the document to be published", LIMIT, async || {
+        let (_, now) = read().await;
+        Ok(now.get("pending").is_none().then_some(now))
+    });
+    assert_eq!(published.await.unwrap(), document);
+    assert_eq!(lab.resolver.active().await.unwrap().addresses, [BZ]);
+    assert_eq!(lab.authoritative.serial().await.unwrap(), serial + 1);
+    let usage = lab.document.usage();
+    assert_eq!((usage.puts, usage.conflicts), (1, 1));
 }
 
 #[tokio::test]

@@ -189,6 +189,21 @@ entries.bz = "127.0.1.2:8443"
 }
 
 #[test]
+fn another_plugin_inherits_nothing_from_the_binding_it_replaces() {
+    let overlay = r#"
+[[bindings]]
+contract = "understudy:dns/dns@0.1.0"
+plugin = "mariadb"
+config = { url = "https://dns.example.test/zone.json" }
+"#;
+    let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", overlay)]).unwrap();
+    let binding = &runbook.bindings[1];
+    assert_eq!(binding.plugin.as_str(), "mariadb");
+    assert_eq!(binding.config.keys().collect::<Vec<_>>(), ["url"]);
+    assert!(binding.credentials.is_empty() && binding.http.is_empty() && binding.tls.is_empty());
+}
+
+#[test]
 fn an_error_in_an_overlay_points_into_the_overlay() {
     let errors = read(&[
         ("runbook.toml", GOOD),

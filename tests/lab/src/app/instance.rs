@@ -1,4 +1,4 @@
-//! The running application: a listener and a pool of database connections, with the endpoint it was started with.
+//! The running application: a listener and its sessions with the database it was started with.
 //!
 //! It has a runtime of its own, because ending it must really end it: every connection, kept-alive or busy, and every
 //! session with the database.
@@ -9,18 +9,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions, MySqlSslMode};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::config::Config;
+use super::database::Database;
 use super::public::{self, Service};
 use crate::tls;
 
-/// Sessions with the database.
-const POOL_SESSIONS: u32 = 8;
-/// How long a request waits for a session.
-const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the database may take to answer the readiness check.
 const READY_LIMIT: Duration = Duration::from_secs(1);
 /// How long tasks may take to end; they are at an await point at most this long.
@@ -29,7 +25,7 @@ const END_LIMIT: Duration = Duration::from_secs(2);
 /// A started application.
 pub struct Instance {
     runtime: Runtime,
-    pool: MySqlPool,
+    database: Arc<Database>,
 }
 
 impl Instance {
@@ -46,25 +42,12 @@ impl Instance {
             .enable_all()
             .build()?;
         let entered = runtime.enter();
-        let options = MySqlConnectOptions::new()
-            .host(&endpoint.ip().to_string())
-            .port(endpoint.port())
-            .username("app")
-            .password(&config.database_password)
-            .database("wordpress")
-            .ssl_mode(MySqlSslMode::VerifyIdentity)
-            .ssl_ca(&config.root);
-        let pool = MySqlPoolOptions::new()
-            .max_connections(POOL_SESSIONS)
-            .acquire_timeout(ACQUIRE_LIMIT)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(options);
+        let database = Arc::new(Database::new(config, endpoint));
         let router = public::router(Service {
             site: config.site.clone(),
             editor_password: config.editor_password.clone(),
             maintenance,
-            pool: pool.clone(),
+            database: Arc::clone(&database),
         });
         let listener = TcpListener::bind(config.public)
             .with_context(|| format!("cannot listen at {}", config.public))?;
@@ -73,22 +56,25 @@ impl Instance {
         let certificate = config.certificate.clone();
         runtime.spawn(async move { tls::serve(listener, &certificate, router).await });
         drop(entered);
-        Ok(Self { runtime, pool })
+        Ok(Self { runtime, database })
     }
 
     /// Whether it can serve: its database answers.
     pub async fn is_ready(&self) -> bool {
-        let pool = self.pool.clone();
+        let database = Arc::clone(&self.database);
         // On its own runtime: a session opened here must end with it.
         let answer = self.runtime.spawn(async move {
-            let query = sqlx::query("SELECT 1").execute(&pool);
-            matches!(timeout(READY_LIMIT, query).await, Ok(Ok(_)))
+            matches!(
+                timeout(READY_LIMIT, database.number("SELECT 1")).await,
+                Ok(Ok(_))
+            )
         });
         answer.await.unwrap_or(false)
     }
 
     /// Ends it. Blocks until its tasks are gone, for at most two seconds.
     pub fn end(self) {
+        self.runtime.block_on(self.database.close());
         self.runtime.shutdown_timeout(END_LIMIT);
     }
 }

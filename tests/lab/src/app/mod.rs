@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod config;
+mod database;
 pub mod instance;
 pub mod public;
 

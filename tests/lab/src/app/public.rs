@@ -13,18 +13,17 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use mysql_async::Params;
 use serde::Deserialize;
-use sqlx::mysql::MySqlPool;
 use tokio::time::timeout;
 
+use super::database::{Database, Refusal};
 use crate::secret;
 
 /// How long the database may take for a request.
 const QUERY_LIMIT: Duration = Duration::from_secs(3);
 /// Largest body of a request: what the `BLOB` of an upload holds, in bytes.
 const BODY_BYTES: usize = 65_535;
-/// Error number of a duplicate key (MariaDB: ER_DUP_ENTRY).
-const DUPLICATE_KEY: &str = "23000";
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -32,7 +31,7 @@ pub(super) struct Service {
     pub(super) site: String,
     pub(super) editor_password: String,
     pub(super) maintenance: Arc<AtomicBool>,
-    pub(super) pool: MySqlPool,
+    pub(super) database: Arc<Database>,
 }
 
 /// Status and a line of text.
@@ -68,7 +67,7 @@ pub(super) fn router(service: Service) -> Router {
 }
 
 async fn front_page(State(service): State<Service>) -> Reply {
-    let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM posts").fetch_one(&service.pool);
+    let query = service.database.number("SELECT COUNT(*) FROM posts");
     match bounded(query).await {
         Ok(posts) => (
             StatusCode::OK,
@@ -90,16 +89,12 @@ async fn write_post(State(service): State<Service>, headers: HeaderMap, body: By
         return reply;
     }
     let post: Post = serde_json::from_slice(&body).unwrap_or_default();
-    let insert = sqlx::query("INSERT INTO posts (number, title, site) VALUES (?, ?, ?)")
-        .bind(post.number)
-        .bind(post.title)
-        .bind(&service.site)
-        .execute(&service.pool);
+    let insert = service.database.insert(
+        "INSERT INTO posts (number, title, site) VALUES (?, ?, ?)",
+        Params::from((post.number, post.title, service.site.as_str())),
+    );
     match bounded(insert).await {
-        Ok(done) => (
-            StatusCode::CREATED,
-            format!("post {}\n", done.last_insert_id()),
-        ),
+        Ok(row) => (StatusCode::CREATED, format!("post {row}\n")),
         Err(reply) => reply,
     }
 }
@@ -108,14 +103,12 @@ async fn upload(State(service): State<Service>, headers: HeaderMap, body: Bytes)
     if let Err(reply) = service.writer(&headers) {
         return reply;
     }
-    let insert = sqlx::query("INSERT INTO media (name, body) VALUES ('upload', ?)")
-        .bind(body.as_ref())
-        .execute(&service.pool);
+    let insert = service.database.insert(
+        "INSERT INTO media (name, body) VALUES ('upload', ?)",
+        Params::from((body.as_ref(),)),
+    );
     match bounded(insert).await {
-        Ok(done) => (
-            StatusCode::CREATED,
-            format!("media {}\n", done.last_insert_id()),
-        ),
+        Ok(row) => (StatusCode::CREATED, format!("media {row}\n")),
         Err(reply) => reply,
     }
 }
@@ -150,13 +143,13 @@ impl Service {
 }
 
 /// The query's answer, or what the user is told instead.
-async fn bounded<T>(query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Reply> {
+async fn bounded<T>(query: impl Future<Output = Result<T, Refusal>>) -> Result<T, Reply> {
     match timeout(QUERY_LIMIT, query).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(sqlx::Error::Database(error))) if error.code().as_deref() == Some(DUPLICATE_KEY) => {
-            Err((StatusCode::CONFLICT, format!("{error}\n")))
+        Ok(Err(Refusal::Duplicate(error))) => Err((StatusCode::CONFLICT, format!("{error}\n"))),
+        Ok(Err(Refusal::Failed(error))) => {
+            Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
         }
-        Ok(Err(error)) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))),
         Err(_) => Err((
             StatusCode::GATEWAY_TIMEOUT,
             "the database does not answer\n".to_owned(),

@@ -11,7 +11,7 @@
 //! All of them must use TLS. None but `understudy` has a global privilege that passes `read_only`.
 
 use anyhow::{Context as _, Result};
-use sqlx::{AssertSqlSafe, Connection as _};
+use mysql_async::prelude::Queryable as _;
 
 use super::Server;
 
@@ -69,9 +69,9 @@ pub(super) async fn create(server: &Server) -> Result<()> {
              FLUSH PRIVILEGES;
              ALTER USER root@localhost IDENTIFIED BY '{root}'"
     );
-    sqlx::raw_sql(AssertSqlSafe(statements))
-        .execute(&mut session)
+    session
+        .query_drop(statements)
         .await
         .with_context(|| format!("cannot create the users of {}", server.setup.name))?;
-    Ok(session.close().await?)
+    Ok(session.disconnect().await?)
 }

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use sqlx::Row as _;
 
-use super::Server;
+use super::{Server, text};
 
 /// How a replica stands, in the server's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +32,7 @@ impl Server {
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        let text = |column: &str| -> Result<String> {
-            Ok(row
-                .try_get_unchecked::<Option<String>, _>(column)?
-                .unwrap_or_default())
-        };
+        let text = |column| text(row, column);
         Ok(Some(ReplicaStatus {
             source: format!("{}:{}", text("Master_Host")?, text("Master_Port")?),
             receiving: text("Slave_IO_Running")? == "Yes",
