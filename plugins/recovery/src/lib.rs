@@ -27,6 +27,7 @@ pub mod plan;
 pub mod promote;
 pub mod protect;
 pub mod recovery;
+pub mod review;
 pub mod slo;
 pub mod validate;
 pub mod words;

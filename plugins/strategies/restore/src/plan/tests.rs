@@ -1,132 +1,37 @@
-//! The table is a graph, covers what it says, and lays out in every mode and with the barest parameters.
+//! The table, reviewed.
 
-use understudy_recovery::plan::{covered, flaws, lay_out};
-use understudy_recovery::recovery::Recovery;
-use understudy_recovery::{Context, Mode, Step};
+use understudy_recovery::review::Review;
 
 use super::STEPS;
 
-/// Ids and kinds of the source runbooks' items that the strategies are meant to cover.
-const ITEMS: &str = include_str!("../../../covers.tsv");
-
-const FULL: &str = r#"{"from":"pz","to":"bz","database":"d","app":"a","replicas":2,"journeys":["front-page"],
-    "records":{"active":"active.test","targets":{"pz":"pz.test","bz":"bz.test"}},
-    "certificate":{"name":"c","issuer":"i","dns-names":["active.test","bz.test"]},
-    "objectives":["error-rate"],"media-bucket":"m","channel":"c"}"#;
-
-const BARE: &str = r#"{"from":"pz","to":"bz","database":"d","app":"a","replicas":2,"journeys":["front-page"],
-    "records":{"active":"active.test","targets":{"pz":"pz.test","bz":"bz.test"}},
-    "certificate":{"name":"c","issuer":"i","dns-names":["active.test","bz.test"],"test-issue":false},
-    "expose":false}"#;
-
-fn plan(config: &str, mode: Mode) -> Vec<Step> {
-    let context = Context {
-        run: "r".to_owned(),
-        config: config.to_owned(),
-        mode,
-        rto_target_ms: 1,
-        rpo_target_ms: 1,
+#[test]
+fn the_table_is_as_it_should_be() {
+    let review = Review {
+        name: "restore",
+        rows: STEPS,
+        sites: ["pz", "bz"],
+        owns: |id| {
+            id.starts_with("S0-B")
+                || ["S1-H7", "S1-H8", "S1-H9", "S1-H10", "S1-H11", "S1-H12"].contains(&id)
+        },
+        order: &[
+            ("promote", "fence"),
+            ("promote", "declare"),
+            ("flip", "await-old-ttl"),
+            ("await-old-ttl", "lower-ttl"),
+            ("flip", "promote"),
+            ("flip", "verify-writer"),
+            ("flip", "check-certificate"),
+            ("flip", "validate-direct"),
+            ("flip", "activate"),
+            ("activate", "promote"),
+            ("protect", "validate-public"),
+            ("announce", "protect"),
+            ("restore-ttl", "converge"),
+            ("choose-point", "fence"),
+            ("restore", "choose-point"),
+            ("promote", "check-contents"),
+        ],
     };
-    lay_out(STEPS, &Recovery::read("restore", context, "").unwrap())
-}
-
-/// True where `later` certainly comes after `earlier`.
-fn is_after(plan: &[Step], later: &str, earlier: &str) -> bool {
-    let step = plan.iter().find(|step| step.id == later).unwrap();
-    step.needs
-        .iter()
-        .any(|need| need == earlier || is_after(plan, need, earlier))
-}
-
-#[test]
-fn every_step_is_there_once_and_needs_only_steps_above_it() {
-    assert_eq!(flaws(STEPS), Vec::<String>::new());
-}
-
-#[test]
-fn every_need_is_planned_in_every_mode_and_with_the_barest_parameters() {
-    for config in [FULL, BARE] {
-        for mode in [Mode::Graceful, Mode::Ungraceful] {
-            let plan = plan(config, mode);
-            for step in &plan {
-                for need in &step.needs {
-                    assert!(
-                        plan.iter().any(|other| &other.id == need),
-                        "{} needs {need}",
-                        step.id
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn what_the_service_does_without_is_not_called() {
-    for step in plan(BARE, Mode::Graceful) {
-        for contract in ["ingress", "metrics", "notify", "storage"] {
-            assert!(
-                !step.uses.iter().any(|used| used == contract),
-                "{} uses {contract}",
-                step.id
-            );
-        }
-    }
-}
-
-#[test]
-fn items_are_known_and_this_strategys_own_are_all_covered() {
-    let items: Vec<&str> = ITEMS
-        .lines()
-        .filter_map(|line| line.split('\t').next())
-        .collect();
-    let covered = covered(STEPS);
-    for id in &covered {
-        assert!(items.contains(id), "{id} is no item of covers.tsv");
-    }
-    let own = |id: &str| {
-        id.starts_with("S0-B")
-            || matches!(
-                id,
-                "S1-H7" | "S1-H8" | "S1-H9" | "S1-H10" | "S1-H11" | "S1-H12"
-            )
-    };
-    let missing: Vec<_> = items
-        .iter()
-        .copied()
-        .filter(|&id: &&str| own(id) && !covered.contains(&id))
-        .collect();
-    assert_eq!(missing, Vec::<&str>::new());
-}
-
-#[test]
-fn the_order_that_keeps_data_safe_holds_in_every_mode() {
-    for mode in [Mode::Graceful, Mode::Ungraceful] {
-        for config in [FULL, BARE] {
-            let plan = plan(config, mode);
-            for (later, earlier) in [
-                ("promote", "fence"),
-                ("promote", "declare"),
-                ("flip", "await-old-ttl"),
-                ("await-old-ttl", "lower-ttl"),
-                ("flip", "promote"),
-                ("flip", "verify-writer"),
-                ("flip", "check-certificate"),
-                ("flip", "validate-direct"),
-                ("flip", "activate"),
-                ("activate", "promote"),
-                ("protect", "validate-public"),
-                ("announce", "protect"),
-                ("restore-ttl", "converge"),
-                ("choose-point", "fence"),
-                ("restore", "choose-point"),
-                ("promote", "check-contents"),
-            ] {
-                assert!(
-                    is_after(&plan, later, earlier),
-                    "{later} does not come after {earlier}"
-                );
-            }
-        }
-    }
+    assert_eq!(review.findings(), Vec::<String>::new());
 }
