@@ -252,7 +252,7 @@ impl Http {
                 let value = self
                     .redactor
                     .text(&String::from_utf8_lossy(value.as_bytes()));
-                json!({ "name": name.as_str(), "value": value })
+                json!({ "name": self.redactor.text(name.as_str()), "value": value })
             })
             .collect()
     }

@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{InstancePre, Linker, Type, Val};
-use wasmtime::{StoreContextMut, StoreLimits};
 
 use super::component::Component;
 use super::engine::{Engines, Kind};
 use super::error::{Halt, PluginError};
-use super::{json, limits};
+use super::json;
+use super::limits::{self, GuestLimits};
 use crate::call::{CallError, FunctionName, Reply};
 use crate::clock::BoxFuture;
 
@@ -30,7 +31,7 @@ pub trait Imports: Send + Sync {
 /// What a store holds for its guest.
 pub struct GuestState {
     /// Memory, tables, instances.
-    pub limits: StoreLimits,
+    pub limits: GuestLimits,
     /// Where its calls go.
     pub imports: Arc<dyn Imports>,
 }
