@@ -13,6 +13,8 @@ use std::process::Output;
 use serde_json::Value;
 use stage::{PLUGINS, Stage, records, text};
 
+#[path = "support/shipped.rs"]
+mod shipped;
 #[path = "support/stage.rs"]
 mod stage;
 
@@ -234,7 +236,7 @@ fn a_step_that_never_ends_is_taken_back_when_people_have_had_enough() {
 
 #[test]
 fn a_change_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
-    let stage = Stage::edited(|text| text + &hostile(r#"attack = "deny-dns""#)).locked();
+    let stage = shipped::edited(|text| text + &hostile(r#"attack = "deny-dns""#)).locked();
     let output = stage.run(&["rehearse", "runbook.toml", "--strategy", "hostile"]);
     let said = text(&output.stderr);
     assert!(matches!(output.status.code(), Some(1 | 3)), "{said}");
@@ -265,7 +267,7 @@ fn a_change_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
 
 #[test]
 fn a_rehearsed_step_that_never_ends_meets_its_deadline() {
-    let stage = Stage::edited(|text| text + &hostile(r#"attack = "sleep""#)).locked();
+    let stage = shipped::edited(|text| text + &hostile(r#"attack = "sleep""#)).locked();
     let args = [
         "rehearse",
         "runbook.toml",

@@ -13,12 +13,14 @@ use std::process::Output;
 use serde_json::Value;
 use stage::{PLUGINS, Stage, records, text};
 
+#[path = "support/shipped.rs"]
+mod shipped;
 #[path = "support/stage.rs"]
 mod stage;
 
 /// The runbook as it is shipped.
-fn shipped() -> Stage {
-    Stage::edited(|text| text)
+fn unchanged() -> Stage {
+    shipped::edited(|text| text)
 }
 
 fn rehearse(stage: &Stage, more: &[&str]) -> Output {
@@ -27,7 +29,7 @@ fn rehearse(stage: &Stage, more: &[&str]) -> Output {
 
 #[test]
 fn the_drill_recovers_and_fails_back_within_its_objectives() {
-    let stage = shipped().locked();
+    let stage = unchanged().locked();
     let output = rehearse(
         &stage,
         &["--procedure", "drill", "--scenario", "primary-lost"],
@@ -55,7 +57,7 @@ fn the_drill_recovers_and_fails_back_within_its_objectives() {
 
 #[test]
 fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
-    let stage = shipped().locked();
+    let stage = unchanged().locked();
     let journal_of = |seed: &str| {
         let output = rehearse(&stage, &["--procedure", "drill", "--seed", seed]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -70,7 +72,7 @@ fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
 
 #[test]
 fn every_shipped_scenario_ends_as_it_says() {
-    let stage = shipped().locked();
+    let stage = unchanged().locked();
     let mut endings = BTreeMap::new();
     for entry in std::fs::read_dir(stage.path("scenarios")).unwrap() {
         let name = entry
@@ -97,14 +99,14 @@ fn every_shipped_scenario_ends_as_it_says() {
 
 #[test]
 fn a_rehearsal_that_was_cut_off_is_resumed_by_another_process_to_the_same_end() {
-    let whole = shipped().locked();
+    let whole = unchanged().locked();
     assert_eq!(
         rehearse(&whole, &["--procedure", "drill"]).status.code(),
         Some(0)
     );
     let expected = effects(&records(&whole.journal()));
     for cut in ["120", "400", "900"] {
-        let stage = shipped().locked();
+        let stage = unchanged().locked();
         let output = rehearse(&stage, &["--procedure", "drill", "--crash-after", cut]);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
         let output = stage.run(&["resume", &stage.only_run()]);
@@ -144,12 +146,12 @@ fn effects(records: &[Value]) -> BTreeSet<String> {
 
 #[test]
 fn the_runbook_changes_the_order_of_steps() {
-    let changed = Stage::edited(|text| {
+    let changed = shipped::edited(|text| {
         format!(
             "{text}\n[[steps]]\nstep = \"replica/certify\"\nneeds = [\"replica/measure-lag\"]\n"
         )
     });
-    let plain = plan(&shipped().locked());
+    let plain = plan(&unchanged().locked());
     let changed = plan(&changed.locked());
     assert_ne!(plain["replica/certify"], changed["replica/certify"]);
     assert_eq!(changed["replica/certify"], ["replica/measure-lag"]);
@@ -175,7 +177,7 @@ fn plan(stage: &Stage) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn an_organisation_adds_its_own_contract_and_a_step_that_uses_it() {
-    let stage = Stage::edited(with_cdn);
+    let stage = shipped::edited(with_cdn);
     let scenario = stage.path("scenarios/primary-lost.toml");
     let text_before = std::fs::read_to_string(&scenario).unwrap();
     let stand_in = "\n[[stand-ins]]\ncontract = \"acme:cdn/purge@1.0.0\"\nfunction = \"ensure-purged\"\nanswer = \"changed\"\ntakes = \"20s\"\n";
@@ -292,7 +294,7 @@ fn bad_input_is_refused_before_anything_runs() {
         ),
     ];
     for (what, expected, edit, args) in cases {
-        let stage = Stage::edited(edit);
+        let stage = shipped::edited(edit);
         // A runbook that cannot be read cannot be locked either; the command says why.
         drop(stage.run(&["plugin", "lock", "runbook.toml"]));
         let output = stage.run(args);
@@ -305,7 +307,7 @@ fn bad_input_is_refused_before_anything_runs() {
 
 #[test]
 fn a_plugin_that_is_not_the_locked_one_is_refused() {
-    let stage = shipped().locked();
+    let stage = unchanged().locked();
     let lock = stage.path("understudy.lock");
     let text_before = std::fs::read_to_string(&lock).unwrap();
     let digest = text_before.split("sha256:").nth(1).unwrap()[..64].to_owned();
@@ -322,7 +324,7 @@ fn a_plugin_that_is_not_the_locked_one_is_refused() {
 
 #[test]
 fn a_journal_that_was_changed_is_told_apart() {
-    let stage = shipped().locked();
+    let stage = unchanged().locked();
     assert_eq!(
         rehearse(&stage, &["--procedure", "drill"]).status.code(),
         Some(0)

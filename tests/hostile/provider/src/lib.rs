@@ -15,6 +15,8 @@ use understudy::types::types::{Error, Operation};
 
 #[path = "../../strategy/src/canary.rs"]
 mod canary;
+#[path = "../../strategy/src/search.rs"]
+mod search;
 
 wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
@@ -107,7 +109,7 @@ impl dns::Guest for Hostile {
             },
             Some(Attack::Canary { url, slot, needles }) => {
                 let answer = black_box(get(&url, Some(slot)));
-                let found = canary::look_for(&needles);
+                let found = search::look_for(&needles);
                 match answer {
                     Ok(response) => format!("status {}; {found}", response.status),
                     Err(error) => format!("{error:?}; {found}"),
@@ -122,7 +124,7 @@ impl dns::Guest for Hostile {
                     parameters: Vec::new(),
                 };
                 let answer = black_box(sql::run(&connection, &[statement]));
-                let found = canary::look_for(&needles);
+                let found = search::look_for(&needles);
                 format!("{answer:?}; {found}")
             }
             Some(Attack::Hang | Attack::ConfigureCpu) | None => "nothing to do".to_owned(),

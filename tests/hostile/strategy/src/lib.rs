@@ -16,6 +16,7 @@ use understudy::dns::dns;
 use understudy::probe::probe;
 
 mod canary;
+mod search;
 
 wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
@@ -147,7 +148,7 @@ impl Guest for Hostile {
                 let walked = journey.map(|name| {
                     black_box(probe::observe_journey("pz", &name, probe::Entry::Direct))
                 });
-                let found = canary::look_for(&needles);
+                let found = search::look_for(&needles);
                 Ok(format!("{record:?} {recalled:?} {walked:?}; {found}"))
             }
             Attack::Ambient => Ok(ambient()),
