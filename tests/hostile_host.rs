@@ -266,6 +266,29 @@ fn a_change_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
 }
 
 #[test]
+fn a_step_that_never_ends_is_taken_back_also_where_every_answer_is_go() {
+    let stage = runbook(r#"attack = "relay-effect""#, r#"attack = "hang""#);
+    let path = stage.path("runbook.toml");
+    let runbook = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, runbook.replace("\"20s\"", "\"100ms\"")).unwrap();
+    let args = ["run", "runbook.toml", "--answer", "incident-commander=go"];
+    let output = stage.run(&args);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let journal = stage.journal();
+    assert!(
+        journal.contains("20 extensions without people are enough"),
+        "{}",
+        text(&output.stderr)
+    );
+
+    let stage = shipped::edited(|text| text + &hostile(r#"attack = "sleep""#)).locked();
+    let output = stage.run(&["rehearse", "runbook.toml", "--strategy", "hostile"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let journal = stage.journal();
+    assert!(journal.contains("20 extensions are enough"));
+}
+
+#[test]
 fn a_rehearsed_step_that_never_ends_meets_its_deadline() {
     let stage = shipped::edited(|text| text + &hostile(r#"attack = "sleep""#)).locked();
     let args = [

@@ -7,6 +7,9 @@ use crate::clock::Instant;
 use crate::name::RoleName;
 use crate::rehearsal::scenario::events::PersonSays;
 
+/// How often a person lets a step go on over its budget: no rehearsal waits for ever.
+const EXTENSIONS: u32 = 20;
+
 /// A question to people of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateQuestion {
@@ -43,10 +46,15 @@ impl World {
             u64::from(question.person),
         );
         let by = format!("{}-{}", question.role, question.person + 1);
-        let tried = failed_attempts(&question.gate);
+        let tried = number_after(":failed:", &question.gate);
+        let extended = number_after(":over-budget:", &question.gate);
         let (after, go, note) = match person.answer {
             PersonSays::Go if tried >= person.patience => {
                 let note = format!("{tried} attempts are enough");
+                (Some(after), false, note)
+            }
+            PersonSays::Go if extended >= EXTENSIONS => {
+                let note = format!("{extended} extensions are enough");
                 (Some(after), false, note)
             }
             PersonSays::Go => (Some(after), true, String::new()),
@@ -62,10 +70,10 @@ impl World {
     }
 }
 
-/// Attempts at the step that a gate of the form `STEP:failed:ATTEMPTS` is about; 0 for other gates.
-fn failed_attempts(gate: &str) -> u32 {
-    let attempts = gate.rsplit_once(":failed:").map(|(_, attempts)| attempts);
-    attempts
-        .and_then(|attempts| attempts.parse().ok())
-        .unwrap_or(0)
+/// The last number of a gate's name where it holds `words`, for example the attempts of `STEP:failed:ATTEMPTS`; 0 for
+/// other gates.
+fn number_after(words: &str, gate: &str) -> u32 {
+    let numbers = gate.rsplit_once(words).map(|(_, numbers)| numbers);
+    let last = numbers.and_then(|numbers| numbers.rsplit(':').next());
+    last.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
