@@ -337,7 +337,7 @@ fn the_canary_is_found_exactly_where_it_is() {
     assert!(!planted.ends_with("; found 0 times"), "{planted}");
 
     let request = json!({"url": "https://api.example.test/", "slot": "token"});
-    let leaky = json!({"status": 200, "headers": [], "body": CANARY.as_bytes()});
+    let leaky = json!({"status": 200, "headers": [], "body": understudy::bytes::to_value(CANARY.as_bytes())});
     let innocent = json!({"status": 200, "headers": [], "body": b"ok"});
     let searched = |response: Value| {
         let reply = provider(

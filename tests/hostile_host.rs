@@ -150,6 +150,8 @@ fn a_strategy_that_calls_logs_or_passes_too_much_fails_its_step() {
     );
     let words = "a step may pass to one call; pass less";
     fails(r#"attack = "payload", mib = 1"#, none, "PG0017", words);
+    let words = "at most 65536 are kept";
+    fails(r#"attack = "attach""#, none, "PG0017", words);
     let journal = fails(
         r#"attack = "volume""#,
         none,

@@ -2,7 +2,7 @@
 //!
 //! Arguments and results travel as JSON in the shape the WIT types give them: records are objects with kebab-case
 //! keys, a case without a payload is its name and one with a payload is `{"case": payload}`, `option` is `null` or the
-//! value, `result` is `{"ok": …}` or `{"err": …}`, 64-bit integers are JSON integers. That is serde's own shape for
+//! value, `result` is `{"ok": …}` or `{"err": …}`, 64-bit integers are JSON integers, bytes are as in `bytes`. That is serde's own shape for
 //! `rename_all = "kebab-case"`, so a service can read its arguments with `serde_json::from_value`.
 
 use std::fmt;

@@ -114,15 +114,19 @@ async fn carry(
     }
     let result_type = ty.results().next();
     if let (Some(slot), Some(result_type)) = (results.first_mut(), result_type) {
-        *slot = reply_val(&reply, &result_type).map_err(wasmtime::Error::new)?;
+        *slot = reply_val(reply, &result_type).map_err(wasmtime::Error::new)?;
     }
     Ok(())
 }
 
 /// A reply as the function's own result type. An error case that the type does not have is told as `other`.
-fn reply_val(reply: &Reply, ty: &Type) -> Result<Val, json::ShapeError> {
+fn reply_val(reply: Reply, ty: &Type) -> Result<Val, json::ShapeError> {
     match reply {
-        Ok(value) => json::to_val(&json!({ "ok": value }), ty),
+        // Moved, not copied: it may hold a whole response.
+        Ok(value) => json::to_val(
+            &Value::Object(Map::from_iter([("ok".to_owned(), value)])),
+            ty,
+        ),
         Err(error) => json::to_val(&json!({ "err": error }), ty)
             .or_else(|_| json::to_val(&json!({ "err": CallError::Other(error.to_string()) }), ty)),
     }

@@ -301,7 +301,7 @@ impl Control {
         } = attach.evidence;
         if body.len() > EVIDENCE_BYTES {
             let told = format!(
-                "evidence `{name}` has {} bytes; at most {EVIDENCE_BYTES} are kept",
+                "PG0017: evidence `{name}` has {} bytes; at most {EVIDENCE_BYTES} are kept",
                 body.len()
             );
             return Err(CallError::Invalid(told).into());

@@ -46,6 +46,8 @@ enum Attack {
     Log { rounds: Option<u64> },
     /// Pass one string of this many MiB to a call.
     Payload { mib: usize },
+    /// Attach evidence of 100 KiB.
+    Attach,
     /// Pass strings of 200 KiB to calls, whatever is answered.
     Volume,
     /// Pass a list of this many strings of 1 MiB to a call. They are all the same memory: a guest of 2 MiB makes the
@@ -122,6 +124,14 @@ impl Guest for Hostile {
             Attack::Payload { mib } => {
                 let name = "x".repeat(mib << 20);
                 Ok(format!("{:?}", dns::get_record(&name, "A")?))
+            }
+            Attack::Attach => {
+                let evidence = control::Evidence {
+                    name: "much".into(),
+                    media_type: "text/plain".into(),
+                    body: "x".repeat(100 << 10),
+                };
+                control::attach(&evidence).map(|()| "attached".into())
             }
             Attack::Volume => {
                 let name = "x".repeat(200 << 10);
