@@ -315,8 +315,11 @@ fn a_denial_reaches_the_guest_as_text() {
     );
 
     let ungranted = json!({"attack": "http", "url": "https://evil.example.test/"});
-    let reply = provider(&ungranted, "get-record", Answers::with(refusal())).unwrap();
+    let answers = Answers::with(refusal());
+    let reply = provider(&ungranted, "get-record", answers.clone()).unwrap();
     assert!(reply.unwrap_err().to_string().contains("PO0001"));
+    let (_, args) = answers.last.lock().unwrap().take().unwrap();
+    assert_eq!(args["request"]["body"], json!({"base64": "Z2l2ZQ=="}));
 }
 
 /// The search finds what is there: in the configuration, and in what a call answered.

@@ -57,6 +57,11 @@ fn serve(mut stream: TcpStream, secret: &str, heard: &Mutex<Vec<String>>) {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
+    // What is not read would reset the connection under the answer.
+    let length = head.split("content-length: ").nth(1);
+    let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).unwrap();
     let path = head.split(' ').nth(1).unwrap().to_owned();
     heard.lock().unwrap().push(head.clone());
     let answer = answer(&path, secret, &head);

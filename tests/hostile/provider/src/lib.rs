@@ -162,7 +162,7 @@ fn get(url: &str, credential: Option<String>) -> Result<http::Response, Error> {
         method: "GET".into(),
         url: url.into(),
         headers: Vec::new(),
-        body: Vec::new(),
+        body: b"give".to_vec(),
         credential,
     })
 }
