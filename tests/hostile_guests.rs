@@ -125,7 +125,7 @@ fn perform(
         let answer = strategy
             .perform(Direction::Run, &context, "attack", imports)
             .await?;
-        Ok(answer.unwrap())
+        Ok(answer.unwrap_or_else(|error| error.to_string()))
     })
 }
 
@@ -171,10 +171,6 @@ fn trapped(result: Result<impl std::fmt::Debug, PluginError>) -> String {
         PluginError::Trapped { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
-}
-
-fn canary_digest(secret: &str) -> u64 {
-    canary::digest(secret.as_bytes())
 }
 
 /// The strategy written in WebAssembly text, componentized as `understudy plugin build` would.
@@ -234,7 +230,7 @@ fn a_strategy_is_stopped_by_each_limit_of_its_instance() {
 #[test]
 fn a_table_that_grows_without_end_is_stopped() {
     let reason = trapped(perform(table_component(), &json!({}), Arc::new(NoImports)));
-    assert!(reason.contains("table"), "{reason}");
+    assert!(reason.contains("10000 elements"), "{reason}");
 }
 
 #[test]
@@ -246,7 +242,7 @@ fn a_provider_is_stopped_by_each_limit_of_its_instance() {
             Arc::new(NoImports),
         ))
     };
-    assert!(stopped("memory").contains("memory"));
+    assert!(stopped("memory").contains("64 MiB of memory"));
     assert!(stopped("cpu").contains("computed"));
     assert!(stopped("configure-cpu").contains("computed"));
     assert!(stopped("trap").contains("panicked"));
@@ -281,9 +277,9 @@ fn the_guests_call_as_often_and_as_much_as_they_are_let() {
     assert!(matches!(error, PluginError::Halted(_)), "{error}");
 
     let answers = Answers::with(refusal());
-    strategy(&json!({"attack": "payload", "mib": 8}), answers.clone()).unwrap();
+    strategy(&json!({"attack": "payload", "mib": 4}), answers.clone()).unwrap();
     let (_, args) = answers.last.lock().unwrap().take().unwrap();
-    assert_eq!(args["name"].as_str().unwrap().len(), 8 << 20);
+    assert_eq!(args["name"].as_str().unwrap().len(), 4 << 20);
 }
 
 /// The engine bounds what one call may make the host copy; without that bound this would be 4 GiB.
@@ -297,7 +293,7 @@ fn one_megabyte_sent_four_thousand_times_in_one_call_is_stopped() {
 
     let many = json!({"attack": "payload-aliased", "strings": 4096});
     let reason = trapped(strategy(&many, answers.clone()));
-    assert!(reason.contains("fuel"), "{reason}");
+    assert_eq!(reason, "it passed more than 8 MiB at once; pass less");
     assert!(
         answers.last.lock().unwrap().is_none(),
         "it was never carried over"
@@ -315,20 +311,23 @@ fn a_denial_reaches_the_guest_as_text() {
     let (function, args) = answers.last.lock().unwrap().take().unwrap();
     assert_eq!(
         (function.function.as_str(), &args["name"]),
-        ("ensure-record", &json!("wp-pz.example.test"))
+        ("ensure-record", &json!("wp-bz.example.test"))
     );
 
     let ungranted = json!({"attack": "http", "url": "https://evil.example.test/"});
-    let reply = provider(&ungranted, "get-record", Answers::with(refusal())).unwrap();
+    let answers = Answers::with(refusal());
+    let reply = provider(&ungranted, "get-record", answers.clone()).unwrap();
     assert!(reply.unwrap_err().to_string().contains("PO0001"));
+    let (_, args) = answers.last.lock().unwrap().take().unwrap();
+    assert_eq!(args["request"]["body"], json!({"base64": "Z2l2ZQ=="}));
 }
 
 /// The search finds what is there: in the configuration, and in what a call answered.
 #[test]
 fn the_canary_is_found_exactly_where_it_is() {
     let attack = |extra: Value| {
-        let mut config =
-            json!({"attack": "canary", "length": CANARY.len(), "digest": canary_digest(CANARY)});
+        let needle = canary::Needle::of(CANARY.as_bytes());
+        let mut config = json!({"attack": "canary", "needles": [needle]});
         config
             .as_object_mut()
             .unwrap()
@@ -336,12 +335,12 @@ fn the_canary_is_found_exactly_where_it_is() {
         config
     };
     let clean = strategy(&attack(json!({})), Answers::with(refusal())).unwrap();
-    assert_eq!(clean, "found 0 times");
+    assert!(clean.ends_with("; found 0 times"), "{clean}");
     let planted = strategy(&attack(json!({ "note": CANARY })), Answers::with(refusal())).unwrap();
-    assert_ne!(planted, "found 0 times");
+    assert!(!planted.ends_with("; found 0 times"), "{planted}");
 
     let request = json!({"url": "https://api.example.test/", "slot": "token"});
-    let leaky = json!({"status": 200, "headers": [], "body": CANARY.as_bytes()});
+    let leaky = json!({"status": 200, "headers": [], "body": understudy::bytes::to_value(CANARY.as_bytes())});
     let innocent = json!({"status": 200, "headers": [], "body": b"ok"});
     let searched = |response: Value| {
         let reply = provider(
@@ -351,12 +350,19 @@ fn the_canary_is_found_exactly_where_it_is() {
         );
         reply.unwrap().unwrap_err().to_string()
     };
-    assert_eq!(searched(innocent), "not found: found 0 times");
-    assert_ne!(searched(leaky), "not found: found 0 times");
+    assert_eq!(searched(innocent), "not found: status 200; found 0 times");
+    assert_ne!(searched(leaky), "not found: status 200; found 0 times");
 }
 
 #[test]
 fn a_provider_can_answer_much_and_wait_for_ever() {
+    let too_much = json!({"attack": "response", "values": 2_500});
+    let error = provider(&too_much, "get-record", Arc::new(NoImports)).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.starts_with("PG0017: `hostile` answered `dns/get-record` with 25"),
+        "{said}"
+    );
     let much = json!({"attack": "response", "values": 2_000});
     let record = provider(&much, "get-record", Arc::new(NoImports))
         .unwrap()

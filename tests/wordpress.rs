@@ -3,169 +3,36 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a test: what does not hold must end it"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::process::Output;
 
 use serde_json::Value;
-use tempfile::TempDir;
+use stage::{PLUGINS, Stage, records, text};
 
-/// Folder of the repository.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
+#[path = "support/shipped.rs"]
+mod shipped;
+#[path = "support/stage.rs"]
+mod stage;
+
+/// The runbook as it is shipped.
+fn unchanged() -> Stage {
+    shipped::edited(|text| text)
 }
 
-fn cache() -> PathBuf {
-    root().join("target/understudy-cache")
-}
-
-/// Every shipped plugin and the organisation's example, built once.
-static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut crates = Vec::new();
-    for group in [
-        "plugins/strategies",
-        "plugins/providers",
-        "plugins/examples/acme-cdn",
-    ] {
-        let entries = std::fs::read_dir(root().join(group)).unwrap();
-        crates.extend(
-            entries
-                .map(|entry| entry.unwrap().path())
-                .filter(|path| path.join("Cargo.toml").is_file()),
-        );
-    }
-    crates.push(root().join("tests/hostile/strategy"));
-    crates.sort();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
-    command
-        .arg("--cache")
-        .arg(cache())
-        .args(["plugin", "build"])
-        .args(&crates);
-    let built = command.output().unwrap();
-    assert!(
-        built.status.success(),
-        "{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
-    root().join("target/plugins")
-});
-
-/// A copy of the shipped runbook in a folder of its own, changed by `edit`, with plugins locked.
-struct Stage {
-    folder: TempDir,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self::edited(|text| text)
-    }
-
-    fn edited(edit: impl Fn(String) -> String) -> Self {
-        let stage = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let shipped = root().join("runbooks/wordpress");
-        let text = std::fs::read_to_string(shipped.join("runbook.toml")).unwrap();
-        let text = text.replace("../../target/plugins", &PLUGINS.display().to_string());
-        std::fs::write(stage.runbook(), edit(text)).unwrap();
-        std::fs::create_dir(stage.path("scenarios")).unwrap();
-        for scenario in std::fs::read_dir(shipped.join("scenarios")).unwrap() {
-            let scenario = scenario.unwrap();
-            std::fs::copy(
-                scenario.path(),
-                stage.path("scenarios").join(scenario.file_name()),
-            )
-            .unwrap();
-        }
-        stage
-    }
-
-    fn locked(self) -> Self {
-        let output = self.run(&["plugin", "lock", "runbook.toml"]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        self
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn runbook(&self) -> PathBuf {
-        self.path("runbook.toml")
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
-        command
-            .current_dir(self.folder.path())
-            .env("UNDERSTUDY_RUNS", self.path("runs"))
-            .env("USER", "tester");
-        command
-            .arg("--cache")
-            .arg(cache())
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn rehearse(&self, more: &[&str]) -> Output {
-        self.run(&[&["rehearse", "runbook.toml", "-o", "json"], more].concat())
-    }
-
-    /// The journal of the only run, as exported.
-    fn journal(&self) -> String {
-        let run = self.only_run();
-        let output = self.run(&["report", &run, "--format", "journal"]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    fn only_run(&self) -> String {
-        let mut runs = std::fs::read_dir(self.path("runs")).unwrap();
-        let run = runs
-            .next()
-            .unwrap()
-            .unwrap()
-            .file_name()
-            .into_string()
-            .unwrap();
-        assert!(runs.next().is_none(), "more than one run");
-        run
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Records of an exported journal.
-fn records(journal: &str) -> Vec<Value> {
-    let lines = journal
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.map(|line| record_of(&line)).collect()
-}
-
-fn record_of(line: &Value) -> Value {
-    match &line["record"] {
-        Value::String(text) => serde_json::from_str(text).unwrap(),
-        record => record.clone(),
-    }
+fn rehearse(stage: &Stage, more: &[&str]) -> Output {
+    stage.run(&[&["rehearse", "runbook.toml", "-o", "json"], more].concat())
 }
 
 #[test]
 fn the_drill_recovers_and_fails_back_within_its_objectives() {
-    let stage = Stage::new().locked();
-    let output = stage.rehearse(&["--procedure", "drill", "--scenario", "primary-lost"]);
+    let stage = unchanged().locked();
+    let output = rehearse(
+        &stage,
+        &["--procedure", "drill", "--scenario", "primary-lost"],
+    );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let legs = report["legs"].as_array().unwrap();
@@ -189,22 +56,22 @@ fn the_drill_recovers_and_fails_back_within_its_objectives() {
 
 #[test]
 fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
-    let stage = Stage::new().locked();
-    let rehearse = |seed: &str| {
-        let output = stage.rehearse(&["--procedure", "drill", "--seed", seed]);
+    let stage = unchanged().locked();
+    let journal_of = |seed: &str| {
+        let output = rehearse(&stage, &["--procedure", "drill", "--seed", seed]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let journal = stage.journal();
         std::fs::remove_dir_all(stage.path("runs")).unwrap();
         journal
     };
-    let first = rehearse("7");
-    assert_eq!(first, rehearse("7"));
-    assert_ne!(first, rehearse("8"));
+    let first = journal_of("7");
+    assert_eq!(first, journal_of("7"));
+    assert_ne!(first, journal_of("8"));
 }
 
 #[test]
 fn every_shipped_scenario_ends_as_it_says() {
-    let stage = Stage::new().locked();
+    let stage = unchanged().locked();
     let mut endings = BTreeMap::new();
     for entry in std::fs::read_dir(stage.path("scenarios")).unwrap() {
         let name = entry
@@ -215,7 +82,7 @@ fn every_shipped_scenario_ends_as_it_says() {
             .to_str()
             .unwrap()
             .to_owned();
-        let output = stage.rehearse(&["--scenario", &name]);
+        let output = rehearse(&stage, &["--scenario", &name]);
         let said = text(&output.stderr);
         assert!(!said.contains("expectation missed"), "{name}: {said}");
         endings.insert(name, output.status.code());
@@ -231,15 +98,15 @@ fn every_shipped_scenario_ends_as_it_says() {
 
 #[test]
 fn a_rehearsal_that_was_cut_off_is_resumed_by_another_process_to_the_same_end() {
-    let whole = Stage::new().locked();
+    let whole = unchanged().locked();
     assert_eq!(
-        whole.rehearse(&["--procedure", "drill"]).status.code(),
+        rehearse(&whole, &["--procedure", "drill"]).status.code(),
         Some(0)
     );
     let expected = effects(&records(&whole.journal()));
     for cut in ["120", "400", "900"] {
-        let stage = Stage::new().locked();
-        let output = stage.rehearse(&["--procedure", "drill", "--crash-after", cut]);
+        let stage = unchanged().locked();
+        let output = rehearse(&stage, &["--procedure", "drill", "--crash-after", cut]);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
         let output = stage.run(&["resume", &stage.only_run()]);
         assert_eq!(
@@ -311,12 +178,12 @@ fn effects(records: &[Value]) -> BTreeSet<String> {
 
 #[test]
 fn the_runbook_changes_the_order_of_steps() {
-    let changed = Stage::edited(|text| {
+    let changed = shipped::edited(|text| {
         format!(
             "{text}\n[[steps]]\nstep = \"replica/certify\"\nneeds = [\"replica/measure-lag\"]\n"
         )
     });
-    let plain = plan(&Stage::new().locked());
+    let plain = plan(&unchanged().locked());
     let changed = plan(&changed.locked());
     assert_ne!(plain["replica/certify"], changed["replica/certify"]);
     assert_eq!(changed["replica/certify"], ["replica/measure-lag"]);
@@ -342,12 +209,12 @@ fn plan(stage: &Stage) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn an_organisation_adds_its_own_contract_and_a_step_that_uses_it() {
-    let stage = Stage::edited(with_cdn);
+    let stage = shipped::edited(with_cdn);
     let scenario = stage.path("scenarios/primary-lost.toml");
     let text_before = std::fs::read_to_string(&scenario).unwrap();
     let stand_in = "\n[[stand-ins]]\ncontract = \"acme:cdn/purge@1.0.0\"\nfunction = \"ensure-purged\"\nanswer = \"changed\"\ntakes = \"20s\"\n";
     let stage = stage.locked();
-    let refused = stage.rehearse(&["--procedure", "drill"]);
+    let refused = rehearse(&stage, &["--procedure", "drill"]);
     assert_eq!(
         refused.status.code(),
         Some(2),
@@ -359,7 +226,7 @@ fn an_organisation_adds_its_own_contract_and_a_step_that_uses_it() {
         text(&refused.stderr)
     );
     std::fs::write(&scenario, text_before + stand_in).unwrap();
-    let output = stage.rehearse(&["--procedure", "drill"]);
+    let output = rehearse(&stage, &["--procedure", "drill"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let purged = records(&stage.journal())
         .iter()
@@ -398,63 +265,6 @@ run = "cdn/purge"
 needs = ["replica/flip"]
 "#
     )
-}
-
-/// The runbook with the hostile strategy, which may change the active record and nothing else.
-fn hostile(attack: &str) -> Stage {
-    let plugin = PLUGINS.join("hostile-strategy.wasm");
-    Stage::edited(|text| {
-        format!(
-            r#"{text}
-[plugins.hostile]
-path = "{}"
-[strategies.hostile]
-plugin = "hostile"
-parameters = {{ attack = "{attack}" }}
-[[grants]]
-strategy = "hostile"
-allow = "dns/ensure-record"
-only = {{ name = ["wp-active.example.test"] }}
-"#,
-            plugin.display()
-        )
-    })
-    .locked()
-}
-
-#[test]
-fn a_change_of_another_record_is_denied_with_the_grant_that_would_allow_it() {
-    let stage = hostile("deny-dns");
-    let output = stage.rehearse(&["--strategy", "hostile"]);
-    let journal = stage.journal();
-    let records = records(&journal);
-    let replies = records
-        .iter()
-        .map(|record| &record["body"]["reply"]["Err"]["denied"]);
-    let denials: Vec<&Value> = replies.filter(|denial| !denial.is_null()).collect();
-    assert_eq!(denials.len(), 1, "{}", text(&output.stderr));
-    assert_eq!(denials[0]["rule"], "PO0002");
-    let grant = denials[0]["grant"].as_str().unwrap();
-    assert!(
-        grant.contains("only = { name = [\"wp-pz.example.test\"] }"),
-        "{grant}"
-    );
-}
-
-#[test]
-fn a_step_that_calls_without_end_is_stopped_and_the_run_ends() {
-    let stage = hostile("calls");
-    let output = stage.rehearse(&["--strategy", "hostile"]);
-    assert!(
-        matches!(output.status.code(), Some(1 | 3)),
-        "{}",
-        text(&output.stderr)
-    );
-    assert!(
-        stage.journal().contains("RN0003"),
-        "{}",
-        text(&output.stderr)
-    );
 }
 
 #[test]
@@ -558,7 +368,7 @@ fn bad_input_is_refused_before_anything_runs() {
         ),
     ];
     for (what, expected, edit, args) in cases {
-        let stage = Stage::edited(edit);
+        let stage = shipped::edited(edit);
         // A runbook that cannot be read cannot be locked either; the command says why.
         drop(stage.run(&["plugin", "lock", "runbook.toml"]));
         let output = stage.run(args);
@@ -571,12 +381,12 @@ fn bad_input_is_refused_before_anything_runs() {
 
 #[test]
 fn a_plugin_that_is_not_the_locked_one_is_refused() {
-    let stage = Stage::new().locked();
+    let stage = unchanged().locked();
     let lock = stage.path("understudy.lock");
     let text_before = std::fs::read_to_string(&lock).unwrap();
     let digest = text_before.split("sha256:").nth(1).unwrap()[..64].to_owned();
     std::fs::write(&lock, text_before.replace(&digest, &"0".repeat(64))).unwrap();
-    let output = stage.rehearse(&["--procedure", "drill"]);
+    let output = rehearse(&stage, &["--procedure", "drill"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     assert!(
         text(&output.stderr).contains(&digest),
@@ -588,9 +398,9 @@ fn a_plugin_that_is_not_the_locked_one_is_refused() {
 
 #[test]
 fn a_journal_that_was_changed_is_told_apart() {
-    let stage = Stage::new().locked();
+    let stage = unchanged().locked();
     assert_eq!(
-        stage.rehearse(&["--procedure", "drill"]).status.code(),
+        rehearse(&stage, &["--procedure", "drill"]).status.code(),
         Some(0)
     );
     let exported = stage.path("journal.jsonl");

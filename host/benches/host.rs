@@ -11,7 +11,6 @@
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use understudy::journal::store::Store;
 use understudy::journal::{Durability, Journal, Setup};
 use understudy::mediation::deadline::Deadline;
 use understudy::mediation::routing::Route;
+use understudy::mediation::spent::Spent;
 use understudy::mediation::{Mediation, StepCalls};
 use understudy::plugin::Engines;
 use understudy::plugin::component::Component;
@@ -165,7 +165,7 @@ async fn flip(mediation: &Arc<Mediation>, plan: &understudy::plan::Plan, number:
         attempt: number,
         deadline: Deadline::at(Instant(u64::MAX)),
         read_only: false,
-        calls: AtomicU32::new(0),
+        spent: Spent::default(),
     };
     let function = FunctionName {
         interface: "understudy:dns/dns@0.1.0".parse().unwrap(),

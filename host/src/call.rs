@@ -2,7 +2,7 @@
 //!
 //! Arguments and results travel as JSON in the shape the WIT types give them: records are objects with kebab-case
 //! keys, a case without a payload is its name and one with a payload is `{"case": payload}`, `option` is `null` or the
-//! value, `result` is `{"ok": …}` or `{"err": …}`, 64-bit integers are JSON integers. That is serde's own shape for
+//! value, `result` is `{"ok": …}` or `{"err": …}`, 64-bit integers are JSON integers, bytes are as in `bytes`. That is serde's own shape for
 //! `rename_all = "kebab-case"`, so a service can read its arguments with `serde_json::from_value`.
 
 use std::fmt;
@@ -210,6 +210,27 @@ pub fn canonical(value: &Value) -> String {
     value.to_string()
 }
 
+/// How many bytes a value takes as JSON.
+#[must_use]
+pub fn json_bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        // What has no JSON is not recorded either; here that cannot be small.
+        Err(_) => usize::MAX,
+    }
+}
+
 /// The hash by which a replayed call is recognised.
 #[must_use]
 pub fn call_hash(function: &FunctionName, args: &Map<String, Value>) -> CallHash {
@@ -252,6 +273,12 @@ mod tests {
             serde_json::to_string(&Outcome::Changed).unwrap(),
             r#""changed""#
         );
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_text() {
+        let value = serde_json::json!({"a": [1, "é", null], "b": {"c": "x".repeat(100)}});
+        assert_eq!(json_bytes(&value), value.to_string().len());
     }
 
     #[test]

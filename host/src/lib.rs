@@ -4,6 +4,7 @@
 //! `mediation/mod.rs` (the one path) → `plugin/provider.rs` or `capability/*` or `rehearsal/world`.
 //! `ARCHITECTURE.md` has the map. The library never prints and never reads the environment or a clock by itself.
 
+pub mod bytes;
 pub mod call;
 pub mod capability;
 pub mod clock;

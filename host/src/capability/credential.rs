@@ -1,8 +1,17 @@
 //! Secrets: read once, attached at egress, and scrubbed from everything that comes back.
 //!
 //! A [`Secret`] cannot be printed, compared or serialised; only the code that attaches one sees its text. A
-//! [`Redactor`] knows every form in which the secrets of a binding can appear and takes them out of replies, errors
-//! and journal lines. Not here: which request may carry which credential (`http/grant.rs`).
+//! [`Redactor`] takes the secrets of a binding out of what the other side answers before a guest sees it, out of errors,
+//! and out of journal lines. Not here: which request may carry which credential (`http/grant.rs`).
+//!
+//! **What it covers.** A server that echoes what it was sent: the secret as it is, JSON-escaped, percent-encoded, in
+//! hexadecimal, in Base64 of either alphabet (also where it is only part of what was encoded, as in basic
+//! authentication), and mixtures of these; in header names and values, bodies, rows, names of columns and errors. The
+//! spellings are those that the journal knows (`journal/redact.rs`).
+//!
+//! **What it cannot.** A server that changes the secret: compressed (none is asked for), enciphered, hashed, reversed, in
+//! another case, or a piece at a time, over several answers or between other text. A secret that is known to a server is
+//! the server's to give away; grants keep it to servers that the operator named.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::header::{HeaderName, HeaderValue};
 
+use crate::journal::redact;
 use crate::runbook::types::{Credential, CredentialScheme, SecretSource};
 
 /// Shortest secret accepted, in bytes. A shorter one cannot be told apart from ordinary text, so it could not be
@@ -20,9 +30,6 @@ pub const MIN_SECRET_BYTES: usize = 8;
 
 /// Longest secret accepted, in bytes: more than any token, less than a file named by mistake.
 pub const MAX_SECRET_BYTES: usize = 64 * 1024;
-
-/// What stands in the place of a secret.
-pub const REDACTED: &str = "[redacted]";
 
 /// A secret. It has no `Debug` text, no `Display`, no `Clone` and no serialisation.
 pub struct Secret(Box<str>);
@@ -205,69 +212,58 @@ fn basic(user: &str, secret: &Secret) -> String {
 /// Takes secrets out of whatever is about to leave the host's hands.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    needles: Arc<[String]>,
+    texts: Arc<[String]>,
+    spellings: redact::Redactor,
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.needles.len())
+        write!(f, "Redactor({} forms)", self.texts.len())
     }
 }
 
 impl Redactor {
-    /// Knows these texts, longest first, so that no form hides in a longer one.
+    /// Knows these texts, longest first, and every way to spell them.
     #[must_use]
     pub fn new(texts: impl IntoIterator<Item = String>) -> Self {
-        let mut needles: Vec<String> = texts
+        let mut texts: Vec<String> = texts
             .into_iter()
             .filter(|text| text.len() >= MIN_SECRET_BYTES)
             .collect();
-        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        needles.dedup();
+        texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        texts.dedup();
+        // Shortest first: most forms are spellings of the secret itself and need not be looked for once more.
+        let mut wanted: Vec<&str> = Vec::new();
+        let mut spellings = redact::Redactor::none();
+        for text in texts.iter().rev() {
+            if spellings.redact_bytes(text.as_bytes()).is_none() {
+                wanted.push(text);
+                let named = wanted.iter().map(|text| ("secret", text.as_bytes()));
+                spellings = redact::Redactor::new(named).0;
+            }
+        }
         Self {
-            needles: needles.into(),
+            texts: texts.into(),
+            spellings,
         }
     }
 
     /// Every text that must not be written anywhere: the journal's redactor takes them.
     #[must_use]
     pub fn texts(&self) -> &[String] {
-        &self.needles
+        &self.texts
     }
 
     /// `text` without secrets.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        self.needles.iter().fold(text.to_owned(), |text, needle| {
-            text.replace(needle.as_str(), REDACTED)
-        })
+        self.spellings.redact_str(text)
     }
 
     /// `bytes` without secrets.
     #[must_use]
     pub fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.needles
-            .iter()
-            .fold(bytes, |bytes, needle| replace(bytes, needle.as_bytes()))
-    }
-}
-
-fn replace(bytes: Vec<u8>, needle: &[u8]) -> Vec<u8> {
-    let mut rest = bytes.as_slice();
-    let mut kept: Option<Vec<u8>> = None;
-    while let Some(at) = rest.windows(needle.len()).position(|part| part == needle) {
-        let (before, after) = rest.split_at(at);
-        let kept = kept.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
-        kept.extend_from_slice(before);
-        kept.extend_from_slice(REDACTED.as_bytes());
-        rest = after.get(needle.len()..).unwrap_or_default();
-    }
-    match kept {
-        None => bytes,
-        Some(mut kept) => {
-            kept.extend_from_slice(rest);
-            kept
-        }
+        self.spellings.redact_bytes(&bytes).unwrap_or(bytes)
     }
 }
 
@@ -319,6 +315,13 @@ mod tests {
                 redactor.bytes(echoed.into_bytes()),
                 expected.as_bytes().to_vec()
             );
+        }
+        for spelled in [
+            crate::call::hex(CANARY.as_bytes()),
+            CANARY.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+            BASE64.encode(format!("x{CANARY}y")),
+        ] {
+            assert_eq!(redactor.text(&format!("a {spelled} b")), "a [redacted] b");
         }
         assert_eq!(redactor.text("canary"), "canary");
         assert_eq!(redactor.bytes(vec![0, 255]), vec![0, 255]);

@@ -14,6 +14,7 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::bytes;
 use crate::call::{IdempotencyKey, hex};
 use crate::clock::{BoxFuture, timeout_at};
 use crate::runbook::types::HttpGrant;
@@ -240,7 +241,7 @@ impl Http {
             0 => status.as_u16().to_string(),
             hops => format!("{} after {hops} redirects", status.as_u16()),
         };
-        let value = json!({ "status": status.as_u16(), "headers": headers, "body": body });
+        let value = json!({ "status": status.as_u16(), "headers": headers, "body": bytes::to_value(&body) });
         Ok((value, line))
     }
 
@@ -252,7 +253,7 @@ impl Http {
                 let value = self
                     .redactor
                     .text(&String::from_utf8_lossy(value.as_bytes()));
-                json!({ "name": name.as_str(), "value": value })
+                json!({ "name": self.redactor.text(name.as_str()), "value": value })
             })
             .collect()
     }

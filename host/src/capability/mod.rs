@@ -396,8 +396,8 @@ impl Used {
         };
         Self {
             reply,
-            action: redactor.text(action),
-            result: redactor.text(&result),
+            action: clip(redactor.text(action)),
+            result: clip(redactor.text(&result)),
         }
     }
 }

@@ -136,8 +136,9 @@ impl Redactor {
         *items = redacted;
     }
 
-    /// `None` where there was nothing to take out.
-    fn redact_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// `bytes` without secrets; `None` where there was nothing to take out.
+    #[must_use]
+    pub fn redact_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut current: Option<Vec<u8>> = None;
         for _ in 0..MAX_PASSES {
             let text = current.as_deref().unwrap_or(bytes);

@@ -20,6 +20,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// needs a person, and without a bound the run would never end.
 const RETRIES_WITHOUT_PEOPLE: u32 = 3;
 
+/// How often a step over its budget is let go on where the answers were given beforehand: a step that never ends would
+/// never be stopped.
+const EXTENSIONS_WITHOUT_PEOPLE: u32 = 20;
+
 /// Pause before the first of these attempts; the second waits twice as long.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
@@ -98,11 +102,12 @@ impl People {
     /// An answer given beforehand. A step that keeps failing is tried again a few times, later each time: nobody
     /// looks at why it fails.
     async fn as_given(&self, go: bool, question: &Question) -> Answer {
-        let failed = match question.kind {
-            GateKind::Failed => times_asked(&question.gate),
-            _ => 0,
+        let asked = times_asked(&question.gate);
+        let (failed, enough, what) = match question.kind {
+            GateKind::Failed => (asked, asked > RETRIES_WITHOUT_PEOPLE, "attempts"),
+            GateKind::OverBudget => (0, asked >= EXTENSIONS_WITHOUT_PEOPLE, "extensions"),
+            _ => (0, false, ""),
         };
-        let enough = failed > RETRIES_WITHOUT_PEOPLE;
         if go && !enough {
             let pause = RETRY_PAUSE.saturating_mul(failed);
             self.clock.sleep_until(self.clock.now().after(pause)).await;
@@ -112,7 +117,7 @@ impl People {
             by: "command line".to_owned(),
             role: question.rule.role.clone(),
             note: match go && enough {
-                true => format!("{failed} attempts without people are enough"),
+                true => format!("{asked} {what} without people are enough"),
                 false => String::new(),
             },
             source: AnswerSource::CommandLine,

@@ -17,8 +17,8 @@ pub mod egress;
 pub mod replay;
 pub mod retry;
 pub mod routing;
+pub mod spent;
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
@@ -28,9 +28,10 @@ use tracing::Instrument as _;
 use self::deadline::Deadline;
 use self::replay::{Recorded, RecordedCall};
 use self::routing::Routes;
+use self::spent::Spent;
 use crate::call::{
     CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply,
-    Request, call_hash, canonical, hex,
+    Request, call_hash, canonical, hex, json_bytes,
 };
 use crate::clock::{BoxFuture, Clock, Instant};
 use crate::journal::record::Record;
@@ -87,8 +88,8 @@ pub struct StepCalls {
     pub deadline: Deadline,
     /// Nothing but reads is allowed.
     pub read_only: bool,
-    /// Calls made so far.
-    pub calls: AtomicU32,
+    /// What it has used of its limits so far.
+    pub spent: Spent,
 }
 
 impl Imports for StepCalls {
@@ -98,10 +99,9 @@ impl Imports for StepCalls {
         args: Map<String, Value>,
     ) -> BoxFuture<'_, Result<Reply, Halt>> {
         Box::pin(async move {
-            let ordinal = self.calls.fetch_add(1, Ordering::Relaxed);
-            if ordinal >= limits::CALLS_PER_STEP {
-                return Err(Halt::TooManyCalls(limits::CALLS_PER_STEP));
-            }
+            let ordinal = self.spent.call()?;
+            let size = json_bytes(&args);
+            self.spent.carry(size)?;
             let site = CallSite {
                 step: self.step.id.clone(),
                 direction: self.direction,
@@ -111,7 +111,7 @@ impl Imports for StepCalls {
             let span = tracing::info_span!(
                 "call.mediate", step = %site.step, ordinal, call = %function, outcome = tracing::field::Empty
             );
-            let call = Call::identify(&self.mediation.run, site, function, args);
+            let call = Call::identify(&self.mediation.run, site, function, args, size);
             async {
                 let reply = self.mediate(call).await;
                 let outcome = match &reply {
@@ -120,7 +120,9 @@ impl Imports for StepCalls {
                     Err(_) => "halted",
                 };
                 tracing::Span::current().record("outcome", outcome);
-                reply
+                let reply = reply?;
+                self.spent.carry(json_bytes(&reply))?;
+                Ok(reply)
             }
             .instrument(span)
             .await
@@ -143,6 +145,8 @@ struct Call {
     site: CallSite,
     function: FunctionName,
     args: Map<String, Value>,
+    /// Of the arguments as JSON, in bytes.
+    size: usize,
     hash: CallHash,
     key: IdempotencyKey,
     kind: CallKind,
@@ -154,6 +158,7 @@ impl Call {
         site: CallSite,
         function: FunctionName,
         args: Map<String, Value>,
+        size: usize,
     ) -> Self {
         let hash = call_hash(&function, &args);
         let key = key(run, &site);
@@ -166,6 +171,7 @@ impl Call {
             site,
             function,
             args,
+            size,
             hash,
             key,
             kind,
@@ -282,11 +288,11 @@ impl StepCalls {
             tracing::warn!(rule = denial.rule, call = %call.function, "call.denied");
             return Some(CallError::Denied(denial));
         }
-        let size = canonical(&Value::Object(call.args.clone())).len();
-        (size > limits::STRATEGY_PAYLOAD_BYTES).then(|| {
+        (call.size > limits::PAYLOAD_BYTES).then(|| {
             CallError::Invalid(format!(
-                "the arguments take {size} bytes; a step may pass {} to one call",
-                limits::STRATEGY_PAYLOAD_BYTES
+                "PG0017: the arguments take {} bytes, more than the {} that a step may pass to one call; pass less",
+                call.size,
+                limits::PAYLOAD_BYTES
             ))
         })
     }

@@ -6,7 +6,8 @@ use crate::name::{InterfaceName, PluginDigest};
 
 /// Pages for `understudy explain`.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
-    "PG0001", "PG0002", "PG0003", "PG0004", "PG0005", "PG0006", "PG0007", "PG0008", "PG0009"
+    "PG0001", "PG0002", "PG0003", "PG0004", "PG0005", "PG0006", "PG0007", "PG0008", "PG0009",
+    "PG0017",
 ];
 
 /// A failure of a plugin or of what carries it.
@@ -85,6 +86,20 @@ pub enum PluginError {
         /// What was wrong.
         problem: String,
     },
+    /// It answered more than is recorded of one call.
+    #[error(
+        "PG0017: `{name}` answered `{function}` with {size} bytes, more than the {limit} that are recorded; ask it for less"
+    )]
+    TooMuch {
+        /// Plugin.
+        name: String,
+        /// What it was asked.
+        function: String,
+        /// Size as JSON, in bytes.
+        size: usize,
+        /// Most bytes.
+        limit: usize,
+    },
     /// It refuses its configuration.
     #[error("PG0009: `{name}` refuses its configuration: {}", problems.join("; "))]
     Configuration {
@@ -135,6 +150,11 @@ pub enum Halt {
     /// The guest called more often than a step may.
     #[error("RN0003: more than {0} calls in one attempt")]
     TooManyCalls(u32),
+    /// The calls of one attempt hold more than it may add to the journal.
+    #[error(
+        "PG0017: the calls of one attempt hold more than {0} bytes; a step that passes so much is a loop"
+    )]
+    TooMuch(usize),
     /// The step is stopped from outside.
     #[error("RN0004: the step was stopped: {0}")]
     Cancelled(String),

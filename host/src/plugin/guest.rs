@@ -9,8 +9,9 @@ use wasmtime::{Store, Trap};
 use super::component::Component;
 use super::engine::{Engines, Kind};
 use super::error::{Halt, PluginError};
+use super::json;
+use super::limits::{self, Exceeded, GuestLimits};
 use super::link::{self, GuestState, Imports};
-use super::{json, limits};
 use crate::call::FunctionName;
 use crate::name::InterfaceName;
 
@@ -49,11 +50,12 @@ impl Guest {
     pub async fn instantiate(&self, imports: Arc<dyn Imports>) -> Result<Instance, PluginError> {
         let kind = self.component.kind();
         let state = GuestState {
-            limits: limits::store_limits(),
+            limits: GuestLimits::default(),
             imports,
         };
         let mut store = Store::new(self.engines.of(kind), state);
         store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(limits::copy_bytes(kind));
         match kind {
             Kind::Strategy => store
                 .set_fuel(limits::STRATEGY_FUEL)
@@ -61,7 +63,7 @@ impl Guest {
             Kind::Provider => store.set_epoch_deadline(limits::provider_epochs()),
         }
         let inner = self.pre.instantiate_async(&mut store).await;
-        let inner = inner.map_err(|error| stopped(self.component.name(), "start", &error))?;
+        let inner = inner.map_err(|error| stopped(&self.component, "start", &error))?;
         Ok(Instance {
             component: Arc::clone(&self.component),
             store,
@@ -124,7 +126,7 @@ impl Instance {
         let func = func.ok_or_else(|| misfit("nothing: the function is gone".to_owned()))?;
         func.call_async(&mut self.store, &vals, &mut results)
             .await
-            .map_err(|error| stopped(&plugin, &name.to_string(), &error))?;
+            .map_err(|error| stopped(&self.component, &name.to_string(), &error))?;
         match results.first() {
             Some(val) => json::from_val(val).map_err(|error| misfit(error.to_string())),
             None => Ok(Value::Null),
@@ -152,8 +154,12 @@ impl Instance {
     }
 }
 
+/// How the engine says that a guest had more copied than it may. It keeps the type of that error to itself, so the words
+/// are all there is; a test holds them to the engine.
+const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls";
+
 /// What an error of the engine means: the host's own halt, or a trap in one line.
-fn stopped(plugin: &str, function: &str, error: &wasmtime::Error) -> PluginError {
+fn stopped(component: &Component, function: &str, error: &wasmtime::Error) -> PluginError {
     if let Some(halt) = error.downcast_ref::<Halt>() {
         return PluginError::Halted(halt.clone());
     }
@@ -170,10 +176,20 @@ fn stopped(plugin: &str, function: &str, error: &wasmtime::Error) -> PluginError
         Some(Trap::StackOverflow) => "its stack overflowed; it recurses too deeply".to_owned(),
         Some(Trap::UnreachableCodeReached) => "it panicked".to_owned(),
         Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
+        None => match (
+            error.downcast_ref::<Exceeded>(),
+            error.root_cause().to_string(),
+        ) {
+            (Some(limit), _) => limit.to_string(),
+            (None, cause) if cause.contains(TOO_MUCH_COPIED) => format!(
+                "it passed more than {} MiB at once; pass less",
+                limits::copy_bytes(component.kind()) >> 20
+            ),
+            (None, cause) => cause,
+        },
     };
     PluginError::Trapped {
-        name: plugin.to_owned(),
+        name: component.name().to_owned(),
         function: function.to_owned(),
         reason,
     }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Number, Value};
 use wasmtime::component::{Type, Val};
 
+use crate::bytes;
+
 /// Deepest nesting accepted; the contracts nest to about six.
 const MAX_DEPTH: u32 = 32;
 
@@ -65,6 +67,14 @@ pub fn from_val(val: &Val) -> Result<Value, ShapeError> {
         Val::Float64(v) => float(*v)?,
         Val::Char(v) => Value::String(v.to_string()),
         Val::String(v) => Value::String(v.clone()),
+        // An empty list of bytes cannot be told from any other, and is read back as what it is.
+        Val::List(items) if matches!(items.first(), Some(Val::U8(_))) => {
+            let byte = |item: &Val| match item {
+                Val::U8(byte) => Some(*byte),
+                _ => None,
+            };
+            bytes::to_value(&items.iter().filter_map(byte).collect::<Vec<u8>>())
+        }
         Val::List(items) | Val::Tuple(items) | Val::FixedLengthList(items) => {
             Value::Array(items.iter().map(from_val).collect::<Result<_, _>>()?)
         }
@@ -149,6 +159,9 @@ fn lower(value: &Value, ty: &Type, depth: u32) -> Result<Val, ShapeError> {
             .as_str()
             .map(|v| Val::String(v.to_owned()))
             .ok_or_else(|| ShapeError::new("a text", value)),
+        Type::List(list) if list.ty() == Type::U8 && value.is_object() => bytes::from_value(value)
+            .map(|bytes| Val::List(bytes.into_iter().map(Val::U8).collect()))
+            .ok_or_else(|| ShapeError::new("bytes", value)),
         Type::List(list) => list_of(value, &list.ty(), depth).map(Val::List),
         Type::FixedLengthList(list) => list_of(value, &list.ty(), depth).map(Val::FixedLengthList),
         Type::Tuple(tuple) => tuple_of(value, &tuple.types().collect::<Vec<_>>(), depth),

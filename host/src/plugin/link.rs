@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{InstancePre, Linker, Type, Val};
-use wasmtime::{StoreContextMut, StoreLimits};
 
 use super::component::Component;
 use super::engine::{Engines, Kind};
 use super::error::{Halt, PluginError};
-use super::{json, limits};
+use super::json;
+use super::limits::{self, GuestLimits};
 use crate::call::{CallError, FunctionName, Reply};
 use crate::clock::BoxFuture;
 
@@ -30,7 +31,7 @@ pub trait Imports: Send + Sync {
 /// What a store holds for its guest.
 pub struct GuestState {
     /// Memory, tables, instances.
-    pub limits: StoreLimits,
+    pub limits: GuestLimits,
     /// Where its calls go.
     pub imports: Arc<dyn Imports>,
 }
@@ -113,15 +114,19 @@ async fn carry(
     }
     let result_type = ty.results().next();
     if let (Some(slot), Some(result_type)) = (results.first_mut(), result_type) {
-        *slot = reply_val(&reply, &result_type).map_err(wasmtime::Error::new)?;
+        *slot = reply_val(reply, &result_type).map_err(wasmtime::Error::new)?;
     }
     Ok(())
 }
 
 /// A reply as the function's own result type. An error case that the type does not have is told as `other`.
-fn reply_val(reply: &Reply, ty: &Type) -> Result<Val, json::ShapeError> {
+fn reply_val(reply: Reply, ty: &Type) -> Result<Val, json::ShapeError> {
     match reply {
-        Ok(value) => json::to_val(&json!({ "ok": value }), ty),
+        // Moved, not copied: it may hold a whole response.
+        Ok(value) => json::to_val(
+            &Value::Object(Map::from_iter([("ok".to_owned(), value)])),
+            ty,
+        ),
         Err(error) => json::to_val(&json!({ "err": error }), ty)
             .or_else(|_| json::to_val(&json!({ "err": CallError::Other(error.to_string()) }), ty)),
     }

@@ -8,9 +8,10 @@ use super::component::{Component, PROVIDER};
 use super::engine::Engines;
 use super::error::{Halt, PluginError};
 use super::guest::Guest;
+use super::limits;
 use super::link::{Imports, NoImports};
 use super::strategy::{Description, ResultOf};
-use crate::call::{CallError, Reply, Request};
+use crate::call::{CallError, Reply, Request, json_bytes};
 use crate::clock::BoxFuture;
 use crate::name::InterfaceName;
 
@@ -93,6 +94,15 @@ impl ProviderPlugin {
         let value = instance
             .call_named(&request.function, &request.args)
             .await?;
+        let size = json_bytes(&value);
+        if size > limits::ANSWER_BYTES {
+            return Err(PluginError::TooMuch {
+                name: self.component().name().to_owned(),
+                function: request.function.to_string(),
+                size,
+                limit: limits::ANSWER_BYTES,
+            });
+        }
         let result: ResultOf<Value, CallError> = serde_json::from_value(value)
             .map_err(|error| self.misfit(&request.function.to_string(), error.to_string()))?;
         Ok(result.into())

@@ -9,8 +9,9 @@ use super::component::{Component, STRATEGY};
 use super::engine::Engines;
 use super::error::PluginError;
 use super::guest::Guest;
+use super::limits;
 use super::link::{Imports, NoImports};
-use crate::call::{CallError, Direction};
+use crate::call::{CallError, Direction, json_bytes};
 use crate::journal::record::Mode;
 use crate::name::{InterfaceName, RunId};
 use crate::plan::PlannedStep;
@@ -198,6 +199,15 @@ impl StrategyPlugin {
         function: &str,
         value: Value,
     ) -> Result<T, PluginError> {
+        let size = json_bytes(&value);
+        if size > limits::PAYLOAD_BYTES {
+            return Err(PluginError::TooMuch {
+                name: self.name(),
+                function: function.to_owned(),
+                size,
+                limit: limits::PAYLOAD_BYTES,
+            });
+        }
         serde_json::from_value(value).map_err(|error| self.misfit(function, &error))
     }
 

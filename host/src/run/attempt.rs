@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use super::error::RunError;
 use crate::call::Direction;
 use crate::mediation::deadline::Deadline;
+use crate::mediation::spent::Spent;
 use crate::mediation::{Mediation, StepCalls};
 use crate::name::StrategyName;
 use crate::plan::Step;
@@ -64,7 +64,7 @@ pub async fn attempt(
         attempt: number,
         deadline: deadline.clone(),
         read_only: false,
-        calls: AtomicU32::new(0),
+        spent: Spent::default(),
     };
     let performing = actor.plugin.perform(
         direction,

@@ -30,8 +30,21 @@ pub const EVIDENCE_BYTES: usize = 64 << 10;
 struct Facts {
     marks: BTreeMap<(String, Option<String>), Instant>,
     measurements: BTreeMap<String, Value>,
-    /// Lines and bytes logged, by step and attempt.
-    logged: BTreeMap<(StepId, u32), (u32, usize)>,
+    /// What was logged, by step and attempt.
+    logged: BTreeMap<(StepId, u32), Volume>,
+}
+
+/// Lines and bytes of one attempt's log.
+#[derive(Debug, Default)]
+struct Volume {
+    lines: u32,
+    bytes: usize,
+}
+
+impl Volume {
+    fn fits(&self) -> bool {
+        self.lines <= limits::LOG_LINES && self.bytes <= limits::LOG_BYTES
+    }
 }
 
 /// Answers `understudy:control`.
@@ -213,24 +226,26 @@ impl Control {
     }
 
     async fn log(&self, calls: &StepCalls, line: Log) -> Result<Value, Refusal> {
-        let within = {
+        let (fitted, fits) = {
             let mut facts = self.facts();
-            let (lines, bytes) = facts
-                .logged
-                .entry((calls.step.id.clone(), calls.attempt))
-                .or_default();
-            *lines += 1;
-            *bytes += line.message.len();
-            *lines <= limits::LOG_LINES && *bytes <= limits::LOG_BYTES
+            let attempt = (calls.step.id.clone(), calls.attempt);
+            let volume = facts.logged.entry(attempt).or_default();
+            let fitted = volume.fits();
+            volume.lines = volume.lines.saturating_add(1);
+            volume.bytes = volume.bytes.saturating_add(line.message.len());
+            (fitted, volume.fits())
         };
-        if within {
-            let record = Record::Logged {
-                step: calls.step.id.clone(),
-                level: line.level,
-                message: line.message,
-            };
-            calls.append(record, Durability::Buffered).await?;
-        }
+        let (level, message) = match (fitted, fits) {
+            (_, true) => (line.level, line.message),
+            (true, false) => (Level::Warn, full_log()),
+            (false, false) => return Ok(Value::Null),
+        };
+        let record = Record::Logged {
+            step: calls.step.id.clone(),
+            level,
+            message,
+        };
+        calls.append(record, Durability::Buffered).await?;
         Ok(Value::Null)
     }
 
@@ -287,7 +302,7 @@ impl Control {
         } = attach.evidence;
         if body.len() > EVIDENCE_BYTES {
             let told = format!(
-                "evidence `{name}` has {} bytes; at most {EVIDENCE_BYTES} are kept",
+                "PG0017: evidence `{name}` has {} bytes; at most {EVIDENCE_BYTES} are kept",
                 body.len()
             );
             return Err(CallError::Invalid(told).into());
@@ -301,6 +316,15 @@ impl Control {
         calls.append(record, Durability::Buffered).await?;
         Ok(Value::Null)
     }
+}
+
+/// What stands in the journal where a log is full.
+fn full_log() -> String {
+    format!(
+        "PG0017: the log of this attempt is full ({} lines or {} bytes); what follows is not kept",
+        limits::LOG_LINES,
+        limits::LOG_BYTES
+    )
 }
 
 /// Why a control call has no value.

@@ -1,13 +1,42 @@
 //! What a plugin author needs: the contracts as Rust.
 //!
 //! A strategy implements `strategy::exports::understudy::plugin::strategy::Guest` and calls `strategy::export_strategy!`. A
-//! provider calls `wit_bindgen::generate!` for its own world and maps what every provider shares to [`host`] with
-//! `with`; `plugins/providers/powerdns` is the example to copy.
+//! provider calls [`provider_bindings!`] for its world; `plugins/providers/powerdns` is the example to copy.
 //!
 //! Not here: anything that depends on the host. A plugin knows contracts only.
 
 /// Answers and errors, for providers.
 pub mod provider;
+
+/// The bindings of a provider, in the module where it is called, with what every provider shares taken from [`host`]:
+/// `provider_bindings!("understudy:plugin/provider-dns")`. A provider of several contracts gives its own world as well:
+/// `provider_bindings!("understudy:webhook/webhook", inline: "package …; world webhook { … }")`.
+///
+/// For packages in `plugins/providers`: the contracts are looked for from there. Others write out what this does, as
+/// `plugins/examples/acme-cdn` does. The package depends on `wit-bindgen` itself.
+#[macro_export]
+macro_rules! provider_bindings {
+    ($world:literal $(, inline: $inline:literal)?) => {
+        wit_bindgen::generate!({
+            path: [
+                "../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
+                "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
+                "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+                "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
+                "../../../wit/plugin",
+            ],
+            $(inline: $inline,)?
+            world: $world,
+            with: {
+                "understudy:types/types@0.1.0": understudy_sdk::host::understudy::types::types,
+                "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
+                "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
+                "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
+            },
+            generate_all,
+        });
+    };
+}
 
 /// Capabilities of the host that a provider imports, and the types every contract shares.
 pub mod host {

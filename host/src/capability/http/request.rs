@@ -89,6 +89,7 @@ struct Wire {
     method: String,
     url: String,
     headers: Vec<WireHeader>,
+    #[serde(with = "crate::bytes")]
     body: Vec<u8>,
     credential: Option<String>,
 }

@@ -78,7 +78,7 @@ async fn send(capabilities: &Capabilities, method: &str, url: &str, slot: Option
     )
     .await;
     if used.reply.is_ok() {
-        // `call` has searched the reply; the body is numbers there and is searched as text here.
+        // `call` has searched the reply; the body is Base64 there and is searched as text here.
         let text = body(&used);
         let found = capabilities
             .redactor()
@@ -99,7 +99,7 @@ fn denial(used: &Used) -> &Denial {
 
 fn body(used: &Used) -> String {
     let reply = used.reply.as_ref().unwrap();
-    let bytes: Vec<u8> = serde_json::from_value(reply["body"].clone()).unwrap();
+    let bytes = crate::bytes::from_value(&reply["body"]).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

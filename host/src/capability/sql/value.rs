@@ -34,7 +34,7 @@ pub enum SqlValue {
     /// Text.
     Text(String),
     /// Bytes.
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "crate::bytes")] Vec<u8>),
 }
 
 impl SqlValue {
@@ -233,7 +233,7 @@ mod tests {
             SqlValue::Text("a".to_owned()),
             SqlValue::Bytes(vec![1, 2]),
         ];
-        let text = r#"["null",{"boolean":true},{"integer":-1},{"unsigned":18446744073709551615},{"real":0.5},{"text":"a"},{"bytes":[1,2]}]"#;
+        let text = r#"["null",{"boolean":true},{"integer":-1},{"unsigned":18446744073709551615},{"real":0.5},{"text":"a"},{"bytes":{"base64":"AQI="}}]"#;
         assert_eq!(serde_json::to_string(&all).unwrap(), text);
         assert_eq!(serde_json::from_str::<Vec<SqlValue>>(text).unwrap(), all);
     }

@@ -11,6 +11,8 @@ const MAX_BACKSLASHES: usize = 16;
 #[derive(Clone)]
 pub(super) struct Pattern {
     units: Vec<Unit>,
+    /// The bytes that a spelling of the first unit can begin with: nearly all places in a text are passed over by it.
+    begins: Vec<u8>,
     hexadecimal: Vec<u8>,
     base64: Vec<Vec<u8>>,
 }
@@ -25,10 +27,11 @@ enum Unit {
 impl Pattern {
     /// Every spelling of `secret`.
     pub(super) fn new(secret: &[u8]) -> Self {
-        let units = match std::str::from_utf8(secret) {
+        let units: Vec<Unit> = match std::str::from_utf8(secret) {
             Ok(text) => text.chars().map(Unit::Char).collect(),
             Err(_) => secret.iter().copied().map(Unit::Byte).collect(),
         };
+        let begins = secret.first().copied().into_iter().chain(*b"%+\\");
         let mut base64: Vec<Vec<u8>> = Vec::new();
         for alphabet in [STANDARD, URL_SAFE] {
             for offset in 0..3 {
@@ -40,6 +43,7 @@ impl Pattern {
         }
         Self {
             units,
+            begins: begins.collect(),
             hexadecimal: crate::call::hex(secret).into_bytes(),
             base64,
         }
@@ -47,8 +51,10 @@ impl Pattern {
 
     /// Adds where in `text` the secret is spelled.
     pub(super) fn find(&self, text: &[u8], hits: &mut Vec<Range<usize>>) {
-        for start in 0..text.len() {
-            if let Some(end) = self.spelled_at(text, start) {
+        for (start, byte) in text.iter().enumerate() {
+            if self.begins.contains(byte)
+                && let Some(end) = self.spelled_at(text, start)
+            {
                 hits.push(start..end);
             }
         }

@@ -8,6 +8,9 @@ use crate::journal::record::Choice;
 use crate::name::{RoleName, StrategyName};
 use crate::rehearsal::scenario::events::PersonSays;
 
+/// How often a person lets a step go on over its budget: no rehearsal waits for ever.
+const EXTENSIONS: u32 = 20;
+
 /// A question to people of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateQuestion {
@@ -46,17 +49,25 @@ impl World {
             u64::from(question.person),
         );
         let by = format!("{}-{}", question.role, question.person + 1);
-        let tried = failed_attempts(&question.gate);
+        let tried = number_after(":failed:", &question.gate);
+        let extended = number_after(":over-budget:", &question.gate);
+        let asked_over_budget = if question.gate.contains(":over-budget:") {
+            extended.saturating_add(1)
+        } else {
+            0
+        };
         let other = person.switch_to.as_ref();
         let other = other.filter(|other| question.alternatives.contains(other));
         let (after, choice, note) = match (person.answer, other) {
-            (PersonSays::Go, Some(other))
-                if tried.max(times_over_budget(&question.gate)) >= person.patience =>
-            {
+            (PersonSays::Go, Some(other)) if tried.max(asked_over_budget) >= person.patience => {
                 (Some(after), Choice::Switch(other.clone()), String::new())
             }
             (PersonSays::Go, _) if tried >= person.patience => {
                 let note = format!("{tried} attempts are enough");
+                (Some(after), Choice::NoGo, note)
+            }
+            (PersonSays::Go, _) if extended >= EXTENSIONS => {
+                let note = format!("{extended} extensions are enough");
                 (Some(after), Choice::NoGo, note)
             }
             (PersonSays::Go, _) => (Some(after), Choice::Go, String::new()),
@@ -76,19 +87,10 @@ impl World {
     }
 }
 
-/// How often people have been asked, with this time, about a step over its budget: from the gate's form
-/// `STEP:over-budget:ATTEMPT:EXTENSIONS`; 0 for other gates.
-fn times_over_budget(gate: &str) -> u32 {
-    let place = gate.split_once(":over-budget:").map(|(_, place)| place);
-    place
-        .and_then(|place| place.split_once(':')?.1.parse::<u32>().ok())
-        .map_or(0, |extensions| extensions.saturating_add(1))
-}
-
-/// Attempts at the step that a gate of the form `STEP:failed:ATTEMPTS` is about; 0 for other gates.
-fn failed_attempts(gate: &str) -> u32 {
-    let attempts = gate.rsplit_once(":failed:").map(|(_, attempts)| attempts);
-    attempts
-        .and_then(|attempts| attempts.parse().ok())
-        .unwrap_or(0)
+/// The last number of a gate's name where it holds `words`, for example the attempts of `STEP:failed:ATTEMPTS`; 0 for
+/// other gates.
+fn number_after(words: &str, gate: &str) -> u32 {
+    let numbers = gate.rsplit_once(words).map(|(_, numbers)| numbers);
+    let last = numbers.and_then(|numbers| numbers.rsplit(':').next());
+    last.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

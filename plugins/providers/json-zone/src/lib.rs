@@ -37,21 +37,7 @@ use understudy_sdk::provider::{
 
 mod document;
 
-wit_bindgen::generate!({
-    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
-            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
-            "../../../wit/plugin"],
-    world: "understudy:plugin/provider-dns",
-    with: {
-        "understudy:types/types@0.1.0": understudy_sdk::host::understudy::types::types,
-        "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
-        "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
-        "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
-    },
-    generate_all,
-});
+understudy_sdk::provider_bindings!("understudy:plugin/provider-dns");
 
 use document::{Change, Document, Wanted, is_in_zone, normal_name, normal_values};
 use exports::understudy::{dns::dns, plugin::provider};

@@ -61,21 +61,7 @@ mod session;
 mod verify;
 mod write_probe;
 
-wit_bindgen::generate!({
-    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
-            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
-            "../../../wit/plugin"],
-    world: "understudy:plugin/provider-database",
-    with: {
-        "understudy:types/types@0.1.0": understudy_sdk::host::understudy::types::types,
-        "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
-        "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
-        "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
-    },
-    generate_all,
-});
+understudy_sdk::provider_bindings!("understudy:plugin/provider-database");
 
 use config::Config;
 use exports::understudy::{database::database, plugin::provider};

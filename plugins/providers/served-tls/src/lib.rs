@@ -25,21 +25,7 @@ use understudy_sdk::provider::{Configured, header_value, json_request};
 mod config;
 mod judge;
 
-wit_bindgen::generate!({
-    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
-            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
-            "../../../wit/plugin"],
-    world: "understudy:plugin/provider-certificates",
-    with: {
-        "understudy:types/types@0.1.0": understudy_sdk::host::understudy::types::types,
-        "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
-        "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
-        "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
-    },
-    generate_all,
-});
+understudy_sdk::provider_bindings!("understudy:plugin/provider-certificates");
 
 use config::Config;
 use exports::understudy::{certificates::certificates, plugin::provider};

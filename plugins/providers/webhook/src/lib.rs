@@ -49,26 +49,14 @@ use understudy_sdk::provider::{
 mod app;
 mod config;
 
-wit_bindgen::generate!({
-    path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
-            "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-            "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
-            "../../../wit/plugin"],
+understudy_sdk::provider_bindings!(
+    "understudy:webhook/webhook",
     inline: "package understudy:webhook; world webhook {
         include understudy:plugin/provider-base@0.1.0;
         export understudy:workload/workload@0.1.0;
         export understudy:notify/notify@0.1.0;
-    }",
-    world: "understudy:webhook/webhook",
-    with: {
-        "understudy:types/types@0.1.0": understudy_sdk::host::understudy::types::types,
-        "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
-        "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
-        "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
-    },
-    generate_all,
-});
+    }"
+);
 
 use app::{App, Distance, Wish};
 use config::Config;

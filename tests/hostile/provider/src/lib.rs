@@ -10,10 +10,13 @@ use std::hint::black_box;
 use exports::understudy::{dns::dns, plugin::provider};
 use serde::Deserialize;
 use understudy::http::http;
+use understudy::sql::sql;
 use understudy::types::types::{Error, Operation};
 
 #[path = "../../strategy/src/canary.rs"]
 mod canary;
+#[path = "../../strategy/src/search.rs"]
+mod search;
 
 wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
@@ -45,13 +48,17 @@ enum Attack {
     HttpFlood { url: String },
     /// `ensure-record` is in progress, for ever.
     Hang,
-    /// Send a request to `url` with the credential of `slot`, then look for the secret in the whole memory; answers
-    /// how often it was found.
+    /// Send a request to `url` with the credential of `slot`, then look for secrets in the whole memory; answers what
+    /// it got and how often they were found.
     Canary {
         url: String,
         slot: String,
-        length: usize,
-        digest: u64,
+        needles: Vec<canary::Needle>,
+    },
+    /// As `canary`, with a statement to `connection`.
+    CanarySql {
+        connection: String,
+        needles: Vec<canary::Needle>,
     },
 }
 
@@ -100,14 +107,25 @@ impl dns::Guest for Hostile {
             Some(Attack::HttpFlood { url }) => loop {
                 drop(black_box(get(&url, None)));
             },
-            Some(Attack::Canary {
-                url,
-                slot,
-                length,
-                digest,
+            Some(Attack::Canary { url, slot, needles }) => {
+                let answer = black_box(get(&url, Some(slot)));
+                let found = search::look_for(&needles);
+                match answer {
+                    Ok(response) => format!("status {}; {found}", response.status),
+                    Err(error) => format!("{error:?}; {found}"),
+                }
+            }
+            Some(Attack::CanarySql {
+                connection,
+                needles,
             }) => {
-                drop(black_box(get(&url, Some(slot))));
-                look_for(length, digest)
+                let statement = sql::Statement {
+                    text: "SELECT 1".into(),
+                    parameters: Vec::new(),
+                };
+                let answer = black_box(sql::run(&connection, &[statement]));
+                let found = search::look_for(&needles);
+                format!("{answer:?}; {found}")
             }
             Some(Attack::Hang | Attack::ConfigureCpu) | None => "nothing to do".to_owned(),
         };
@@ -144,7 +162,7 @@ fn get(url: &str, credential: Option<String>) -> Result<http::Response, Error> {
         method: "GET".into(),
         url: url.into(),
         headers: Vec::new(),
-        body: Vec::new(),
+        body: b"give".to_vec(),
         credential,
     })
 }
@@ -161,16 +179,6 @@ fn compute_for_ever() -> ! {
     loop {
         number = black_box(number.wrapping_add(1));
     }
-}
-
-#[cfg(target_arch = "wasm32")]
-fn look_for(length: usize, digest: u64) -> String {
-    format!("found {} times", canary::count(length, digest))
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn look_for(length: usize, _: u64) -> String {
-    format!("nothing to look at, {}", canary::digest(&vec![0; length]))
 }
 
 export!(Hostile);

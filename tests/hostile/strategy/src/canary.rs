@@ -1,36 +1,38 @@
-//! Looks for a secret in a guest's own memory without holding it: the guest is told its length and a digest.
+//! What guests are told of a secret, so that they can look for it without holding it. `search.rs` looks.
+
+use serde::Deserialize;
+#[cfg(not(target_arch = "wasm32"))]
+use serde::Serialize;
+
+/// Something to look for.
+#[derive(Deserialize, Clone)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(Serialize))]
+pub(crate) struct Needle {
+    /// Bytes.
+    pub(crate) length: usize,
+    /// Its digest in decimal: a number of TOML is too short.
+    pub(crate) digest: String,
+}
+
+impl Needle {
+    /// The needle for `bytes`.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self {
+            length: bytes.len(),
+            digest: digest(bytes).to_string(),
+        }
+    }
+}
 
 /// Base of the digest (the FNV prime; any odd number does).
-const BASE: u64 = 0x0000_0100_0000_01b3;
+pub(crate) const BASE: u64 = 0x0000_0100_0000_01b3;
 
 /// Polynomial digest of `bytes`: the sum of each byte plus one times a power of [`BASE`], modulo 2^64. It rolls: the
 /// digest of the next window follows from that of this one. For tests; a guest never holds what it looks for.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn digest(bytes: &[u8]) -> u64 {
+fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| {
         sum.wrapping_mul(BASE).wrapping_add(u64::from(*byte) + 1)
     })
-}
-
-/// How many windows of `length` bytes in the whole linear memory have `wanted` as their digest.
-#[cfg(target_arch = "wasm32")]
-pub(crate) fn count(length: usize, wanted: u64) -> usize {
-    const PAGE_BYTES: usize = 65_536;
-    let end = core::arch::wasm32::memory_size(0) * PAGE_BYTES;
-    // SAFETY: every address below `end` is in bounds of the linear memory; address 0 is left out, being no pointer.
-    let byte = |at: usize| unsafe { core::ptr::read_volatile(at as *const u8) };
-    let leaving = (0..length).fold(1_u64, |power, _| power.wrapping_mul(BASE));
-    let mut sum = 0_u64;
-    let mut found = 0;
-    for at in 1..end {
-        sum = sum.wrapping_mul(BASE).wrapping_add(u64::from(byte(at)) + 1);
-        if at > length {
-            let left = u64::from(byte(at - length)) + 1;
-            sum = sum.wrapping_sub(left.wrapping_mul(leaving));
-        }
-        if at >= length && sum == wanted {
-            found += 1;
-        }
-    }
-    found
 }

@@ -13,8 +13,10 @@ use exports::understudy::plugin::strategy::{
 use serde::Deserialize;
 use understudy::control::control;
 use understudy::dns::dns;
+use understudy::probe::probe;
 
 mod canary;
+mod search;
 
 wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
@@ -44,18 +46,35 @@ enum Attack {
     Log { rounds: Option<u64> },
     /// Pass one string of this many MiB to a call.
     Payload { mib: usize },
+    /// Attach evidence of 100 KiB.
+    Attach,
+    /// Pass strings of 200 KiB to calls, whatever is answered.
+    Volume,
     /// Pass a list of this many strings of 1 MiB to a call. They are all the same memory: a guest of 2 MiB makes the
     /// host copy as much as it likes, if the host lets it.
     PayloadAliased { strings: usize },
-    /// Ask for a record that no runbook grants; answers with what it was told.
+    /// Ask for records that no runbook grants; fails with what it was told.
     DenyDns,
-    /// Call something, then look for a secret in the whole memory; answers how often it was found.
-    Canary { length: usize, digest: u64 },
+    /// Sleep without end.
+    Sleep,
+    /// Read a record, and fail as the read does.
+    Relay,
+    /// Ask for a record to be made so, and fail as that does.
+    RelayEffect,
+    /// Call a provider and the probe, then look for secrets in the whole memory; answers what it got and how often they
+    /// were found.
+    Canary {
+        needles: Vec<canary::Needle>,
+        journey: Option<String>,
+    },
     /// Try files, environment, network and threads by the standard library; answers what worked.
     Ambient,
     /// Read the machine's clock by the standard library, which panics on this target.
     AmbientClock,
 }
+
+/// A record that a runbook grants.
+const ACTIVE: &str = "wp-active.example.test";
 
 struct Hostile;
 
@@ -86,7 +105,7 @@ impl Guest for Hostile {
                 site: String::new(),
             }],
             covers: Vec::new(),
-            uses: vec!["control".into(), "dns".into()],
+            uses: vec!["control".into(), "dns".into(), "probe".into()],
         }])
     }
 
@@ -104,22 +123,43 @@ impl Guest for Hostile {
             }
             Attack::Payload { mib } => {
                 let name = "x".repeat(mib << 20);
-                Ok(format!("{:?}", dns::get_record(&name, "A")))
+                Ok(format!("{:?}", dns::get_record(&name, "A")?))
             }
-            Attack::PayloadAliased { strings } => Ok(send_aliased(strings)),
+            Attack::Attach => {
+                let evidence = control::Evidence {
+                    name: "much".into(),
+                    media_type: "text/plain".into(),
+                    body: "x".repeat(100 << 10),
+                };
+                control::attach(&evidence).map(|()| "attached".into())
+            }
+            Attack::Volume => {
+                let name = "x".repeat(200 << 10);
+                Ok(repeat(None, || dns::get_record(&name, "A").map(drop)))
+            }
+            Attack::PayloadAliased { strings } => send_aliased(strings),
             Attack::DenyDns => {
-                let values = ["wp-bz.example.test".to_owned()];
-                let answer = dns::ensure_record("wp-pz.example.test", "CNAME", None, &values, 60);
-                Ok(format!("{answer:?}"))
+                let values = ["198.51.100.66".to_owned()];
+                let answers = ["wp-pz.example.test", "wp-bz.example.test"]
+                    .map(|name| dns::ensure_record(name, "A", None, &values, 60));
+                Err(Error::Other(format!("{answers:?}")))
             }
-            Attack::Canary { length, digest } => {
-                // Whatever is answered has been in this memory.
-                drop(black_box(dns::get_record(
-                    "wp-active.example.test",
-                    "CNAME",
-                )));
-                drop(black_box(control::recall("rpo")));
-                Ok(look_for(length, digest))
+            Attack::Sleep => control::sleep(u64::MAX).map(|()| "slept".into()),
+            Attack::Relay => Ok(format!("{:?}", dns::get_record(ACTIVE, "CNAME")?)),
+            Attack::RelayEffect => {
+                let values = ["wp-bz.example.test".to_owned()];
+                let outcome = dns::ensure_record(ACTIVE, "CNAME", None, &values, 60)?;
+                Ok(format!("{outcome:?}"))
+            }
+            Attack::Canary { needles, journey } => {
+                // Whatever is answered is in this memory while it is searched.
+                let record = black_box(dns::get_record(ACTIVE, "CNAME"));
+                let recalled = black_box(control::recall("rpo"));
+                let walked = journey.map(|name| {
+                    black_box(probe::observe_journey("pz", &name, probe::Entry::Direct))
+                });
+                let found = search::look_for(&needles);
+                Ok(format!("{record:?} {recalled:?} {walked:?}; {found}"))
             }
             Attack::Ambient => Ok(ambient()),
             Attack::AmbientClock => Ok(format!("{:?}", std::time::SystemTime::now())),
@@ -168,7 +208,7 @@ fn repeat(rounds: Option<u64>, call: impl Fn() -> Result<(), Error>) -> String {
     format!("{refused} refused")
 }
 
-fn send_aliased(strings: usize) -> String {
+fn send_aliased(strings: usize) -> Result<String, Error> {
     let mut text = ManuallyDrop::new("x".repeat(1 << 20));
     let (start, length) = (text.as_mut_ptr(), text.len());
     let values: ManuallyDrop<Vec<String>> = ManuallyDrop::new(
@@ -177,18 +217,8 @@ fn send_aliased(strings: usize) -> String {
             .map(|_| unsafe { String::from_raw_parts(start, length, length) })
             .collect(),
     );
-    let answer = dns::ensure_record("wp-active.example.test", "TXT", None, &values, 60);
-    format!("{answer:?}")
-}
-
-#[cfg(target_arch = "wasm32")]
-fn look_for(length: usize, digest: u64) -> String {
-    format!("found {} times", canary::count(length, digest))
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn look_for(length: usize, _: u64) -> String {
-    format!("nothing to look at, {}", canary::digest(&vec![0; length]))
+    let outcome = dns::ensure_record(ACTIVE, "TXT", None, &values, 60)?;
+    Ok(format!("{outcome:?}"))
 }
 
 fn ambient() -> String {

@@ -1,0 +1,139 @@
+//! Servers on loopback that know a secret and would give it away.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// An HTTP server whose answer depends on the path. It lives as long as the test's process.
+pub(crate) struct Server {
+    port: u16,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Starts one that knows `secret`.
+    pub(crate) fn start(secret: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ears = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                serve(stream.unwrap(), secret, &ears);
+            }
+        });
+        Self { port, heard }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// How many requests held `words`.
+    pub(crate) fn heard(&self, words: &str) -> usize {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().filter(|head| head.contains(words)).count()
+    }
+}
+
+fn serve(mut stream: TcpStream, secret: &str, heard: &Mutex<Vec<String>>) {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    // What is not read would reset the connection under the answer.
+    let length = head.split("content-length: ").nth(1);
+    let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).unwrap();
+    let path = head.split(' ').nth(1).unwrap().to_owned();
+    heard.lock().unwrap().push(head.clone());
+    let answer = answer(&path, secret, &head);
+    // Who reset the connection does not matter here.
+    stream.write_all(answer.as_bytes()).ok();
+}
+
+fn answer(path: &str, secret: &str, head: &str) -> String {
+    let ok = |headers: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\nx-zone: pz\r\n{headers}content-length: {length}\r\n\r\n{body}")
+    };
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let moved = |to: &str| {
+        format!(
+            "HTTP/1.1 302 Found\r\nx-zone: pz\r\nlocation: {to}\r\nx-token: {secret}\r\ncontent-length: 0\r\n\r\n"
+        )
+    };
+    match path.split('/').nth(1).unwrap() {
+        "echo" => {
+            let body = everything(secret, head);
+            let header = format!("x-zone: {secret}\r\nx-echo: you said {secret}, {encoded}\r\n");
+            ok(&header, &body).replacen("x-zone: pz\r\n", "", 1)
+        }
+        "redirect" => moved(&format!("/landing/{encoded}?token={encoded}")),
+        "landing" => ok("", &everything(secret, head)),
+        "away" => {
+            let port = path.split('/').nth(2).unwrap();
+            moved(&format!(
+                "http://127.0.0.1:{port}/landing/{encoded}?token={encoded}"
+            ))
+        }
+        "garbage" => format!("{secret} is no HTTP, {encoded}\r\n\r\n"),
+        "cut" => format!("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{secret}"),
+        "reset" => String::new(),
+        _ => ok("", "plain"),
+    }
+}
+
+/// The secret in every spelling the server can think of.
+fn everything(secret: &str, head: &str) -> String {
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let json = serde_json::json!({ "token": secret, "head": head, "inner": serde_json::json!([secret]).to_string() });
+    format!(
+        "{head}{json}\n{hex}\n{}\n{percent}\n{}\n{}",
+        hex.to_uppercase(),
+        STANDARD.encode(secret),
+        STANDARD.encode(head),
+    )
+}
+
+/// A database that refuses every login and says with which password: the port of one.
+pub(crate) fn refusing_database(secret: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // An error packet (0xff) instead of a greeting: access denied (1045).
+            let mut packet = vec![0xff, 0x15, 0x04];
+            packet.extend(format!("Access denied (using password: '{secret}')").bytes());
+            let length = u8::try_from(packet.len()).unwrap();
+            let mut stream = stream.unwrap();
+            stream.write_all(&[length, 0, 0, 0]).unwrap();
+            stream.write_all(&packet).unwrap();
+        }
+    });
+    port
+}
+
+/// A port at which nobody listens.
+pub(crate) fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
