@@ -126,8 +126,8 @@ fn a_rehearsal_that_was_cut_off_is_resumed_by_another_process_to_the_same_end() 
 #[test]
 fn a_switch_to_another_strategy_survives_the_death_of_the_host() {
     let hangs = ["--scenario", "promotion-hangs"];
-    let whole = Stage::new().locked();
-    let output = whole.rehearse(&hangs);
+    let whole = unchanged().locked();
+    let output = rehearse(&whole, &hangs);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["legs"][0]["strategy"], "restore");
@@ -140,9 +140,12 @@ fn a_switch_to_another_strategy_survives_the_death_of_the_host() {
     let expected = effects(&written);
     // Before the record of the switch, right after it, amid what is given up, and when the other strategy is at work.
     for cut in [switched, switched + 1, switched + 4, switched + 60] {
-        let stage = Stage::new().locked();
+        let stage = unchanged().locked();
         let cut = cut.to_string();
-        let output = stage.rehearse(&[hangs.as_slice(), &["--crash-after", &cut]].concat());
+        let output = rehearse(
+            &stage,
+            &[hangs.as_slice(), &["--crash-after", &cut]].concat(),
+        );
         assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
         let output = stage.run(&["resume", &stage.only_run()]);
         let said = text(&output.stderr);
@@ -269,7 +272,7 @@ needs = ["replica/flip"]
 
 #[test]
 fn check_plans_every_procedure_in_both_modes() {
-    let stage = Stage::new().locked();
+    let stage = unchanged().locked();
     let output = stage.run(&["check", "runbook.toml", "-o", "json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -281,7 +284,7 @@ fn check_plans_every_procedure_in_both_modes() {
             .all(|plan| plan["violations"] == Value::Array(Vec::new()))
     );
 
-    let unsafe_plan = Stage::edited(|text| {
+    let unsafe_plan = shipped::edited(|text| {
         format!("{text}\n[[steps]]\nstep = \"restore/promote\"\nneeds = []\n")
     });
     let output = unsafe_plan.locked().run(&["check", "runbook.toml"]);
@@ -293,81 +296,92 @@ fn check_plans_every_procedure_in_both_modes() {
     );
 }
 
+/// A runbook that cannot be run, and what the refusal says.
+struct Bad {
+    what: &'static str,
+    expected: &'static str,
+    edit: fn(String) -> String,
+    args: &'static [&'static str],
+}
+
+const BAD: [Bad; 8] = [
+    Bad {
+        what: "unknown key",
+        expected: "RB0002",
+        edit: |text| text.replace("[targets]", "[targets]\nrt0 = \"1m\""),
+        args: &["check", "runbook.toml"],
+    },
+    Bad {
+        what: "cyclic needs",
+        expected: "replica/",
+        edit: |text| {
+            format!("{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n")
+        },
+        args: &["plan", "runbook.toml", "--procedure", "drill"],
+    },
+    Bad {
+        what: "two candidates",
+        expected: "RB0004",
+        edit: |text| {
+            format!(
+                "{text}\n[[bindings]]\ncontract = \"understudy:dns/dns@0.1.0\"\nplugin = \"powerdns\"\n"
+            )
+        },
+        args: &["check", "runbook.toml"],
+    },
+    Bad {
+        what: "missing binding",
+        expected: "PR0004",
+        edit: |text| {
+            text.replace(
+                "contract = \"understudy:dns/dns@0.1.0\"",
+                "contract = \"acme:dns/dns@0.1.0\"",
+            )
+        },
+        args: &["run", "runbook.toml", "--procedure", "failover"],
+    },
+    Bad {
+        what: "another contract version",
+        expected: "PG0006",
+        edit: |text| {
+            text.replace(
+                "contract = \"understudy:dns/dns@0.1.0\"",
+                "contract = \"understudy:dns/dns@0.9.0\"",
+            )
+        },
+        args: &["run", "runbook.toml", "--procedure", "failover"],
+    },
+    Bad {
+        what: "cyclic needs, by check",
+        expected: "replica/",
+        edit: |text| {
+            format!("{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n")
+        },
+        args: &["check", "runbook.toml"],
+    },
+    Bad {
+        what: "configuration of a provider",
+        expected: "PR0003",
+        edit: |text| text.replace("min-ttl-seconds = 60 }", "min-ttl = 60 }"),
+        args: &["check", "runbook.toml"],
+    },
+    Bad {
+        what: "no such procedure",
+        expected: "procedure",
+        edit: |text| text,
+        args: &["plan", "runbook.toml", "--procedure", "nothing"],
+    },
+];
+
 #[test]
 fn bad_input_is_refused_before_anything_runs() {
-    let cases: [(&str, &str, fn(String) -> String, &[&str]); 8] = [
-        (
-            "unknown key",
-            "RB0002",
-            |text| text.replace("[targets]", "[targets]\nrt0 = \"1m\""),
-            &["check", "runbook.toml"],
-        ),
-        (
-            "cyclic needs",
-            "replica/",
-            |text| {
-                format!(
-                    "{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n"
-                )
-            },
-            &["plan", "runbook.toml", "--procedure", "drill"],
-        ),
-        (
-            "two candidates",
-            "RB0004",
-            |text| {
-                format!(
-                    "{text}\n[[bindings]]\ncontract = \"understudy:dns/dns@0.1.0\"\nplugin = \"powerdns\"\n"
-                )
-            },
-            &["check", "runbook.toml"],
-        ),
-        (
-            "missing binding",
-            "PR0004",
-            |text| {
-                text.replace(
-                    "contract = \"understudy:dns/dns@0.1.0\"",
-                    "contract = \"acme:dns/dns@0.1.0\"",
-                )
-            },
-            &["run", "runbook.toml", "--procedure", "failover"],
-        ),
-        (
-            "another contract version",
-            "PG0006",
-            |text| {
-                text.replace(
-                    "contract = \"understudy:dns/dns@0.1.0\"",
-                    "contract = \"understudy:dns/dns@0.9.0\"",
-                )
-            },
-            &["run", "runbook.toml", "--procedure", "failover"],
-        ),
-        (
-            "cyclic needs, by check",
-            "replica/",
-            |text| {
-                format!(
-                    "{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n"
-                )
-            },
-            &["check", "runbook.toml"],
-        ),
-        (
-            "configuration of a provider",
-            "PR0003",
-            |text| text.replace("min-ttl-seconds = 60 }", "min-ttl = 60 }"),
-            &["check", "runbook.toml"],
-        ),
-        (
-            "no such procedure",
-            "procedure",
-            |text| text,
-            &["plan", "runbook.toml", "--procedure", "nothing"],
-        ),
-    ];
-    for (what, expected, edit, args) in cases {
+    for Bad {
+        what,
+        expected,
+        edit,
+        args,
+    } in BAD
+    {
         let stage = shipped::edited(edit);
         // A runbook that cannot be read cannot be locked either; the command says why.
         drop(stage.run(&["plugin", "lock", "runbook.toml"]));
