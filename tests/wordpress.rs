@@ -180,6 +180,38 @@ fn effects(records: &[Value]) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_promotion_that_loses_more_than_anybody_accepted_does_not_begin() {
+    let stage = shipped::edited(|text| {
+        let text = text.replace("rpo = \"5m\"", "rpo = \"1m\"");
+        format!("{text}\n[[steps]]\nstep = \"replica/weigh-loss\"\ndrop = true\n")
+    });
+    let stage = stage.locked();
+    let output = rehearse(&stage, &["--strategy", "replica"]);
+    assert!(
+        matches!(output.status.code(), Some(1 | 3)),
+        "{}",
+        text(&output.stderr)
+    );
+    let written = records(&stage.journal());
+    let failed = written.iter().filter(|record| {
+        record["type"] == "step-changed"
+            && record["body"]["to"] == "failed"
+            && record["body"]["detail"]
+                .as_str()
+                .unwrap()
+                .starts_with("SR0013")
+    });
+    assert!(failed.count() > 0, "{}", text(&output.stderr));
+    let promoted = |record: &&Value| {
+        let body = &record["body"];
+        record["type"] == "intent"
+            && body["function"]["function"] == "ensure-promoted"
+            && body["args"]["site"] == "bz"
+    };
+    assert_eq!(written.iter().filter(promoted).count(), 0);
+}
+
+#[test]
 fn the_runbook_changes_the_order_of_steps() {
     let changed = shipped::edited(|text| {
         format!(

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::Prepared;
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::journal::Journal;
 use crate::journal::record::Entry;
 use crate::mediation::replay::Recorded;
@@ -58,6 +58,7 @@ impl Prepared {
             gates,
             plan: Arc::clone(&self.plan),
             alternatives: self.alternatives.clone(),
+            rpo_target_ms: millis(self.runbook.targets.rpo),
             actors: self.actors.clone(),
         }
     }

@@ -1,11 +1,12 @@
 //! Safety rules that can be known from the merged plan, before anything runs.
 //!
 //! Start at [`check`] and the table [`RULES`]. A rule counts only on what is certain: an act happens before another
-//! where the plan's needs say so. What is not here: rules on what is measured while a run goes on (the lag, the age of a
-//! backup, which site takes writes).
+//! where the plan's needs say so. [`standing`] has the rules on what a run has really come to: asked before a step that is
+//! hard to take back, and before a run ends recovered.
 
 mod deeds;
 mod flip;
+pub mod standing;
 mod takeover;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use crate::plan::{Plan, Step};
 /// Pages of this module's codes.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "SR0001", "SR0002", "SR0003", "SR0004", "SR0005", "SR0006", "SR0007", "SR0008", "SR0009",
-    "SR0010", "SR0011",
+    "SR0010", "SR0011", "SR0012", "SR0013", "SR0014", "SR0015",
 ];
 
 /// A rule that a plan breaks.

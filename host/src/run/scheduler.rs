@@ -51,6 +51,8 @@ pub struct Run {
     pub plan: Arc<Plan>,
     /// The graphs it may go on with, where one strategy takes the place of another.
     pub alternatives: Alternatives,
+    /// Recovery point objective in milliseconds.
+    pub rpo_target_ms: u64,
     /// Who performs steps.
     pub actors: Actors,
 }
@@ -177,6 +179,12 @@ impl<'a> Execution<'a> {
     /// Nothing is under way and nothing can start.
     fn rest(&self) -> Ended {
         if self.board.is_done(&self.plan) {
+            if let Some(detail) = self.not_yet_recovered() {
+                return Ended {
+                    ending: Ending::Stuck,
+                    detail,
+                };
+            }
             return Ended {
                 ending: Ending::Recovered,
                 detail: "every step is done".to_owned(),
@@ -361,6 +369,15 @@ impl<'a> Execution<'a> {
         deadline.extend(self.now().after(step.budget()));
         self.deadlines.insert(step.id.clone(), deadline.clone());
         let number = square.attempt;
+        if let Some(reason) = self.held_back(step) {
+            let refused = Happening::Attempted {
+                step: step.id.clone(),
+                attempt: number,
+                verdict: Ok(Verdict::Failed(reason)),
+            };
+            self.spawn(&step.id, async { refused });
+            return Ok(());
+        }
         self.watch_budget(step, number, since.after(step.budget()));
         let (run, shared, id) = (self.run, Arc::new(step.clone()), step.id.clone());
         let attempting = async move {
