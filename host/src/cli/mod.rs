@@ -5,6 +5,8 @@
 //! What is not here: anything that recovers a service. That is the library, which never prints.
 
 mod abort;
+mod campaign;
+mod campaign_text;
 mod check;
 mod completions;
 mod decide;
