@@ -183,14 +183,17 @@ fn histogram(text: &mut String, name: &str, target: &Target) {
     for bin in &times.bins {
         let until = bin.from_ms + times.bin_ms;
         let length = (bin.runs * BAR).div_ceil(most);
-        let bar = "#".repeat(usize::try_from(length).unwrap_or(0));
+        let bar = match usize::try_from(length).unwrap_or(0) {
+            0 => String::new(),
+            length => "#".repeat(length) + " ",
+        };
         let over = if bin.from_ms >= target.target_ms {
             " over the objective"
         } else {
             ""
         };
         let range = format!("{} to {}", duration(bin.from_ms), duration(until));
-        let line = format!("  {range:<20} {bar} {}{over}", bin.runs);
+        let line = format!("  {range:<20} {bar}{}{over}", bin.runs);
         writeln!(text, "{}", line.trim_end()).ok();
     }
     if times.never > 0 {

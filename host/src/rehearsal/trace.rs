@@ -3,6 +3,9 @@
 //! Start at [`broken`] and the table [`RULES`]; another rule is another line of it. A run that stops because people are
 //! needed breaks none of them. The rules on plans are in [`crate::rules`].
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;

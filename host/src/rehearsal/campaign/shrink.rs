@@ -21,42 +21,47 @@ pub struct Minimal {
     pub rehearsals: u32,
 }
 
-/// A search for fewer troubles.
-struct Search<'a> {
-    campaign: &'a Campaign,
-    seed: u64,
-    code: &'a str,
-    kept: Vec<Trouble>,
-    rehearsals: u32,
-}
-
 /// Takes troubles away one by one, then in pairs, while the run of this seed still breaks the rule of this code.
 #[must_use]
 pub fn shrink(campaign: &Campaign, seed: u64, troubles: &[Trouble], code: &str) -> Minimal {
+    let breaks = |fewer: &[Trouble]| {
+        let outcome = campaign.outcome(seed, fewer.to_vec());
+        outcome.broken.iter().any(|broken| broken.code == code)
+    };
+    let (kept, rehearsals) = fewest(troubles, &breaks);
+    let scenario = trouble::add(&campaign.scenario_text, &kept);
+    Minimal {
+        scenario_toml: format!("# Breaks {code} with seed {seed}.\n{scenario}"),
+        troubles: kept,
+        rehearsals,
+    }
+}
+
+/// Things of which none and no two can be taken away so that it still `breaks`, and how often it was tried.
+fn fewest<T: Clone>(things: &[T], breaks: &dyn Fn(&[T]) -> bool) -> (Vec<T>, u32) {
     let mut search = Search {
-        campaign,
-        seed,
-        code,
-        kept: troubles.to_vec(),
-        rehearsals: 0,
+        kept: things.to_vec(),
+        breaks,
+        tries: 0,
     };
     loop {
         let before = search.kept.len();
         search.without_one();
         search.without_two();
         if search.kept.len() == before || search.is_over() {
-            break;
+            return (search.kept, search.tries);
         }
-    }
-    let scenario = trouble::add(&campaign.scenario_text, &search.kept);
-    Minimal {
-        scenario_toml: format!("# Breaks {code} with seed {seed}.\n{scenario}"),
-        troubles: search.kept,
-        rehearsals: search.rehearsals,
     }
 }
 
-impl Search<'_> {
+/// A search for fewer things.
+struct Search<'a, T> {
+    kept: Vec<T>,
+    breaks: &'a dyn Fn(&[T]) -> bool,
+    tries: u32,
+}
+
+impl<T: Clone> Search<'_, T> {
     fn without_one(&mut self) {
         let mut place = 0;
         while place < self.kept.len() {
@@ -66,7 +71,7 @@ impl Search<'_> {
         }
     }
 
-    /// Two troubles may each hide what the other does not break.
+    /// Two may each hide what the other does not break: one alone makes it better, both together make no difference.
     fn without_two(&mut self) {
         let mut first = 0;
         while first < self.kept.len() {
@@ -78,17 +83,16 @@ impl Search<'_> {
         }
     }
 
-    /// Takes the troubles at these places away, if the rule is still broken without them.
+    /// Takes the things at these places away, if it still breaks without them.
     fn drops(&mut self, places: &[usize]) -> bool {
         if self.is_over() {
             return false;
         }
-        self.rehearsals += 1;
-        let troubles = self.kept.iter().enumerate();
-        let fewer = troubles.filter(|(place, _)| !places.contains(place));
-        let fewer: Vec<Trouble> = fewer.map(|(_, trouble)| trouble.clone()).collect();
-        let outcome = self.campaign.outcome(self.seed, fewer.clone());
-        let still = outcome.broken.iter().any(|broken| broken.code == self.code);
+        self.tries += 1;
+        let left = self.kept.iter().enumerate();
+        let left = left.filter(|(place, _)| !places.contains(place));
+        let fewer: Vec<T> = left.map(|(_, thing)| thing.clone()).collect();
+        let still = (self.breaks)(&fewer);
         if still {
             self.kept = fewer;
         }
@@ -96,6 +100,39 @@ impl Search<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.rehearsals >= MAX_REHEARSALS
+        self.tries >= MAX_REHEARSALS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(things: &str, breaks: impl Fn(&str) -> bool) -> String {
+        let things: Vec<char> = things.chars().collect();
+        let breaks = |fewer: &[char]| breaks(&fewer.iter().collect::<String>());
+        assert!(breaks(&things), "it breaks to begin with");
+        fewest(&things, &breaks).0.into_iter().collect()
+    }
+
+    #[test]
+    fn what_it_does_not_take_is_taken_away() {
+        assert_eq!(kept("abcd", |_| true), "");
+        assert_eq!(kept("abcd", |left| left.contains('c')), "c");
+        let both = |left: &str| left.contains('b') && left.contains('d');
+        assert_eq!(kept("abcd", both), "bd");
+    }
+
+    #[test]
+    fn two_that_make_up_for_each_other_go_together() {
+        let even = |left: &str| left.contains('a') && left.contains('b') == left.contains('d');
+        assert_eq!(kept("abcd", even), "a");
+    }
+
+    #[test]
+    fn a_search_without_end_ends() {
+        let things: Vec<u32> = (0..1_000).collect();
+        let (kept, tries) = fewest(&things, &|left| left.len() == 1_000);
+        assert_eq!((kept.len(), tries), (1_000, MAX_REHEARSALS));
     }
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::report::units::count;
 
 /// Widths of a histogram's bins to choose from, in milliseconds: what people count time in.
-const WIDTHS_MS: [u64; 21] = [
-    10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000,
-    600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000,
+const WIDTHS_MS: [u64; 19] = [
+    100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000,
+    900_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000,
 ];
 
 /// Most bins: more are not read.
