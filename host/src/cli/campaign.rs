@@ -78,21 +78,26 @@ pub(super) fn run(
     }
     let began = context.clock.now();
     let bar = bar(context, &campaigns);
-    let mut summaries = Vec::new();
-    for campaign in &campaigns {
-        let mut outcomes = Vec::new();
-        bar.set_message(campaign.rehearsal.scenario_name.clone());
-        campaign.run(&mut |outcome| {
-            bar.inc(1);
-            outcomes.push(outcome);
-        })?;
-        summaries.push(Summary::of(campaign, outcomes));
-    }
+    let summaries = campaigns.iter().map(|campaign| summary(campaign, &bar));
+    let summaries: Result<Vec<Summary>, CommandError> = summaries.collect();
+    // Whatever is said next goes to the terminal itself.
     bar.finish_and_clear();
+    let summaries = summaries?;
     let took = millis(context.clock.now().since(began));
     let runs: u64 = summaries.iter().map(|summary| summary.runs).sum();
     context.output.say(&text::pace(runs, took));
     tell(args, context, &summaries)
+}
+
+/// Runs one campaign and adds it up.
+fn summary(campaign: &Campaign, bar: &ProgressBar) -> Result<Summary, CommandError> {
+    let mut outcomes = Vec::new();
+    bar.set_message(campaign.rehearsal.scenario_name.clone());
+    campaign.run(&mut |outcome| {
+        bar.inc(1);
+        outcomes.push(outcome);
+    })?;
+    Ok(Summary::of(campaign, outcomes))
 }
 
 /// The scenarios that are wanted: those named, else all that stand beside the runbook.
@@ -155,12 +160,11 @@ fn bar(context: &Context, campaigns: &[Campaign]) -> ProgressBar {
     let runs = campaigns
         .iter()
         .map(|campaign| campaign.seeds.end - campaign.seeds.start);
-    let target = if context.environment.stderr_is_terminal {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(runs.sum()), target);
+    let runs = Some(runs.sum());
+    if !context.environment.stderr_is_terminal {
+        return ProgressBar::with_draw_target(runs, ProgressDrawTarget::hidden());
+    }
+    let bar = ProgressBar::with_draw_target(runs, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{pos} of {len} rehearsals  {msg}  {eta} left")
     {
         bar.set_style(style);

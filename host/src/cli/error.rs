@@ -187,7 +187,7 @@ impl From<CampaignError> for CommandError {
         match error {
             CampaignError::Prepare(errors) => errors.into(),
             CampaignError::Rehearsal(error) => error.into(),
-            CampaignError::Died { .. } => Self::new(Kind::Bug, error),
+            CampaignError::Died { .. } | CampaignError::Panicked => Self::new(Kind::Bug, error),
             CampaignError::Scenario(_) | CampaignError::Name(_) | CampaignError::Thread(_) => {
                 Self::invalid(error)
             }

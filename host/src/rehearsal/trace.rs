@@ -176,25 +176,19 @@ fn failback_loses_nothing(trace: &Trace<'_>) -> Option<String> {
 fn one_intent_one_outcome(trace: &Trace<'_>) -> Option<String> {
     let (mut keys, mut sites) = (HashSet::new(), HashSet::new());
     let mut outcomes = HashSet::new();
-    for entry in trace.entries {
-        match &entry.record {
-            Record::Intent { site, key, .. } => {
-                if !keys.insert(key) || !sites.insert(site) {
-                    return Some(format!("{} was issued twice under one key", place(site)));
-                }
-            }
-            Record::Outcome { site, .. } => {
-                if !outcomes.insert(site) {
-                    return Some(format!("{} has two outcomes", place(site)));
-                }
-                if !sites.contains(site) {
-                    return Some(format!("{} has an outcome and no intent", place(site)));
-                }
-            }
-            _ => {}
+    trace.entries.iter().find_map(|entry| match &entry.record {
+        Record::Intent { site, key, .. } => {
+            let is_new = keys.insert(key) && sites.insert(site);
+            (!is_new).then(|| format!("{} was issued twice under one key", place(site)))
         }
-    }
-    None
+        Record::Outcome { site, .. } if !outcomes.insert(site) => {
+            Some(format!("{} has two outcomes", place(site)))
+        }
+        Record::Outcome { site, .. } if !sites.contains(site) => {
+            Some(format!("{} has an outcome and no intent", place(site)))
+        }
+        _ => None,
+    })
 }
 
 fn every_effect_has_an_outcome(trace: &Trace<'_>) -> Option<String> {

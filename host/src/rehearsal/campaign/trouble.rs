@@ -157,18 +157,16 @@ impl Listed {
 #[must_use]
 pub fn add(scenario: &str, troubles: &[Trouble]) -> String {
     let mut added = Table::new();
-    let lists: [(&str, fn(&Trouble) -> &[Table]); 3] = [
-        ("faults", |trouble| &trouble.faults),
-        ("injects", |trouble| &trouble.injects),
-        ("crashes", |trouble| &trouble.crashes),
-    ];
-    for (name, list) in lists {
-        let entries = troubles.iter().flat_map(list).cloned().map(Value::Table);
-        let entries: Vec<Value> = entries.collect();
+    let mut list = |name: &str, entries: fn(&Trouble) -> &[Table]| {
+        let entries = troubles.iter().flat_map(entries);
+        let entries: Vec<Value> = entries.cloned().map(Value::Table).collect();
         if !entries.is_empty() {
             added.insert(name.to_owned(), Value::Array(entries));
         }
-    }
+    };
+    list("faults", |trouble| &trouble.faults);
+    list("injects", |trouble| &trouble.injects);
+    list("crashes", |trouble| &trouble.crashes);
     // A table of what TOML itself read or of plain values can always be written.
     let added = toml::to_string(&added).unwrap_or_default();
     let names: String = troubles
