@@ -134,7 +134,7 @@ fn runs_are_listed_for_people_and_for_programs() {
     let (list, _) = lab.expect(0, &["runs", "-o", "json"]);
     assert_eq!(json(&list)[0]["standing"], "left");
     assert_eq!(json(&list)[0]["glance"]["records"], 6);
-    let (none, told) = lab.expect(0, &["runs", "--runs", "elsewhere"]);
+    let (none, told) = lab.expect(0, &["runs", "--runs-dir", "elsewhere"]);
     assert_eq!(
         (none.as_str(), told.as_str()),
         ("", "no runs in `elsewhere`\n")

@@ -206,8 +206,9 @@ pub struct Operation {
 /// The canonical text of a JSON value: keys sorted, no white space. Equal values give equal bytes.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
-    // serde_json's map is a BTreeMap here (its `preserve_order` feature is off), so printing sorts.
-    value.to_string()
+    // serde_json's map is a BTreeMap here (its `preserve_order` feature is off), so printing sorts. The other way gives
+    // the same text, more slowly; neither fails for a value.
+    serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
 /// How many bytes a value takes as JSON.

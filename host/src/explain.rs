@@ -24,6 +24,7 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::run::PAGES,
     crate::report::PAGES,
     crate::rehearsal::PAGES,
+    crate::rehearsal::trace::PAGES,
 ];
 
 /// The page of `code`, in Markdown; `None` for a code there is not. Case does not matter.

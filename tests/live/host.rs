@@ -238,7 +238,7 @@ impl Host {
         let mut started = Command::new(&self.program);
         started
             .arg(command)
-            .arg("--runs")
+            .arg("--runs-dir")
             .arg(&self.runs)
             .arg("--cache")
             .arg(&self.cache)

@@ -10,6 +10,8 @@ use understudy::live::LiveError;
 use understudy::plugin::PluginError;
 use understudy::plugin::build::BuildError;
 use understudy::prepare::PrepareErrors;
+use understudy::rehearsal::campaign::CampaignError;
+use understudy::rehearsal::campaign::trouble::FaultsError;
 use understudy::rehearsal::driver::RehearsalError;
 use understudy::report::ReportError;
 use understudy::run::RunError;
@@ -177,6 +179,25 @@ impl From<RehearsalError> for CommandError {
             RehearsalError::Journal(error) => error.into(),
             RehearsalError::Run(error) => error.into(),
         }
+    }
+}
+
+impl From<CampaignError> for CommandError {
+    fn from(error: CampaignError) -> Self {
+        match error {
+            CampaignError::Prepare(errors) => errors.into(),
+            CampaignError::Rehearsal(error) => error.into(),
+            CampaignError::Died { .. } | CampaignError::Panicked => Self::new(Kind::Bug, error),
+            CampaignError::Scenario(_) | CampaignError::Name(_) | CampaignError::Thread(_) => {
+                Self::invalid(error)
+            }
+        }
+    }
+}
+
+impl From<FaultsError> for CommandError {
+    fn from(error: FaultsError) -> Self {
+        Self::invalid(error)
     }
 }
 

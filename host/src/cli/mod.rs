@@ -5,6 +5,8 @@
 //! What is not here: anything that recovers a service. That is the library, which never prints.
 
 mod abort;
+mod campaign;
+mod campaign_text;
 mod check;
 mod completions;
 mod decide;
@@ -65,7 +67,7 @@ struct Cli {
 struct Global {
     /// Folder of all runs [default: $UNDERSTUDY_RUNS or .understudy/runs]
     #[arg(long, global = true, value_name = "DIR")]
-    runs: Option<PathBuf>,
+    runs_dir: Option<PathBuf>,
     /// Folder of compiled plugins, safe to delete [default: $UNDERSTUDY_CACHE or the user's cache folder]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -127,7 +129,7 @@ struct Context {
 
 impl Context {
     fn new(global: &Global, environment: Environment) -> Self {
-        let runs = global.runs.clone().or_else(|| environment.runs.clone());
+        let runs = global.runs_dir.clone().or_else(|| environment.runs.clone());
         let cache = global.cache.clone().or_else(|| environment.cache.clone());
         Self {
             output: Output::new(global.output, &environment),
@@ -196,8 +198,8 @@ mod tests {
     #[test]
     fn global_options_stand_anywhere() {
         let cli =
-            Cli::try_parse_from(["understudy", "runs", "--runs", "/r", "-o", "json"]).unwrap();
-        assert_eq!(cli.global.runs, Some("/r".into()));
+            Cli::try_parse_from(["understudy", "runs", "--runs-dir", "/r", "-o", "json"]).unwrap();
+        assert_eq!(cli.global.runs_dir, Some("/r".into()));
         assert_eq!(cli.global.output, Format::Json);
     }
 }

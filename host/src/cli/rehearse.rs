@@ -1,9 +1,10 @@
-//! `understudy rehearse RUNBOOK`: a procedure in a simulated world under a virtual clock.
+//! `understudy rehearse RUNBOOK`: a procedure in a simulated world under a virtual clock, once or many times.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Context;
+use super::campaign::{self, Many};
 use super::error::{CommandError, Kind};
 use super::progress::ProgressDisplay;
 use super::stage::{self, Told};
@@ -11,76 +12,152 @@ use super::wanted::Wanted;
 use understudy::clock::{Clock, Instant, VirtualClock};
 use understudy::journal::record::Ending;
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
-use understudy::name::{InvalidName, RunId, StrategyName};
+use understudy::name::InvalidName;
+use understudy::plugin::Engines;
 use understudy::prepare::{Order, prepare};
-use understudy::rehearsal::driver::{Rehearsal, Rehearsed, Switches};
+use understudy::rehearsal::campaign::trouble::{self, Troubles};
+use understudy::rehearsal::driver::{Rehearsal, Rehearsed, Switches, run_id};
 use understudy::rehearsal::scenario::Scenario;
+use understudy::runbook::types::Runbook;
 
 /// Rehearse in a simulated world: hours pass in milliseconds, and the same seed gives the same run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) wanted: Wanted,
-    /// What goes wrong: name of a scenario beside the runbook, or a file [default: primary-lost]
+    /// What goes wrong: name of a scenario beside the runbook, or a file; with `--runs` several may be given
+    /// [default: primary-lost; with `--runs` every scenario beside the runbook]
     #[arg(long, value_name = "NAME|FILE")]
-    pub(super) scenario: Option<String>,
-    /// Seed of the world
+    pub(super) scenario: Vec<String>,
+    /// Seed of the world; with `--runs` of the first one
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(super) seed: u64,
+    /// What goes wrong beyond the scenario: `random`, or a file of troubles with their chances
+    #[arg(long, value_name = "random|FILE")]
+    pub(super) faults: Option<String>,
     /// Cut the journal off after this many records, as if the host had died; `resume` goes on
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "runs")]
     pub(super) crash_after: Option<u64>,
-    /// Folder for the report in all formats [default: the run's folder]
+    /// Folder for the report in all formats [default: the run's folder]; with `--runs` for the smallest scenarios that
+    /// break a rule [default: none]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Who started it, for the report [default: the user]
     #[arg(long, value_name = "NAME")]
     pub(super) started_by: Option<String>,
+    #[command(flatten)]
+    pub(super) many: Many,
 }
 
 /// Scenario where none is named.
 const DEFAULT_SCENARIO: &str = "primary-lost";
 
+/// Name of the file in a run's folder that holds a scenario with drawn troubles.
+const DRAWN_SCENARIO: &str = "scenario.toml";
+
+/// A scenario as it is written, and read.
+pub(super) struct Written {
+    /// Name or path by which it is found again.
+    pub(super) name: String,
+    /// The file's text.
+    pub(super) text: String,
+    /// What it says.
+    pub(super) scenario: Scenario,
+}
+
 impl Args {
     /// Rehearses.
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
-        let runbook = self.wanted.load()?;
-        let name = self.scenario.as_deref().unwrap_or(DEFAULT_SCENARIO);
-        let scenario = read_scenario(&runbook.folder, name)?;
-        let procedure = self
-            .wanted
-            .strategies_or(&runbook, scenario.procedure.as_deref())?;
-        let run = identity(&runbook.name, &procedure, &scenario.name, self.seed)?;
-        let order = Order {
-            procedure,
-            mode: self.wanted.mode_or(scenario.mode),
-            run: run.clone(),
-            started_by: stage::person(context, self.started_by.as_deref()),
-        };
+        let runbook = Arc::new(self.wanted.load()?);
         let engines = context.engines()?;
-        let prepared = block_on(prepare(&engines, Arc::new(runbook), order))??;
-        stage::refuse_unsafe(&prepared)?;
-        let rehearsal = Rehearsal {
-            prepared,
-            scenario: Arc::new(scenario),
-            seed: self.seed,
-            runbook_path: stage::absolute(&self.wanted.runbook),
-            overlays: self
-                .wanted
-                .overlay
-                .iter()
-                .map(|path| stage::absolute(path))
-                .collect(),
-            scenario_name: name.to_owned(),
-            host_version: stage::VERSION.to_owned(),
+        if self.many.runs.is_some() {
+            return campaign::run(self, context, &engines, &runbook);
+        }
+        let name = match self.scenario.as_slice() {
+            [] => DEFAULT_SCENARIO,
+            [name] => name,
+            _ => {
+                return Err(CommandError::invalid("one rehearsal is of one scenario")
+                    .hint("`--runs N` takes several"));
+            }
         };
+        let written = Written::read(&runbook.folder, name)?;
+        let rehearsal = self.rehearsal(context, &engines, &runbook, &written)?;
+        let (rehearsal, drawn) = self.troubled(rehearsal, &written)?;
         rehearsal.check()?;
-        let folder = stage::replace(context, &run)?;
-        let store = SqliteStore::create(&folder, SqliteOptions::default())?;
+        let folder = stage::replace(context, &rehearsal.prepared.order.run)?;
+        if let Some(text) = drawn {
+            super::report::write(&folder.join(DRAWN_SCENARIO), &text)?;
+        }
         let (switches, display) = self.switches(context);
-        let rehearsed = rehearsal.begin(Box::new(store), switches);
+        let mut begun = false;
+        let mut open = || {
+            let options = SqliteOptions::default();
+            let store = if begun {
+                SqliteStore::open(&folder, options)
+            } else {
+                SqliteStore::create(&folder, options)
+            };
+            begun = true;
+            store.map(|store| Box::new(store) as _)
+        };
+        let rehearsed = rehearsal.perform(&mut open, &switches);
         display.finish();
         finish(context, &folder, self.out.as_deref(), rehearsed?)
+    }
+
+    /// What is rehearsed of a scenario, by its seed, with nothing drawn.
+    pub(super) fn rehearsal(
+        &self,
+        context: &Context,
+        engines: &Engines,
+        runbook: &Arc<Runbook>,
+        written: &Written,
+    ) -> Result<Rehearsal, CommandError> {
+        let scenario = &written.scenario;
+        let procedure = self
+            .wanted
+            .strategies_or(runbook, scenario.procedure.as_deref())?;
+        let order = Order {
+            run: run_id(&runbook.name, &procedure, &scenario.name, self.seed)
+                .map_err(|error: InvalidName| CommandError::invalid(error))?,
+            procedure,
+            mode: self.wanted.mode_or(scenario.mode),
+            started_by: stage::person(context, self.started_by.as_deref()),
+        };
+        let prepared = block_on(prepare(engines, Arc::clone(runbook), order))??;
+        stage::refuse_unsafe(&prepared)?;
+        let overlays = self.wanted.overlay.iter();
+        Ok(Rehearsal {
+            prepared,
+            scenario: Arc::new(scenario.clone()),
+            seed: self.seed,
+            runbook_path: stage::absolute(&self.wanted.runbook),
+            overlays: overlays.map(|path| stage::absolute(path)).collect(),
+            scenario_name: written.name.clone(),
+            host_version: stage::VERSION.to_owned(),
+        })
+    }
+
+    /// Where troubles beyond the scenario come from.
+    pub(super) fn troubles(&self, rehearsal: &Rehearsal) -> Result<Troubles, CommandError> {
+        campaign::troubles(self.faults.as_deref(), rehearsal)
+    }
+
+    /// With the troubles of its seed, and the scenario's text where there are any.
+    fn troubled(
+        &self,
+        mut rehearsal: Rehearsal,
+        written: &Written,
+    ) -> Result<(Rehearsal, Option<String>), CommandError> {
+        let troubles = self.troubles(&rehearsal)?.draw(self.seed);
+        if troubles.is_empty() {
+            return Ok((rehearsal, None));
+        }
+        let text = trouble::add(&written.text, &troubles);
+        let scenario = Scenario::parse(&text).map_err(CommandError::invalid)?;
+        rehearsal.scenario = Arc::new(scenario);
+        Ok((rehearsal, Some(text)))
     }
 
     fn switches(&self, context: &Context) -> (Switches, Arc<ProgressDisplay>) {
@@ -96,23 +173,6 @@ impl Args {
     }
 }
 
-/// A rehearsal is named by what makes it what it is, so that the same rehearsal is the same run, key by key and byte by
-/// byte. Rehearsing again replaces it.
-fn identity(
-    runbook: &str,
-    procedure: &[StrategyName],
-    scenario: &str,
-    seed: u64,
-) -> Result<RunId, CommandError> {
-    let strategies: Vec<&str> = procedure.iter().map(StrategyName::as_str).collect();
-    let name = format!(
-        "rehearsal-{runbook}-{}-{scenario}-{seed}",
-        strategies.join("-")
-    );
-    name.parse()
-        .map_err(|error: InvalidName| CommandError::invalid(error))
-}
-
 /// Drives something that waits for nothing but itself.
 pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, CommandError> {
     VirtualClock::starting_at(Instant(0))
@@ -120,26 +180,46 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, CommandError> 
         .map_err(|error| CommandError::new(Kind::Bug, error))
 }
 
-/// A scenario by name, beside the runbook, or by path.
-pub(super) fn read_scenario(folder: &Path, name: &str) -> Result<Scenario, CommandError> {
-    let beside = folder.join("scenarios").join(format!("{name}.toml"));
-    let path = if beside.is_file() {
-        beside
-    } else {
-        PathBuf::from(name)
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        let there = stage::names_in(&folder.join("scenarios"));
-        CommandError::file("read", &path, &error)
-            .hint(format!("`--scenario` takes a file or one of: {there}"))
-    })?;
-    Scenario::parse(&text).map_err(|error| {
-        let code = error.code();
-        CommandError::invalid(format!(
-            "{}",
-            stage::Located::new(&path, &text, error.span(), code, &error)
-        ))
-    })
+/// The scenario of a rehearsal that began: the one in its folder, if troubles were drawn for it, else the one it names.
+pub(super) fn scenario_of(
+    run: &Path,
+    runbook: &Path,
+    name: &str,
+) -> Result<Scenario, CommandError> {
+    let drawn = run.join(DRAWN_SCENARIO);
+    if drawn.is_file() {
+        return Ok(Written::read(runbook, &drawn.display().to_string())?.scenario);
+    }
+    Ok(Written::read(runbook, name)?.scenario)
+}
+
+impl Written {
+    /// A scenario by name, beside the runbook, or by path.
+    pub(super) fn read(folder: &Path, name: &str) -> Result<Self, CommandError> {
+        let beside = folder.join("scenarios").join(format!("{name}.toml"));
+        let path = if beside.is_file() {
+            beside
+        } else {
+            PathBuf::from(name)
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let there = stage::names_in(&folder.join("scenarios"));
+            CommandError::file("read", &path, &error)
+                .hint(format!("`--scenario` takes a file or one of: {there}"))
+        })?;
+        let scenario = Scenario::parse(&text).map_err(|error| {
+            let code = error.code();
+            CommandError::invalid(format!(
+                "{}",
+                stage::Located::new(&path, &text, error.span(), code, &error)
+            ))
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            text,
+            scenario,
+        })
+    }
 }
 
 /// Writes the report, says how it went and answers with the exit code.
@@ -153,6 +233,18 @@ pub(super) fn finish(
     told.say(context)?;
     for missed in &rehearsed.missed {
         context.output.say(&format!("expectation missed: {missed}"));
+    }
+    if let Some(first) = rehearsed.broken.first() {
+        for broken in &rehearsed.broken {
+            let (code, name, message) = (broken.code, broken.name, &broken.message);
+            let line = format!("rule broken: {code} {name}: {message}");
+            context.output.say(&line);
+        }
+        let broken = rehearsed.broken.len();
+        return Err(CommandError::new(
+            Kind::Undone,
+            format!("{broken} rule(s) were broken, the first is {}", first.code),
+        ));
     }
     if rehearsed.ended.ending != Ending::Recovered {
         return Err(stage::ended_error(&rehearsed.ended));

@@ -55,7 +55,7 @@ impl Args {
                 scenario,
                 scenario_digest,
             } => {
-                let found = rehearse::read_scenario(&prepared.runbook.folder, scenario)?;
+                let found = rehearse::scenario_of(&folder, &prepared.runbook.folder, scenario)?;
                 if found.digest != *scenario_digest {
                     return Err(changed("scenario", scenario));
                 }

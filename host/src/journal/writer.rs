@@ -177,7 +177,7 @@ impl Journal {
         record: Record,
         durability: Durability,
     ) -> impl Future<Output = Result<Entry, JournalError>> + Send + use<> {
-        let pending = self.0.enqueue(&record, durability);
+        let pending = self.0.enqueue(record, durability);
         async move {
             match pending {
                 Pending::Done(result) => *result,
@@ -236,7 +236,7 @@ impl Journal {
             }),
             tail: Mutex::new(tail),
         };
-        if let Pending::Done(result) = inner.enqueue(&first, Durability::Durable) {
+        if let Pending::Done(result) = inner.enqueue(first, Durability::Durable) {
             (*result)?;
         }
         if setup.threaded {
@@ -248,7 +248,7 @@ impl Journal {
 
 impl Inner {
     /// From the record to the store or its queue. One lock over all of it keeps chain and queue in one order.
-    fn enqueue(&self, record: &Record, durability: Durability) -> Pending {
+    fn enqueue(&self, record: Record, durability: Durability) -> Pending {
         let prepared = prepare(&self.redactor, record);
         let mut tail = lock(&self.tail);
         if let Some(failure) = self.shared.failure.get() {
@@ -425,14 +425,20 @@ fn write_batch(batch: Vec<Job>, store: &mut dyn Store, shared: &Shared) {
 }
 
 /// The record without secrets and its canonical text. What is returned is what a reader of the text will see.
-fn prepare(redactor: &Redactor, record: &Record) -> Result<(Record, String), JournalError> {
+fn prepare(redactor: &Redactor, record: Record) -> Result<(Record, String), JournalError> {
+    let kind = record.kind();
     let unrecordable = |error: serde_json::Error| JournalError::Unrecordable {
-        kind: record.kind(),
+        kind,
         source: Arc::new(error),
     };
-    let mut value = serde_json::to_value(record).map_err(unrecordable)?;
+    let mut value = serde_json::to_value(&record).map_err(unrecordable)?;
     redactor.redact_value(&mut value);
     let text = canonical(&value);
+    // Only these have numbers that JSON may not know: they are read back even where nothing was redacted.
+    let is_exact = !matches!(record, Record::Truth { .. });
+    if is_exact && redactor.is_none() {
+        return Ok((record, text));
+    }
     let record = serde_json::from_value(value).map_err(unrecordable)?;
     Ok((record, text))
 }

@@ -10,19 +10,21 @@ use super::rebuild;
 use super::scenario::Scenario;
 use super::scenario::expect::Missed;
 use super::service::SimulatedService;
+use super::trace::{Broken, Trace, broken};
 use super::truth::Truth;
 use super::world::World;
 use crate::clock::{Clock, Instant, VirtualClock};
 use crate::journal::record::{Ending, Entry, Record, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::store::Store;
-use crate::journal::{Durability, Hook, Journal, JournalError, Setup};
+use crate::journal::{Durability, Hook, Journal, JournalError, Setup, chain};
 use crate::mediation::routing::Route;
-use crate::name::InterfaceName;
+use crate::name::{InterfaceName, InvalidName, RunId, StrategyName};
 use crate::prepare::{PrepareErrors, Prepared, Staging, served};
 use crate::run::{Ended, RunError};
 
-/// A rehearsal, ready to begin or to go on.
+/// A rehearsal, ready to begin or to go on. Cheap to clone.
+#[derive(Clone)]
 pub struct Rehearsal {
     /// What is rehearsed.
     pub prepared: Prepared,
@@ -49,6 +51,19 @@ pub struct Switches {
     pub on_append: Option<Hook>,
 }
 
+impl Switches {
+    fn cut_at(&self, records: Option<u64>) -> Self {
+        Self {
+            cut_after: records,
+            on_append: self.on_append.clone(),
+        }
+    }
+}
+
+/// Where the journal of a rehearsal is kept: called once for a new journal, and again after each death of the host for
+/// the one there is.
+pub type Stores<'a> = dyn FnMut() -> Result<Box<dyn Store>, JournalError> + 'a;
+
 /// What came of a rehearsal.
 #[derive(Debug)]
 pub struct Rehearsed {
@@ -58,6 +73,8 @@ pub struct Rehearsed {
     pub truth: Truth,
     /// Expectations of the scenario that were missed.
     pub missed: Vec<Missed>,
+    /// Rules that the trace breaks.
+    pub broken: Vec<Broken>,
     /// The journal.
     pub entries: Vec<Entry>,
 }
@@ -76,7 +93,47 @@ pub enum RehearsalError {
     Run(#[from] RunError),
 }
 
+/// The name of a rehearsal: made of what makes it what it is, so that the same rehearsal is the same run, key by key and
+/// byte by byte.
+///
+/// # Errors
+/// [`InvalidName`] if the parts make no name, for example because they are too long together.
+pub fn run_id(
+    runbook: &str,
+    procedure: &[StrategyName],
+    scenario: &str,
+    seed: u64,
+) -> Result<RunId, InvalidName> {
+    let strategies: Vec<&str> = procedure.iter().map(StrategyName::as_str).collect();
+    let strategies = strategies.join("-");
+    format!("rehearsal-{runbook}-{strategies}-{scenario}-{seed}").parse()
+}
+
 impl Rehearsal {
+    /// The same with another seed and scenario, under the name that goes with them.
+    ///
+    /// # Errors
+    /// [`InvalidName`] as [`run_id`].
+    pub fn with_seed(&self, seed: u64, scenario: Arc<Scenario>) -> Result<Self, InvalidName> {
+        let mut prepared = self.prepared.clone();
+        let order = &mut prepared.order;
+        order.run = run_id(
+            &prepared.runbook.name,
+            &order.procedure,
+            &scenario.name,
+            seed,
+        )?;
+        for actor in prepared.actors.values_mut() {
+            actor.context.run = order.run.clone();
+        }
+        Ok(Self {
+            prepared,
+            scenario,
+            seed,
+            ..self.clone()
+        })
+    }
+
     /// Checks that the world serves everything the plan uses.
     ///
     /// # Errors
@@ -87,7 +144,43 @@ impl Rehearsal {
         served::check_served(&self.prepared, &offered, way_out)
     }
 
-    /// Begins and carries through.
+    /// Begins and carries through, past every death of the host that the scenario asks for.
+    ///
+    /// # Errors
+    /// [`RehearsalError`]; with `cut_after`, [`RunError::Parked`] at the cut.
+    pub fn perform(
+        &self,
+        open: &mut Stores<'_>,
+        switches: &Switches,
+    ) -> Result<Rehearsed, RehearsalError> {
+        let last_cut = switches.cut_after;
+        let mut deaths: Vec<u64> = self
+            .scenario
+            .crashes
+            .iter()
+            .map(|c| c.after_records)
+            .collect();
+        deaths.retain(|after| last_cut.is_none_or(|cut| *after < cut));
+        deaths.sort_unstable();
+        deaths.dedup();
+        let mut deaths = deaths.into_iter();
+        let mut death = deaths.next();
+        let mut done = self.begin(open()?, switches.cut_at(death.or(last_cut)));
+        while let (Err(RehearsalError::Run(RunError::Parked(_))), Some(after)) = (&done, death) {
+            let mut store = open()?;
+            let (seen, lines) = store.read_all()?;
+            if seen.next_seq != after {
+                // It parked for another reason.
+                break;
+            }
+            let (known, _) = chain::read(&lines).map_err(JournalError::from)?;
+            death = deaths.next();
+            done = self.resume(store, &known, switches.cut_at(death.or(last_cut)));
+        }
+        done
+    }
+
+    /// Begins and carries through, or up to `cut_after`.
     ///
     /// # Errors
     /// [`RehearsalError`]; with `cut_after`, [`RunError::Parked`] at the cut.
@@ -193,10 +286,20 @@ impl Rehearsal {
             .truth(clock.now());
         append(clock, journal, truth.clone().into_record())?;
         let missed = self.scenario.judge(&truth, ended.ending);
+        let broken = journal.read(|entries| {
+            broken(&Trace {
+                entries,
+                plan: &self.prepared.plan,
+                scenario: &self.scenario,
+                truth: &truth,
+                ending: ended.ending,
+            })
+        });
         Ok(Rehearsed {
             ended,
             truth,
             missed,
+            broken,
             entries: journal.entries(),
         })
     }

@@ -15,10 +15,10 @@ use super::units::{date_time, duration, duration_or_dash, figure, lines, time_of
 use crate::journal::record::{Mode, Stage};
 
 /// The style sheet, written into the page.
-const STYLE: &str = include_str!("html/style.css");
+pub(crate) const STYLE: &str = include_str!("html/style.css");
 
 /// What the page may load: nothing; its own style sheet is the exception.
-const CONTENT_POLICY: &str =
+pub(crate) const CONTENT_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The report as an HTML page.

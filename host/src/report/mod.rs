@@ -26,8 +26,10 @@ pub(crate) mod fixture;
 mod tests;
 
 use crate::journal::record::{Ending, Entry, Record};
+use crate::plan::Plan;
+use account::StepLine;
 use course::Course;
-use model::{Conclusion, Report, RunFacts, Standing};
+use model::{Conclusion, Leg, Report, RunFacts, Standing, Truth};
 
 /// Pages of this module's codes.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages!["RP0001", "RP0002"];
@@ -105,6 +107,43 @@ impl Report {
     pub fn title_of<'a>(&'a self, step: &'a crate::name::StepId) -> &'a str {
         let line = self.steps.iter().find(|line| &line.id == step);
         line.map_or(step.as_str(), |line| line.title.as_str())
+    }
+}
+
+/// The figures of a journal without its stories: what is kept of a run where there are many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    /// As [`Report::legs`].
+    pub legs: Vec<Leg>,
+    /// As [`Report::truth`].
+    pub truth: Option<Truth>,
+    /// As [`Report::steps`].
+    pub steps: Vec<StepLine>,
+    /// The plan in the end, and before it the steps that a switch of strategies gave up.
+    pub plan: Plan,
+}
+
+impl Figures {
+    /// The figures of a journal, finished or not.
+    ///
+    /// # Errors
+    /// As [`Report::of`].
+    pub fn of(entries: &[Entry]) -> Result<Self, ReportError> {
+        let first = entries.first().ok_or(ReportError::Empty)?;
+        let Record::RunStarted(header) = &first.record else {
+            return Err(ReportError::NoStart);
+        };
+        let last = entries.last().unwrap_or(first);
+        let course = Course::of(header, entries);
+        let steps = steps::lines(entries, &course.header, last.at);
+        let marks = legs::marks(entries);
+        let legs = legs::legs(&course, &marks, &events::measurements(entries), &steps);
+        Ok(Self {
+            truth: legs::truth(entries, &legs),
+            legs,
+            steps,
+            plan: course.header.plan,
+        })
     }
 }
 

@@ -189,6 +189,12 @@ impl Scenario {
             };
             return impossible(problem, span);
         }
+        if self.crashes.iter().any(|crash| crash.after_records == 0) {
+            return impossible(
+                "a host that dies has begun: `after-records` counts from 1",
+                None,
+            );
+        }
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! What happens in a scenario that nobody planned: injects at a time, faults of single calls, people, stand-ins.
+//! What happens in a scenario that nobody planned: injects at a time, faults of single calls, deaths of the
+//! host, people, stand-ins.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -194,6 +195,14 @@ pub enum FaultKind {
     Hang,
     /// An effect claims `changed` and did nothing; a read answers `answer`.
     WrongAnswer,
+}
+
+/// `[[crashes]]`: the host dies, and another one goes on from the journal. The world does not notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Crash {
+    /// Once the journal holds this many records; a run that ends with fewer has no crash.
+    pub after_records: u64,
 }
 
 /// `[people.ROLE]`: how people of a role answer.

@@ -20,7 +20,7 @@ use crate::call::hex;
 use crate::journal::record::{Ending, Mode};
 use crate::name::{RoleName, SiteName};
 use crate::rehearsal::truth::Truth;
-use events::{Fault, Inject, Person, StandIn};
+use events::{Crash, Fault, Inject, Person, StandIn};
 use expect::{Expect, Missed};
 use start::{
     Bucket, Clients, Database, Dns, Durations, Issuer, Objective, Resolvers, SiteStart, WorldStart,
@@ -134,6 +134,9 @@ pub struct Scenario {
     /// Calls that go wrong.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// Deaths of the host; another one goes on each time.
+    #[serde(default)]
+    pub crashes: Vec<Crash>,
     /// How people answer, by role.
     #[serde(default)]
     pub people: BTreeMap<RoleName, Person>,

@@ -1,0 +1,371 @@
+//! What a campaign found: plain data, the same for the same runs, however many threads they took.
+//!
+//! Start at [`Summary::of`]. The text for terminals is the command line's; [`html`](super::html) and
+//! [`junit`](super::junit) show the same.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Campaign;
+use super::outcome::Outcome;
+use super::path::Stretch;
+use super::shrink::{Minimal, shrink};
+use super::statistics::{Distribution, Probability, median, rounded};
+use crate::clock::millis;
+use crate::journal::record::{Ending, Mode};
+use crate::name::{StepId, StrategyName};
+use crate::rehearsal::trace;
+use crate::report::model::Comparison;
+use crate::report::units::count;
+
+/// Version of the JSON. Fields are added under the same version; one that changes its meaning raises it.
+pub const SUMMARY_VERSION: u32 = 1;
+
+/// Most seeds listed of those that break a rule; all are counted.
+const MAX_SEEDS: usize = 20;
+
+/// What a campaign over one scenario found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// Name of the runbook.
+    pub runbook: String,
+    /// The scenario, as it was named.
+    pub scenario: String,
+    /// Its summary.
+    pub about: String,
+    /// Strategies in order.
+    pub procedure: Vec<StrategyName>,
+    /// Whether the site that is left still answers.
+    pub mode: Mode,
+    /// Seed of the first run.
+    pub first_seed: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Runs by how they ended.
+    pub endings: Endings,
+    /// The scenario means the run to recover, so that its targets can be met.
+    pub is_to_recover: bool,
+    /// From the outage until clients are served again.
+    pub rto: Target,
+    /// Age of what is lost.
+    pub rpo: Target,
+    /// What each strategy reports.
+    pub legs: Vec<LegSummary>,
+    /// Acknowledged writes that are missing: as many in half of the runs, 95 and 99 of 100, at most.
+    pub lost_writes: LostWrites,
+    /// How often each key of `[expect]` was missed.
+    pub missed: BTreeMap<String, u64>,
+    /// What the time until clients were served was made of, the largest share first.
+    pub path_to_served: Vec<Share>,
+    /// What the whole time was made of, the largest share first.
+    pub path_to_end: Vec<Share>,
+    /// Rules that were broken, in the order of their codes.
+    pub broken: Vec<BrokenRule>,
+    /// Every run.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Runs by how they ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Endings {
+    /// Every step done.
+    pub recovered: u64,
+    /// Failed, and taken back.
+    pub undone: u64,
+    /// A human is needed.
+    pub stuck: u64,
+    /// No outcome: a bug.
+    pub none: u64,
+}
+
+/// An objective over many runs, as the simulated clients and data saw it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Target {
+    /// The objective in milliseconds.
+    pub target_ms: u64,
+    /// How often it was met. A time that never came meets nothing.
+    pub met: Probability,
+    /// The first seed with which it was missed.
+    pub first_missed: Option<u64>,
+    /// What was true.
+    pub truth: Distribution,
+    /// What the runs reported.
+    pub reported: Distribution,
+    /// How far the two are apart.
+    pub difference: Difference,
+}
+
+/// How far reported figures are from the truth, run by run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Difference {
+    /// Runs that have a figure on either side.
+    pub runs: u64,
+    /// Reported minus true in the middle of them, in milliseconds.
+    pub median_ms: Option<i64>,
+    /// Largest distance, in milliseconds.
+    pub max_ms: Option<u64>,
+    /// Distance in the middle, in per cent of the truth.
+    pub median_percent: Option<f64>,
+    /// Largest distance, in per cent of the truth.
+    pub max_percent: Option<f64>,
+    /// Share of runs that differ by more than
+    /// [`TRUTH_TOLERANCE_PERCENT`](crate::report::model::TRUTH_TOLERANCE_PERCENT), or have only one of the two.
+    pub flagged_share: f64,
+    /// Share of runs that looked better than they were.
+    pub too_good_share: f64,
+}
+
+/// What a strategy reports over many runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LegSummary {
+    /// The strategy.
+    pub strategy: StrategyName,
+    /// Recovery times.
+    pub rto: Distribution,
+    /// How often the objective was met, as reported.
+    pub rto_met: Probability,
+    /// Recovery points.
+    pub rpo: Distribution,
+    /// How often the objective was met, as reported.
+    pub rpo_met: Probability,
+}
+
+/// Lost writes over many runs, by nearest rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LostWrites {
+    /// In half of the runs at most.
+    pub p50: u64,
+    /// In 95 of 100 runs at most.
+    pub p95: u64,
+    /// In 99 of 100 runs at most.
+    pub p99: u64,
+    /// In any run at most.
+    pub max: u64,
+}
+
+/// A step's part of the time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Share {
+    /// The step.
+    pub step: StepId,
+    /// Runs on whose critical path it was.
+    pub runs: u64,
+    /// Its share of the path's time, on average over all runs that have a path, 0 to 1.
+    pub share: f64,
+    /// Its time on the path, on average over the runs on whose path it was, in milliseconds.
+    pub mean_ms: u64,
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BrokenRule {
+    /// Its code, with a page in `docs/codes`.
+    pub code: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Runs that break it.
+    pub runs: u64,
+    /// Their seeds, the first ones.
+    pub seeds: Vec<u64>,
+    /// What happened with the first seed.
+    pub message: String,
+    /// The first seed's run with the fewest troubles that still break it.
+    pub minimal: Minimal,
+}
+
+impl Summary {
+    /// Adds up the outcomes of a campaign, in the order of their seeds, and makes each kind of broken run small.
+    #[must_use]
+    pub fn of(campaign: &Campaign, outcomes: Vec<Outcome>) -> Self {
+        let rehearsal = &campaign.rehearsal;
+        let targets = rehearsal.prepared.runbook.targets;
+        let expected = rehearsal.scenario.expect.ending;
+        let rto = |outcome: &Outcome| (outcome.rto_ms, outcome.rto.clone());
+        let rpo = |outcome: &Outcome| (outcome.rpo_ms, outcome.rpo.clone());
+        let paths = |path: fn(&Outcome) -> &[Stretch]| shares(outcomes.iter().map(path));
+        Self {
+            runbook: rehearsal.prepared.runbook.name.clone(),
+            scenario: rehearsal.scenario_name.clone(),
+            about: rehearsal.scenario.summary.clone(),
+            procedure: rehearsal.prepared.order.procedure.clone(),
+            mode: rehearsal.prepared.order.mode,
+            first_seed: campaign.seeds.start,
+            runs: count(outcomes.len()),
+            endings: endings(&outcomes),
+            is_to_recover: expected.is_none_or(|ending| ending == Ending::Recovered),
+            rto: Target::of(millis(targets.rto), &outcomes, rto),
+            rpo: Target::of(millis(targets.rpo), &outcomes, rpo),
+            legs: legs(campaign, &outcomes),
+            lost_writes: LostWrites::of(&outcomes),
+            missed: missed(&outcomes),
+            path_to_served: paths(|outcome| &outcome.paths.to_served),
+            path_to_end: paths(|outcome| &outcome.paths.to_end),
+            broken: broken(campaign, &outcomes),
+            outcomes,
+        }
+    }
+}
+
+impl Target {
+    fn of(
+        target_ms: u64,
+        outcomes: &[Outcome],
+        figure: impl Fn(&Outcome) -> (Option<u64>, Option<Comparison>),
+    ) -> Self {
+        let met = |outcome: &&Outcome| figure(outcome).0.is_some_and(|ms| ms <= target_ms);
+        let first_missed = outcomes.iter().find(|outcome| !met(outcome));
+        let compared: Vec<Comparison> = outcomes.iter().filter_map(|o| figure(o).1).collect();
+        let reported = outcomes.iter().map(|o| figure(o).1?.reported_ms);
+        Self {
+            target_ms,
+            met: Probability::of(
+                count(outcomes.iter().filter(met).count()),
+                count(outcomes.len()),
+            ),
+            first_missed: first_missed.map(|outcome| outcome.seed),
+            truth: Distribution::of(outcomes.iter().map(|outcome| figure(outcome).0)),
+            reported: Distribution::of(reported),
+            difference: Difference::of(&compared),
+        }
+    }
+}
+
+impl Difference {
+    fn of(compared: &[Comparison]) -> Self {
+        let runs = compared.len();
+        let share = |matching: usize| match runs {
+            0 => 0.0,
+            _ => rounded(matching as f64 / runs as f64),
+        };
+        let ms: Vec<i64> = compared.iter().filter_map(|c| c.difference_ms).collect();
+        let percents = compared.iter().filter_map(|c| c.difference_percent);
+        let percents: Vec<f64> = percents.map(f64::abs).collect();
+        Self {
+            runs: count(runs),
+            max_ms: ms.iter().map(|ms| ms.unsigned_abs()).max(),
+            max_percent: percents.iter().copied().reduce(f64::max),
+            median_percent: median(percents),
+            flagged_share: share(compared.iter().filter(|c| c.flagged).count()),
+            too_good_share: share(ms.iter().filter(|ms| **ms < 0).count()),
+            median_ms: median(ms),
+        }
+    }
+}
+
+impl LostWrites {
+    fn of(outcomes: &[Outcome]) -> Self {
+        let writes = Distribution::of(outcomes.iter().map(|outcome| Some(outcome.lost_writes)));
+        Self {
+            p50: writes.p50_ms.unwrap_or(0),
+            p95: writes.p95_ms.unwrap_or(0),
+            p99: writes.p99_ms.unwrap_or(0),
+            max: writes.max_ms.unwrap_or(0),
+        }
+    }
+}
+
+fn endings(outcomes: &[Outcome]) -> Endings {
+    let mut endings = Endings::default();
+    for outcome in outcomes {
+        match outcome.ending {
+            Some(Ending::Recovered) => endings.recovered += 1,
+            Some(Ending::Undone) => endings.undone += 1,
+            Some(Ending::Stuck) => endings.stuck += 1,
+            None => endings.none += 1,
+        }
+    }
+    endings
+}
+
+fn legs(campaign: &Campaign, outcomes: &[Outcome]) -> Vec<LegSummary> {
+    let prepared = &campaign.rehearsal.prepared;
+    let targets = prepared.runbook.targets;
+    let (rto_ms, rpo_ms) = (millis(targets.rto), millis(targets.rpo));
+    let procedure = prepared.order.procedure.iter().enumerate();
+    let leg = |(place, strategy): (usize, &StrategyName)| {
+        let of = |figure: fn(&super::outcome::LegOutcome) -> Option<u64>| {
+            let times = outcomes
+                .iter()
+                .map(move |o| o.legs.get(place).and_then(figure));
+            times.collect::<Vec<Option<u64>>>()
+        };
+        let (rto, rpo) = (of(|leg| leg.rto_ms), of(|leg| leg.rpo_ms));
+        let met = |times: &[Option<u64>], target: u64| {
+            let met = times.iter().filter(|ms| ms.is_some_and(|ms| ms <= target));
+            Probability::of(count(met.count()), count(times.len()))
+        };
+        LegSummary {
+            strategy: strategy.clone(),
+            rto_met: met(&rto, rto_ms),
+            rpo_met: met(&rpo, rpo_ms),
+            rto: Distribution::of(rto.into_iter()),
+            rpo: Distribution::of(rpo.into_iter()),
+        }
+    };
+    procedure.map(leg).collect()
+}
+
+fn missed(outcomes: &[Outcome]) -> BTreeMap<String, u64> {
+    let mut missed = BTreeMap::new();
+    for key in outcomes.iter().flat_map(|outcome| &outcome.missed) {
+        *missed.entry(key.clone()).or_default() += 1;
+    }
+    missed
+}
+
+/// The mean share of each step, over all runs that have a path.
+fn shares<'a>(paths: impl Iterator<Item = &'a [Stretch]>) -> Vec<Share> {
+    // Runs, sum of shares, sum of milliseconds.
+    let mut sums: BTreeMap<&StepId, (u64, f64, u64)> = BTreeMap::new();
+    let mut runs = 0_u64;
+    for path in paths {
+        let whole: u64 = path.iter().map(|(_, ms)| ms).sum();
+        if whole == 0 {
+            continue;
+        }
+        runs += 1;
+        for (step, ms) in path {
+            let sum = sums.entry(step).or_default();
+            sum.0 += 1;
+            sum.1 += *ms as f64 / whole as f64;
+            sum.2 = sum.2.saturating_add(*ms);
+        }
+    }
+    let share = |(step, (on, shares, ms)): (&StepId, (u64, f64, u64))| Share {
+        step: step.clone(),
+        runs: on,
+        share: rounded(shares / runs as f64),
+        mean_ms: ms / on.max(1),
+    };
+    let mut shares: Vec<Share> = sums.into_iter().map(share).collect();
+    shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+    shares
+}
+
+/// Each rule that was broken, with its first run made small.
+fn broken(campaign: &Campaign, outcomes: &[Outcome]) -> Vec<BrokenRule> {
+    let rule = |(code, name): (&'static str, &'static str)| {
+        let breaks = |outcome: &&Outcome| outcome.broken.iter().any(|b| b.code == code);
+        let first = outcomes.iter().find(breaks)?;
+        let message = first.broken.iter().find(|broken| broken.code == code);
+        let seeds: Vec<u64> = outcomes.iter().filter(breaks).map(|o| o.seed).collect();
+        Some(BrokenRule {
+            code,
+            name,
+            runs: count(seeds.len()),
+            message: message.map_or_else(String::new, |broken| broken.message.clone()),
+            minimal: shrink(campaign, first.seed, &first.troubles, code),
+            seeds: seeds.into_iter().take(MAX_SEEDS).collect(),
+        })
+    };
+    trace::names().into_iter().filter_map(rule).collect()
+}
