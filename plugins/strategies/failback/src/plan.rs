@@ -120,7 +120,9 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-X7"]),
     Row::new("hold", slo::HOLD)
         .needs(&[after("validate-public"), after("converge")])
-        .covers(&["S0-F4.1", "S0-F4.2", "S0-M4", "S0-M5", "S0-M6", "S0-M8"]),
+        .covers(&[
+            "S0-F4.1", "S0-F4.2", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8",
+        ]),
     Row::new("stand-down", stand_down::STAND_DOWN)
         .needs(&[after("hold"), after("protect")])
         .covers(&["S0-F5.0", "S0-F5.1"]),

@@ -107,7 +107,7 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("validate-public")])
         .when(slo::measured)
         .covers(&[
-            "S0-A6.6", "S0-A6.7", "S0-A6.8", "S0-M4", "S0-M5", "S0-M6", "S0-M8",
+            "S0-A6.6", "S0-A6.7", "S0-A6.8", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8",
         ]),
     Row::new("fence-returned", fence::FENCE_RETURNED)
         .needs(&[after("promote")])

@@ -113,7 +113,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("observe-slo", slo::HOLD)
         .needs(&[after("validate-public")])
         .when(slo::measured)
-        .covers(&["S0-B6", "S0-M4", "S0-M5", "S0-M6", "S0-M8"]),
+        .covers(&["S0-B6", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8"]),
     Row::new("fence-returned", fence::FENCE_RETURNED)
         .needs(&[after("promote")])
         .when(fence::may_be_answered)
