@@ -248,6 +248,6 @@ fn broken(
     )
     .ok();
     for line in understudy::report::units::lines(&rule.minimal.scenario_toml).lines() {
-        writeln!(text, "    {line}").ok();
+        writeln!(text, "{}", format!("    {line}").trim_end()).ok();
     }
 }
