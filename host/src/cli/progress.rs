@@ -34,10 +34,13 @@ pub(super) struct ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// A display on stderr: live if that is a terminal and `live` is wanted, plain lines otherwise.
+    /// A display on stderr: live if that is a terminal to draw on and `live` is wanted, plain lines otherwise.
     pub(super) fn new(output: &Output, clock: Arc<dyn Clock>, live: bool) -> Self {
         let board = Arc::new(Mutex::new(Board::default()));
-        let bar = live.then(|| bar(&board, clock));
+        // A terminal that cannot be drawn on (`TERM=dumb`) hides the display, and with it every line said above it.
+        let bar = live
+            .then(|| bar(&board, clock))
+            .filter(|bar| !bar.is_hidden());
         if let Some(bar) = &bar {
             output.screen().attach(bar.clone());
         }
