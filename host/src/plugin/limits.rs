@@ -100,6 +100,27 @@ pub struct GuestLimits {
     table: usize,
 }
 
+/// What a guest asks for, in the unit of what grows.
+struct Growth {
+    current: usize,
+    desired: usize,
+    maximum: Option<usize>,
+}
+
+impl Growth {
+    /// Adds it to what the store has grown to; false where the guest's own maximum forbids it.
+    fn count(self, total: &mut usize, limit: usize, exceeded: Exceeded) -> wasmtime::Result<bool> {
+        if self.maximum.is_some_and(|maximum| self.desired > maximum) {
+            return Ok(false);
+        }
+        *total += self.desired.saturating_sub(self.current);
+        if *total > limit {
+            return Err(wasmtime::Error::new(exceeded));
+        }
+        Ok(true)
+    }
+}
+
 impl ResourceLimiter for GuestLimits {
     fn memory_growing(
         &mut self,
@@ -107,14 +128,12 @@ impl ResourceLimiter for GuestLimits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.memory += desired.saturating_sub(current);
-        if self.memory > MEMORY_BYTES {
-            return Err(wasmtime::Error::new(Exceeded::Memory));
-        }
-        Ok(true)
+        let growth = Growth {
+            current,
+            desired,
+            maximum,
+        };
+        growth.count(&mut self.memory, MEMORY_BYTES, Exceeded::Memory)
     }
 
     fn table_growing(
@@ -123,14 +142,12 @@ impl ResourceLimiter for GuestLimits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.table += desired.saturating_sub(current);
-        if self.table > TABLE_ELEMENTS {
-            return Err(wasmtime::Error::new(Exceeded::Table));
-        }
-        Ok(true)
+        let growth = Growth {
+            current,
+            desired,
+            maximum,
+        };
+        growth.count(&mut self.table, TABLE_ELEMENTS, Exceeded::Table)
     }
 
     fn instances(&self) -> usize {

@@ -15,16 +15,14 @@ use super::units::{date_time, duration, duration_or_dash, figure, lines, time_of
 use crate::journal::record::{Mode, Stage};
 
 /// The style sheet, written into the page.
-pub(crate) const STYLE: &str = include_str!("html/style.css");
+const STYLE: &str = include_str!("html/style.css");
 
 /// What the page may load: nothing; its own style sheet is the exception.
-pub(crate) const CONTENT_POLICY: &str =
+const CONTENT_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
-/// The report as an HTML page.
-#[must_use]
-pub fn render(report: &Report) -> String {
-    let title = format!("{}: {}", report.run.runbook, standing(report).1);
+/// A page with this title and body; `own_style` comes after the style sheet that all pages share.
+pub(crate) fn page(title: &str, own_style: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,24 +32,32 @@ pub fn render(report: &Report) -> String {
                 meta http-equiv="Content-Security-Policy" content=(CONTENT_POLICY);
                 meta name="referrer" content="no-referrer";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(own_style)) }
             }
-            body {
-                (head(report))
-                main {
-                    @for leg in &report.legs { (leg_section(report, leg)) }
-                    @if let Some(truth) = &report.truth { (truth_section(truth)) }
-                    (story::sections(report))
-                    (record::section(report))
-                }
-                (foot(report))
-            }
+            body { (body) }
         }
     };
     // Whatever part a text came from, nothing in the page steers the reader's screen.
     let mut text = lines(&page.into_string());
     text.push('\n');
     text
+}
+
+/// The report as an HTML page.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let title = format!("{}: {}", report.run.runbook, standing(report).1);
+    let body = html! {
+        (head(report))
+        main {
+            @for leg in &report.legs { (leg_section(report, leg)) }
+            @if let Some(truth) = &report.truth { (truth_section(truth)) }
+            (story::sections(report))
+            (record::section(report))
+        }
+        (foot(report))
+    };
+    page(&title, "", &body)
 }
 
 /// Badge class and words for how the run stands.

@@ -5,12 +5,12 @@
 
 mod plot;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::statistics::{Distribution, Probability};
 use super::summary::{BrokenRule, LegSummary, Summary, Target};
-use crate::report::html::{CONTENT_POLICY, STYLE};
-use crate::report::units::{duration, lines};
+use crate::report::html::page;
+use crate::report::units::duration;
 
 /// What this page has beyond a report.
 const OWN_STYLE: &str = include_str!("html/style.css");
@@ -19,32 +19,17 @@ const OWN_STYLE: &str = include_str!("html/style.css");
 #[must_use]
 pub fn render(summaries: &[Summary], reproduce: &dyn Fn(&Summary, u64) -> String) -> String {
     let runbook = summaries.first().map_or("", |summary| &summary.runbook);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(CONTENT_POLICY);
-                meta name="referrer" content="no-referrer";
-                title { "Campaign: " (runbook) }
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
-            body {
-                (head(runbook, summaries))
-                main {
-                    @for summary in summaries { (scenario(summary, reproduce)) }
-                }
-                footer {
+    let body = html! {
+        (head(runbook, summaries))
+        main {
+            @for summary in summaries { (scenario(summary, reproduce)) }
+        }
+        footer {
                     "Percentiles are by nearest rank; a time that never came counts as longer than any other. Intervals are "
                     "95 % score intervals (Wilson). The same seeds give the same page."
                 }
-            }
-        }
     };
-    let mut text = lines(&page.into_string());
-    text.push('\n');
-    text
+    page(&format!("Campaign: {runbook}"), OWN_STYLE, &body)
 }
 
 fn head(runbook: &str, summaries: &[Summary]) -> Markup {
