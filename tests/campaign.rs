@@ -7,12 +7,10 @@
 )]
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
-use tempfile::TempDir;
+use stage::{PLUGINS, Stage, cache, root, text};
 use understudy::clock::{Instant, VirtualClock};
 use understudy::plugin::Engines;
 use understudy::prepare::{Order, prepare};
@@ -23,77 +21,32 @@ use understudy::rehearsal::driver::{Rehearsal, run_id};
 use understudy::rehearsal::scenario::Scenario;
 use understudy::runbook::types::Runbook;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
-}
+#[path = "support/shipped.rs"]
+mod shipped;
+#[path = "support/stage.rs"]
+mod stage;
 
-fn cache() -> PathBuf {
-    root().join("target/understudy-cache")
-}
+/// The scenarios that campaigns are made of here.
+const SCENARIOS: [&str; 2] = ["primary-lost.toml", "silent-commander.toml"];
 
-/// Every plugin that the runbook names, built once.
-static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let mut crates = Vec::new();
-    for group in ["plugins/strategies", "plugins/providers"] {
-        let entries = std::fs::read_dir(root().join(group)).unwrap();
-        let folders = entries.map(|entry| entry.unwrap().path());
-        crates.extend(folders.filter(|path| path.join("Cargo.toml").is_file()));
+/// The shipped runbook with these scenarios alone, changed by `edit`, with plugins locked.
+fn edited(edit: impl Fn(String) -> String) -> Stage {
+    let stage = shipped::edited(edit);
+    for scenario in std::fs::read_dir(stage.path("scenarios")).unwrap() {
+        let scenario = scenario.unwrap();
+        if !SCENARIOS.iter().any(|name| scenario.file_name() == **name) {
+            std::fs::remove_file(scenario.path()).unwrap();
+        }
     }
-    crates.sort();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
-    command.arg("--cache").arg(cache());
-    let built = command.args(["plugin", "build"]).args(&crates).output();
-    let built = built.unwrap();
-    assert!(built.status.success(), "{}", text(&built.stderr));
-    root().join("target/plugins")
-});
+    stage.locked()
+}
 
-/// A copy of the shipped runbook in a folder of its own, with plugins locked.
-struct Stage {
-    folder: TempDir,
+/// The same, with the runbook as it is shipped.
+fn unchanged() -> Stage {
+    edited(|text| text)
 }
 
 impl Stage {
-    fn new() -> Self {
-        Self::edited(|text| text)
-    }
-
-    fn edited(edit: impl Fn(String) -> String) -> Self {
-        let stage = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let shipped = root().join("runbooks/wordpress");
-        let text = std::fs::read_to_string(shipped.join("runbook.toml")).unwrap();
-        let text = text.replace("../../target/plugins", &PLUGINS.display().to_string());
-        std::fs::write(stage.path("runbook.toml"), edit(text)).unwrap();
-        std::fs::create_dir(stage.path("scenarios")).unwrap();
-        for name in ["primary-lost.toml", "silent-commander.toml"] {
-            let to = stage.path("scenarios").join(name);
-            std::fs::copy(shipped.join("scenarios").join(name), to).unwrap();
-        }
-        stage.expect(0, &["plugin", "lock", "runbook.toml"]);
-        stage
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
-        command
-            .current_dir(self.folder.path())
-            .env("UNDERSTUDY_RUNS", self.path("runs"))
-            .env("USER", "tester")
-            .arg("--cache")
-            .arg(cache())
-            .args(args);
-        command.output().unwrap()
-    }
-
     /// stdout and stderr of a command that ends with this code.
     fn expect(&self, code: i32, args: &[&str]) -> (String, String) {
         let output = self.run(args);
@@ -115,23 +68,14 @@ impl Stage {
 
     /// Hash of the last record of the only run there is.
     fn last_hash(&self) -> String {
-        let mut runs = std::fs::read_dir(self.path("runs")).unwrap();
-        let run = runs.next().unwrap().unwrap().file_name();
-        assert!(runs.next().is_none(), "more than one run");
-        let run = run.into_string().unwrap();
-        let (journal, _) = self.expect(0, &["report", &run, "--format", "journal"]);
-        let last: Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
+        let last: Value = serde_json::from_str(self.journal().lines().last().unwrap()).unwrap();
         last["hash"].as_str().unwrap().to_owned()
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
 #[test]
 fn two_hundred_drills_with_random_faults_break_no_rule() {
-    let stage = Stage::new();
+    let stage = unchanged();
     let (document, said) = stage.campaign(
         0,
         &[
@@ -199,7 +143,7 @@ fn two_hundred_drills_with_random_faults_break_no_rule() {
 
 #[test]
 fn threads_change_nothing_and_a_seed_repeats_its_journal() {
-    let stage = Stage::new();
+    let stage = unchanged();
     let some = [
         "--scenario",
         "primary-lost",
@@ -295,7 +239,7 @@ fn in_process() -> Campaign {
 
 /// A failover that does not watch for the primary's return, in a world whose primary returns writable.
 fn careless() -> Stage {
-    let stage = Stage::edited(|text| {
+    let stage = edited(|text| {
         format!("{text}\n[[steps]]\nstep = \"replica/fence-returned\"\ndrop = true\n")
     });
     let shipped = std::fs::read_to_string(stage.path("scenarios/primary-lost.toml")).unwrap();
@@ -379,7 +323,7 @@ fn a_broken_rule_is_found_made_small_and_repeated() {
 
 #[test]
 fn a_run_with_drawn_faults_that_was_cut_off_is_resumed_with_the_same_faults() {
-    let stage = Stage::new();
+    let stage = unchanged();
     let drawn = [
         "--scenario",
         "primary-lost",
@@ -395,7 +339,7 @@ fn a_run_with_drawn_faults_that_was_cut_off_is_resumed_with_the_same_faults() {
 
 #[test]
 fn a_probability_that_is_not_met_fails_and_names_a_seed() {
-    let stage = Stage::edited(|text| text.replace("rto = \"30m\"", "rto = \"8m\""));
+    let stage = edited(|text| text.replace("rto = \"30m\"", "rto = \"8m\""));
     let (_, said) = stage.rehearse(
         1,
         &[
@@ -431,7 +375,7 @@ fn a_probability_that_is_not_met_fails_and_names_a_seed() {
 
 #[test]
 fn every_scenario_beside_the_runbook_is_rehearsed_where_none_is_named() {
-    let stage = Stage::new();
+    let stage = unchanged();
     let (document, _) = stage.campaign(0, &["--runs", "2"]);
     let scenarios = document["scenarios"].as_array().unwrap().iter();
     let names: Vec<&Value> = scenarios.map(|found| &found["scenario"]).collect();
@@ -440,7 +384,7 @@ fn every_scenario_beside_the_runbook_is_rehearsed_where_none_is_named() {
 
 #[test]
 fn input_that_can_never_be_is_refused() {
-    let stage = Stage::new();
+    let stage = unchanged();
     let bad = "[[troubles]]\nname = \"a\"\ninjects = [{ at = \"T\", fail.api = \"dnss\" }]\n";
     std::fs::write(stage.path("bad.toml"), bad).unwrap();
     std::fs::write(stage.path("worse.toml"), "[[faults]]\n").unwrap();

@@ -14,11 +14,14 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use records::records;
 use server::{Server, refusing_database};
-use stage::{PLUGINS, Stage, records, text};
+use stage::{PLUGINS, Stage, text};
 
 #[path = "hostile/strategy/src/canary.rs"]
 mod canary;
+#[path = "support/records.rs"]
+mod records;
 #[path = "canary/server.rs"]
 mod server;
 #[path = "support/stage.rs"]

@@ -10,9 +10,12 @@
 
 use std::process::Output;
 
+use records::records;
 use serde_json::Value;
-use stage::{PLUGINS, Stage, records, text};
+use stage::{PLUGINS, Stage, text};
 
+#[path = "support/records.rs"]
+mod records;
 #[path = "support/shipped.rs"]
 mod shipped;
 #[path = "support/stage.rs"]

@@ -9,9 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 
+use records::records;
 use serde_json::Value;
-use stage::{PLUGINS, Stage, records, text};
+use stage::{PLUGINS, Stage, text};
 
+#[path = "support/records.rs"]
+mod records;
 #[path = "support/shipped.rs"]
 mod shipped;
 #[path = "support/stage.rs"]
@@ -336,6 +339,11 @@ struct Bad {
     args: &'static [&'static str],
 }
 
+/// A step that needs one that comes after it.
+fn with_a_cycle(text: String) -> String {
+    format!("{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n")
+}
+
 const BAD: [Bad; 8] = [
     Bad {
         what: "unknown key",
@@ -346,9 +354,7 @@ const BAD: [Bad; 8] = [
     Bad {
         what: "cyclic needs",
         expected: "replica/",
-        edit: |text| {
-            format!("{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n")
-        },
+        edit: with_a_cycle,
         args: &["plan", "runbook.toml", "--procedure", "drill"],
     },
     Bad {
@@ -386,9 +392,7 @@ const BAD: [Bad; 8] = [
     Bad {
         what: "cyclic needs, by check",
         expected: "replica/",
-        edit: |text| {
-            format!("{text}\n[[steps]]\nstep = \"replica/declare\"\nneeds = [\"replica/flip\"]\n")
-        },
+        edit: with_a_cycle,
         args: &["check", "runbook.toml"],
     },
     Bad {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 /// Folder of the repository.
@@ -15,7 +14,8 @@ pub(crate) fn root() -> PathBuf {
         .unwrap()
 }
 
-fn cache() -> PathBuf {
+/// Where compiled plugins are kept.
+pub(crate) fn cache() -> PathBuf {
     root().join("target/understudy-cache")
 }
 
@@ -119,17 +119,4 @@ impl Stage {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// Records of an exported journal.
-pub(crate) fn records(journal: &str) -> Vec<Value> {
-    let lines = journal
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines
-        .map(|line| match &line["record"] {
-            Value::String(text) => serde_json::from_str(text).unwrap(),
-            record => record.clone(),
-        })
-        .collect()
 }

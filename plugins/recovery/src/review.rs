@@ -14,6 +14,23 @@ const ITEMS: &str = include_str!("../covers.tsv");
 /// Contracts that a service may do without.
 const OPTIONAL: [&str; 4] = ["ingress", "metrics", "notify", "storage"];
 
+/// The order that keeps data safe in every recovery: the first step certainly comes after the second.
+const ORDER: [(&str, &str); 13] = [
+    ("promote", "fence"),
+    ("promote", "declare"),
+    ("flip", "await-old-ttl"),
+    ("await-old-ttl", "lower-ttl"),
+    ("flip", "promote"),
+    ("flip", "verify-writer"),
+    ("flip", "check-certificate"),
+    ("flip", "validate-direct"),
+    ("flip", "activate"),
+    ("activate", "promote"),
+    ("protect", "validate-public"),
+    ("announce", "protect"),
+    ("restore-ttl", "converge"),
+];
+
 /// A strategy's table and what is asked of it.
 pub struct Review<'r> {
     /// Name of the strategy.
@@ -24,7 +41,7 @@ pub struct Review<'r> {
     pub sites: [&'r str; 2],
     /// Whether an item of a source runbook is for this strategy to cover.
     pub owns: fn(&str) -> bool,
-    /// Pairs of steps: the first certainly comes after the second, in every mode.
+    /// What holds of its own steps beside [`ORDER`], in every mode.
     pub order: &'r [(&'r str, &'r str)],
 }
 
@@ -94,9 +111,9 @@ impl Review<'_> {
                 .filter(|used| OPTIONAL.contains(&used.as_str()));
             called.map(|used| format!("{} uses {used}, which the service does without", step.id))
         });
-        let order = self
-            .order
+        let order = ORDER
             .iter()
+            .chain(self.order)
             .filter(|(later, earlier)| !is_after(plan, later, earlier))
             .map(|(later, earlier)| format!("{later} does not come after {earlier}"));
         needs.chain(calls).chain(order).collect()
@@ -147,14 +164,15 @@ mod tests {
             rows: ROWS,
             sites: ["pz", "bz"],
             owns: |id| id == "S0-A1.1",
-            order: &[("promote", "declare")],
+            order: &[("declare", "promote-again")],
         };
         let findings: BTreeSet<String> = review.findings().into_iter().collect();
-        let expected = [
-            "S0-A1.1 is not covered",
-            "S0-Z9.9 is no item of covers.tsv",
-            "promote does not come after declare",
+        let missing = [
+            "S0-A1.1 is not covered".to_owned(),
+            "S0-Z9.9 is no item of covers.tsv".to_owned(),
+            "declare does not come after promote-again".to_owned(),
         ];
-        assert_eq!(findings, expected.map(str::to_owned).into());
+        let order = ORDER.map(|(later, earlier)| format!("{later} does not come after {earlier}"));
+        assert_eq!(findings, order.into_iter().chain(missing).collect());
     }
 }
