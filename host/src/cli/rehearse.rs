@@ -50,7 +50,7 @@ pub(super) struct Args {
 }
 
 /// Scenario where none is named.
-const DEFAULT_SCENARIO: &str = "primary-lost";
+pub(super) const DEFAULT_SCENARIO: &str = "primary-lost";
 
 /// Name of the file in a run's folder that holds a scenario with drawn troubles.
 const DRAWN_SCENARIO: &str = "scenario.toml";

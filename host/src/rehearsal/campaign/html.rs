@@ -7,10 +7,10 @@ mod plot;
 
 use maud::{Markup, html};
 
-use super::statistics::{Distribution, Probability};
 use super::summary::{BrokenRule, LegSummary, Summary, Target};
 use crate::report::html::page;
 use crate::report::units::duration;
+use crate::statistics::{Distribution, Probability};
 
 /// What this page has beyond a report.
 const OWN_STYLE: &str = include_str!("html/style.css");

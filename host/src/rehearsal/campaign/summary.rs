@@ -11,13 +11,13 @@ use super::Campaign;
 use super::outcome::Outcome;
 use super::path::Stretch;
 use super::shrink::{Minimal, shrink};
-use super::statistics::{Distribution, Probability, median, rounded};
 use crate::clock::millis;
 use crate::journal::record::{Ending, Mode};
 use crate::name::{StepId, StrategyName};
 use crate::rehearsal::trace;
 use crate::report::model::Comparison;
 use crate::report::units::count;
+use crate::statistics::{Distribution, Probability, median, rounded};
 
 /// Version of the JSON. Fields are added under the same version; one that changes its meaning raises it.
 pub const SUMMARY_VERSION: u32 = 1;
