@@ -214,7 +214,7 @@ impl World {
         let copy = database.copies.get(at).ok_or_else(no_database)?;
         let branch = match copy.state {
             State::Absent | State::Broken => return Err(no_database()),
-            State::Primary(branch) if !copy.read_only => Some(branch),
+            State::Primary(branch) if !copy.refuses_writes(self.now) => Some(branch),
             State::Primary(_) | State::Replica(_) => None,
         };
         if !write {
