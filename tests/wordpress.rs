@@ -6,7 +6,7 @@
     reason = "a test: what does not hold must end it"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Output;
 
 use effects::effects;

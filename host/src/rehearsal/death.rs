@@ -105,7 +105,10 @@ impl Watch {
             return false;
         }
         let called = |wanted: &str| {
-            let function = place(record).and_then(|site| calls.get(site));
+            let function = match record {
+                Record::Intent { function, .. } => Some(function),
+                _ => place(record).and_then(|site| calls.get(site)),
+            };
             function.is_some_and(|function| function.to_string() == wanted)
         };
         let (call, wanted) = (self.crash.call.as_ref(), self.crash.step.as_ref());

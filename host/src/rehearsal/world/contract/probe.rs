@@ -185,7 +185,7 @@ impl World {
         if !app.hosts.contains(&name) {
             return Err((404, format!("it does not answer for {name}")));
         }
-        let Some(group) = app.running.first() else {
+        let Some(group) = app.running.first().filter(|_| app.ready() > 0) else {
             return Err((503, "no replica is ready".to_owned()));
         };
         let (endpoint, maintenance) = (group.endpoint.clone(), app.maintenance);
