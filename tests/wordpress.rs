@@ -6,13 +6,16 @@
     reason = "a test: what does not hold must end it"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Output;
 
+use effects::effects;
 use records::records;
 use serde_json::Value;
 use stage::{PLUGINS, Stage, text};
 
+#[path = "support/effects.rs"]
+mod effects;
 #[path = "support/records.rs"]
 mod records;
 #[path = "support/shipped.rs"]
@@ -70,33 +73,6 @@ fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
     let first = journal_of("7");
     assert_eq!(first, journal_of("7"));
     assert_ne!(first, journal_of("8"));
-}
-
-#[test]
-fn every_shipped_scenario_ends_as_it_says() {
-    let stage = unchanged().locked();
-    let mut endings = BTreeMap::new();
-    for entry in std::fs::read_dir(stage.path("scenarios")).unwrap() {
-        let name = entry
-            .unwrap()
-            .path()
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        let output = rehearse(&stage, &["--scenario", &name]);
-        let said = text(&output.stderr);
-        assert!(!said.contains("expectation missed"), "{name}: {said}");
-        endings.insert(name, output.status.code());
-    }
-    let stuck: Vec<&str> = endings
-        .iter()
-        .filter(|(_, code)| **code != Some(0))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    assert_eq!(stuck, ["silent-commander"], "{endings:?}");
-    assert_eq!(endings["silent-commander"], Some(3));
 }
 
 #[test]
@@ -160,26 +136,6 @@ fn a_switch_to_another_strategy_survives_the_death_of_the_host() {
         assert_eq!(switches.count(), 1, "cut after {cut}");
         assert_eq!(effects(&written), expected, "cut after {cut}");
     }
-}
-
-/// What was done, by step and function; how often a step looks or waits depends on the time. A key that is issued twice
-/// fails.
-fn effects(records: &[Value]) -> BTreeSet<String> {
-    let mut keys = BTreeSet::new();
-    let mut effects = BTreeSet::new();
-    let intents = records.iter().filter(|record| record["type"] == "intent");
-    for body in intents
-        .map(|record| &record["body"])
-        .filter(|body| body["kind"] != "read")
-    {
-        let key = body["key"].as_str().unwrap().to_owned();
-        assert!(keys.insert(key), "issued twice under one key: {body}");
-        effects.insert(format!(
-            "{} {}",
-            body["site"]["step"], body["function"]["function"]
-        ));
-    }
-    effects
 }
 
 #[test]

@@ -156,6 +156,30 @@ fn truth_is_compared_with_what_was_reported() {
 }
 
 #[test]
+fn what_a_scenario_expects_and_did_not_find_is_an_issue_of_its_own() {
+    let mut entries = stories::failover_and_failback();
+    let mut judged = entries.last().unwrap().clone();
+    judged.seq += 1;
+    judged.record = crate::journal::record::Record::Judged {
+        missed: vec![crate::journal::record::Missed {
+            what: "script: served at bz".to_owned(),
+            expected: "reached by T+30:00".to_owned(),
+            found: "T+34:12".to_owned(),
+        }],
+    };
+    entries.push(judged);
+    let issues = report(&entries).issues;
+    let mut missed = issues
+        .iter()
+        .filter(|issue| issue.kind == IssueKind::ExpectationMissed);
+    let (Some(issue), None) = (missed.next(), missed.next()) else {
+        panic!("one issue: {issues:?}")
+    };
+    assert_eq!(issue.severity, Severity::Problem);
+    assert!(issue.text.contains("script: served at bz") && issue.text.contains("T+34:12"));
+}
+
+#[test]
 fn recovery_is_counted_from_the_outage_where_the_world_tells_it() {
     let mut entries = stories::failover_and_failback();
     for entry in &mut entries {

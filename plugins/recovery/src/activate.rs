@@ -10,7 +10,7 @@ use understudy_sdk::strategy::understudy::workload::workload;
 
 use crate::Error;
 use crate::plan::{At, Budget, KUBERNETES_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, measure_text, recall_count, recall_text};
+use crate::recovery::{Recovery, measure_text, recall_count, recall_text, settled};
 
 /// True where replicas may start before the database takes writes.
 #[must_use]
@@ -85,7 +85,8 @@ fn open(recovery: &Recovery, replicas: u32) -> Result<String, Error> {
     remember(recovery)?;
     let how = run(recovery, replicas)?;
     workload::ensure_maintenance(to, app, false)?;
-    let seen = workload::observe(to, app)?;
+    let ready = |seen: &workload::Observation| seen.ready >= replicas;
+    let seen = settled(|| workload::observe(to, app), ready)?;
     if seen.ready < replicas {
         return Err(Error::Conflict(format!(
             "{} of {replicas} replicas of {app} at {to} are ready",

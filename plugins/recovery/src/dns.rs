@@ -10,12 +10,15 @@ use understudy_sdk::strategy::understudy::dns::dns::{self, RecordSet};
 use crate::Error;
 use crate::plan::{At, Budget, DNS_LEAD, Move, Reversal};
 use crate::recovery::{
-    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text,
+    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text, settled,
 };
 use crate::words;
 
 /// Type of the active record: an alias for the name of a site.
 const ACTIVE_KIND: &str = "CNAME";
+
+/// How often a record is set that is not shown as it was set.
+const TRIES: u32 = 2;
 
 /// Types that the name of a site may have.
 const TARGET_KINDS: [&str; 3] = ["A", "AAAA", "CNAME"];
@@ -103,6 +106,7 @@ fn low_ttl(recovery: &Recovery, found: u32) -> Result<u32, Error> {
     ))
 }
 
+/// Sets the active record, and reads it back: an API that says yes and does nothing costs a recovery its time.
 fn set(
     recovery: &Recovery,
     expected: &[String],
@@ -110,7 +114,20 @@ fn set(
     ttl_seconds: u32,
 ) -> Result<(), Error> {
     let name = &recovery.parameters.records.active;
-    dns::ensure_record(name, ACTIVE_KIND, Some(expected), values, ttl_seconds).map(drop)
+    let is_set = |found: &RecordSet| found.values == values && found.ttl_seconds == ttl_seconds;
+    let mut shown = String::new();
+    for _ in 0..TRIES {
+        dns::ensure_record(name, ACTIVE_KIND, Some(expected), values, ttl_seconds)?;
+        let found = settled(|| active(recovery), is_set)?;
+        if is_set(&found) {
+            return Ok(());
+        }
+        shown = format!("{:?} with TTL {} s", found.values, found.ttl_seconds);
+    }
+    Err(Error::Conflict(format!(
+        "`{name}` was set to {values:?} with TTL {ttl_seconds} s, and its zone shows {shown}: see whether the API does what \
+         it says"
+    )))
 }
 
 fn lower_ttl(recovery: &Recovery) -> Result<String, Error> {
@@ -192,10 +209,13 @@ fn flip(recovery: &Recovery) -> Result<String, Error> {
     ))
 }
 
-/// The records of both sites as JSON text; a name that has no record of a type is left out.
+/// The records of the sites as JSON text, but the one that this strategy writes itself; a name that has no record of a type
+/// is left out.
 fn target_records(recovery: &Recovery) -> Result<String, Error> {
     let mut found = Vec::new();
-    for site in [recovery.from(), recovery.to()] {
+    let sites = [recovery.from(), recovery.to()].into_iter();
+    let publishes = recovery.parameters.records.publish_target;
+    for site in sites.filter(|site| !publishes || *site != recovery.to()) {
         for kind in TARGET_KINDS {
             match dns::get_record(recovery.parameters.target(site), kind) {
                 Ok(record) => found.push(json!({"name": record.name, "kind": record.kind,
@@ -218,7 +238,7 @@ fn check_records(recovery: &Recovery) -> Result<String, Error> {
     };
     let after = target_records(recovery)?;
     attach("records", &json!({"before": before, "after": after}))?;
-    if recovery.parameters.records.publish_target || before == after {
+    if before == after {
         let active = active(recovery)?;
         let target = recovery.parameters.target(recovery.to());
         if active.values == [target] {

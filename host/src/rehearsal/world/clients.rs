@@ -176,7 +176,7 @@ impl World {
                 State::Absent | State::Broken => able.database_errors += share,
                 State::Primary(branch) => {
                     able.reads += share;
-                    if copy.read_only {
+                    if copy.refuses_writes(self.now) {
                         able.database_errors += part(share, self.demand.write_share_ppm());
                     } else {
                         able.writes += share;

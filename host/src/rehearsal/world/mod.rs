@@ -15,6 +15,7 @@ mod job;
 mod people;
 mod resolver;
 mod site;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -27,6 +28,7 @@ use super::draw::Draws;
 use super::scenario::Scenario;
 use super::scenario::events::{Fault, Inject, Person, StandIn};
 use super::scenario::start::{self, Bucket, Clients, Durations, Objective};
+use super::scenario::time::Range;
 use super::scenario::{CONTRACTS, JourneyStart};
 use crate::call::{Outcome, Reply, Request};
 use crate::clock::Instant;
@@ -38,6 +40,7 @@ use job::{Job, Subject};
 pub use people::{GateQuestion, PersonAnswer};
 use resolver::{Population, Zone};
 use site::Site;
+use stale::Staleness;
 use watch::Watch;
 
 /// Version of the contracts that the world serves.
@@ -94,6 +97,7 @@ pub struct World {
     channels: BTreeMap<String, BTreeSet<String>>,
     failed_apis: BTreeSet<String>,
     control_planes: BTreeMap<String, SiteName>,
+    stale: Staleness,
     // What is asked of it.
     clients: Clients,
     demand: Demand,
@@ -169,6 +173,7 @@ impl World {
                 .iter()
                 .map(|(api, site)| (api.clone(), site.as_ref().clone()))
                 .collect(),
+            stale: Staleness::new(lags(scenario)),
             demand: Demand::new(&clients),
             clients,
             journeys: scenario.journeys.clone(),
@@ -243,7 +248,15 @@ impl World {
             return self.stand_in(request);
         }
         self.control_plane(short, request)?;
-        let reply = match short {
+        self.takes_changes(short, request)?;
+        let reply = self.serve(request, short);
+        self.touch();
+        self.remember_waiting(reply)
+    }
+
+    /// The answer of a contract.
+    fn answer_call(&mut self, request: &Request, short: &str) -> Reply {
+        match short {
             "database" => self.database(request),
             "dns" => self.dns(request),
             "kubernetes" => self.kubernetes(request),
@@ -255,9 +268,7 @@ impl World {
             "metrics" => self.metrics(request),
             "notify" => self.notify(request),
             _ => self.stand_in(request),
-        };
-        self.touch();
-        self.remember_waiting(reply)
+        }
     }
 
     /// A call that was told to wait and now finds everything as asked has changed it.
@@ -301,6 +312,11 @@ fn databases(scenario: &Scenario, draws: Draws, at: Instant) -> BTreeMap<String,
         databases.insert(name.clone(), database);
     }
     databases
+}
+
+fn lags(scenario: &Scenario) -> impl Iterator<Item = (String, Range)> {
+    let lags = scenario.eventual_consistency.iter();
+    lags.map(|(contract, by)| (contract.clone(), *by.as_ref()))
 }
 
 fn issuers(scenario: &Scenario) -> BTreeMap<String, IssuerState> {

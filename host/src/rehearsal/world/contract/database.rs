@@ -153,7 +153,7 @@ impl World {
         };
         ok(&Observation {
             role,
-            read_only: copy.read_only,
+            read_only: copy.refuses_writes(self.now),
             endpoint: copy.endpoint.clone(),
             tls: true,
             position: database
@@ -353,7 +353,7 @@ impl World {
         if copy.migration == version {
             return outcome(Outcome::Unchanged);
         }
-        if copy.read_only || !matches!(copy.state, State::Primary(_)) {
+        if copy.refuses_writes(self.now) || !matches!(copy.state, State::Primary(_)) {
             return Err(CallError::Conflict(format!(
                 "`{}` at `{}` is read-only",
                 place.database, place.site
@@ -402,7 +402,7 @@ impl World {
                 place.database, place.site
             )));
         };
-        if copy.read_only {
+        if copy.refuses_writes(self.now) {
             return Err(CallError::Conflict(format!(
                 "`{}` at `{}` is read-only",
                 place.database, place.site

@@ -185,7 +185,7 @@ impl World {
         if !app.hosts.contains(&name) {
             return Err((404, format!("it does not answer for {name}")));
         }
-        let Some(group) = app.running.first() else {
+        let Some(group) = app.running.first().filter(|_| app.ready() > 0) else {
             return Err((503, "no replica is ready".to_owned()));
         };
         let (endpoint, maintenance) = (group.endpoint.clone(), app.maintenance);
@@ -214,7 +214,7 @@ impl World {
         let copy = database.copies.get(at).ok_or_else(no_database)?;
         let branch = match copy.state {
             State::Absent | State::Broken => return Err(no_database()),
-            State::Primary(branch) if !copy.read_only => Some(branch),
+            State::Primary(branch) if !copy.refuses_writes(self.now) => Some(branch),
             State::Primary(_) | State::Replica(_) => None,
         };
         if !write {

@@ -9,6 +9,7 @@ use crate::call::CallError;
 use crate::clock::millis;
 use crate::journal::record::Ending;
 use crate::rehearsal::scenario::Scenario;
+use crate::rehearsal::scenario::expect::FIGURES;
 use crate::rehearsal::truth::Truth;
 use crate::rehearsal::world::World;
 
@@ -144,17 +145,24 @@ fn in_the_right_order_only_the_lag_is_lost() {
                 && figure(&truth, "two-writers-ms") == 0.0
         );
         assert_eq!(
-            scenario("primary-lost").judge(&truth, Ending::Recovered),
+            scenario("primary-lost").judge(&truth, Ending::Recovered, &[]),
             []
         );
     }
 }
 
 #[test]
+fn the_figures_that_a_scenario_may_bound_are_those_of_a_run() {
+    let (_, truth, _) = primary_lost(1, true);
+    let found: Vec<&str> = truth.figures.keys().map(String::as_str).collect();
+    assert_eq!(found, FIGURES);
+}
+
+#[test]
 fn going_home_without_a_freeze_loses_what_is_written_meanwhile() {
     let (_, truth, _) = primary_lost(1, false);
     assert!(figure(&truth, "failback-lost-writes") > 50.0, "{truth:?}");
-    let missed = scenario("primary-lost").judge(&truth, Ending::Recovered);
+    let missed = scenario("primary-lost").judge(&truth, Ending::Recovered, &[]);
     assert!(
         missed
             .iter()
