@@ -13,7 +13,7 @@ use super::service::SimulatedService;
 use super::trace::{Broken, Trace, broken};
 use super::truth::Truth;
 use super::world::World;
-use crate::clock::{Clock, Instant, VirtualClock};
+use crate::clock::{Clock, Instant, VirtualClock, millis};
 use crate::journal::record::{Ending, Entry, Record, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::store::Store;
@@ -280,10 +280,10 @@ impl Rehearsal {
                 ended
             }
         };
-        let truth = world
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .truth(clock.now());
+        let (truth, seen) = {
+            let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+            (world.truth(clock.now()), world.sightings())
+        };
         append(clock, journal, truth.clone().into_record())?;
         let missed = self.scenario.judge(&truth, ended.ending);
         let broken = journal.read(|entries| {
@@ -292,6 +292,8 @@ impl Rehearsal {
                 plan: &self.prepared.plan,
                 scenario: &self.scenario,
                 truth: &truth,
+                seen: &seen,
+                rpo_target_ms: millis(self.prepared.runbook.targets.rpo),
                 ending: ended.ending,
             })
         });

@@ -14,6 +14,7 @@ struct Case {
     plan: Plan,
     scenario: Scenario,
     truth: Truth,
+    seen: Vec<Sighting>,
     ending: Ending,
 }
 
@@ -30,6 +31,7 @@ impl Case {
                 rto: Some(Duration::from_secs(500)),
                 ..Truth::default()
             },
+            seen: Vec::new(),
             ending: Ending::Recovered,
             entries,
         }
@@ -46,6 +48,8 @@ impl Case {
             plan: &self.plan,
             scenario: &self.scenario,
             truth: &self.truth,
+            seen: &self.seen,
+            rpo_target_ms: 300_000,
             ending: self.ending,
         };
         broken(&trace).iter().map(|broken| broken.code).collect()

@@ -18,6 +18,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod ward;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ use job::{Job, Subject};
 pub use people::{GateQuestion, PersonAnswer};
 use resolver::{Population, Zone};
 use site::Site;
+use ward::Ward;
+pub use ward::{Hazard, Sighting};
 use watch::Watch;
 
 /// Version of the contracts that the world serves.
@@ -118,6 +121,7 @@ pub struct World {
     receptions: Vec<Reception>,
     write_rates: Vec<(String, usize, u128)>,
     watch: Watch,
+    ward: Ward,
 }
 
 impl World {
@@ -189,6 +193,7 @@ impl World {
             receptions: Vec::new(),
             write_rates: Vec::new(),
             watch: Watch::default(),
+            ward: Ward::default(),
         };
         world.schedule_beginning(start);
         world.advance(start);
@@ -243,6 +248,7 @@ impl World {
             return self.stand_in(request);
         }
         self.control_plane(short, request)?;
+        let foreseen = self.foresee(request);
         let reply = match short {
             "database" => self.database(request),
             "dns" => self.dns(request),
@@ -256,6 +262,7 @@ impl World {
             "notify" => self.notify(request),
             _ => self.stand_in(request),
         };
+        self.keep_watch(request, foreseen, &reply);
         self.touch();
         self.remember_waiting(reply)
     }
