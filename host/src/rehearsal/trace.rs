@@ -4,6 +4,7 @@
 //! needed breaks none of them. The rules on plans are in [`crate::rules`].
 
 mod effects;
+mod milestones;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ use crate::run::state::StepState;
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "TR0001", "TR0002", "TR0003", "TR0004", "TR0005", "TR0006", "TR0007", "TR0008", "TR0009",
     "TR0010", "TR0011", "TR0012", "TR0013", "TR0014", "TR0015", "TR0016", "TR0017", "TR0018",
-    "TR0019", "TR0020", "TR0021", "TR0022", "TR0023",
+    "TR0019", "TR0020", "TR0021", "TR0022", "TR0023", "TR0024", "TR0025", "TR0026", "TR0027",
 ];
 
 /// What there is to judge.
@@ -70,7 +71,7 @@ pub struct Rule {
 }
 
 /// Every rule on a trace, in the order of its code.
-pub const RULES: [Rule; 21] = [
+pub const RULES: [Rule; 25] = [
     Rule {
         code: "TR0001",
         name: "two-writers",
@@ -175,6 +176,26 @@ pub const RULES: [Rule; 21] = [
         code: "TR0023",
         name: "convergence-is-seen",
         check: effects::convergence_is_seen,
+    },
+    Rule {
+        code: "TR0024",
+        name: "milestones-are-earned",
+        check: milestones::milestones_are_earned,
+    },
+    Rule {
+        code: "TR0025",
+        name: "nothing-discarded-unkept",
+        check: effects::nothing_discarded_unkept,
+    },
+    Rule {
+        code: "TR0026",
+        name: "media-reached-after-flip",
+        check: effects::media_reached_after_flip,
+    },
+    Rule {
+        code: "TR0027",
+        name: "recovered-means-ttl-restored",
+        check: effects::recovered_means_ttl_restored,
     },
 ];
 

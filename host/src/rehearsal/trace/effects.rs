@@ -1,7 +1,7 @@
 //! Rules on what effects did, as the world saw it when it accepted them ([`Hazard`]), and on what strategies say of it.
 
 use super::Trace;
-use crate::journal::record::{Ending, Entry, Mode, Record};
+use crate::journal::record::{Choice, Ending, Entry, GateKind, Mode, Record};
 use crate::rehearsal::world::{Hazard, Sighting};
 use crate::report::units::duration;
 use crate::rules::standing::Standing;
@@ -141,4 +141,48 @@ pub(super) fn convergence_is_seen(trace: &Trace<'_>) -> Option<String> {
     Some(format!(
         "the run says recovered, and nobody saw the resolvers follow the flip to `{open}`"
     ))
+}
+
+/// What one copy alone holds is kept before it is replaced, or somebody said in that step that it may go.
+pub(super) fn nothing_discarded_unkept(trace: &Trace<'_>) -> Option<String> {
+    let mut questions = Vec::new();
+    let mut released = Vec::new();
+    for entry in trace.entries {
+        match &entry.record {
+            Record::GateOpened {
+                gate, step, kind, ..
+            } if *kind == GateKind::Question => {
+                questions.push((gate, step));
+            }
+            Record::GateAnswered { gate, choice, .. } if *choice == Choice::Go => {
+                let asked = questions.iter().filter(|(other, _)| *other == gate);
+                released.extend(asked.map(|(_, step)| (entry.at, *step)));
+            }
+            _ => {}
+        }
+    }
+    let is_released = |seen: &Sighting| {
+        let by = |step| {
+            released
+                .iter()
+                .any(|(at, other)| *other == step && *at <= seen.at)
+        };
+        seen.step.as_ref().is_some_and(by)
+    };
+    let mut seen = trace
+        .seen
+        .iter()
+        .filter(|seen| seen.hazard == Hazard::Discarded);
+    seen.find(|seen| !is_released(seen)).map(said)
+}
+
+pub(super) fn media_reached_after_flip(trace: &Trace<'_>) -> Option<String> {
+    trace.seen(Hazard::NoMedia)
+}
+
+pub(super) fn recovered_means_ttl_restored(trace: &Trace<'_>) -> Option<String> {
+    trace
+        .seen(Hazard::TtlLeftLow)
+        .filter(|_| trace.recovered())
+        .map(|what| format!("the run says recovered, and {what}"))
 }

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 use super::contract::args;
 use super::database::State;
+use super::resolver::RecordSet;
 use super::site::{App, Condition, Site};
 use super::{World, truth};
 use crate::call::{Direction, Reply, Request};
 use crate::clock::{Instant, millis};
 use crate::name::{SiteName, StepId};
+use crate::rehearsal::scenario::Need;
 
 /// A time to live, in seconds, that needs no lowering: the upper end of what the source runbooks ask for during a
 /// change.
@@ -49,6 +51,12 @@ pub enum Hazard {
     DeadDependency,
     /// An object of a cluster was changed, not one of an application.
     Infrastructure,
+    /// A copy of a database was replaced that held clients' writes which are nowhere else.
+    Discarded,
+    /// Users were sent where their uploads are refused.
+    NoMedia,
+    /// At the end: resolvers are still told a shorter time to live than at the beginning.
+    TtlLeftLow,
     /// At the end: there is a writer, and its data is nowhere else.
     Unprotected,
 }
@@ -117,6 +125,9 @@ impl World {
         let short = request.function.interface.short();
         match (short, request.function.function.as_str()) {
             ("database", "ensure-promoted") => self.foresee_promotion(request),
+            ("database", "ensure-replica-of" | "ensure-restored") => {
+                self.foresee_replacement(request)
+            }
             ("dns", "ensure-record") => self.foresee_record(request),
             ("workload", function) if request.site.direction == Direction::Run => {
                 self.foresee_workload(request, function)
@@ -159,13 +170,62 @@ impl World {
                     format!("`{}` at `{site}` has neither a replica nor a backup", database.name)
                 })
             })
-            .map(|what| Sighting {
+            .map(|what| (Hazard::Unprotected, what));
+        let at_end = unprotected
+            .chain(self.ttl_left_low())
+            .map(|(hazard, what)| Sighting {
                 at: self.now,
                 step: None,
-                hazard: Hazard::Unprotected,
+                hazard,
                 what,
             });
-        self.ward.seen.iter().cloned().chain(unprotected).collect()
+        self.ward.seen.iter().cloned().chain(at_end).collect()
+    }
+
+    fn ttl_left_low(&self) -> Option<(Hazard, String)> {
+        let (now, before) = (self.own_record()?.ttl_seconds, self.ward.highest_ttl);
+        let what = format!(
+            "`{}` has a time to live of {now} s, and had {before} s",
+            self.clients.name
+        );
+        (now < before && !self.ward.lied_to).then_some((Hazard::TtlLeftLow, what))
+    }
+
+    /// The record that users ask for.
+    fn own_record(&self) -> Option<&RecordSet> {
+        let of_kind = |kind| self.zone.get(&self.clients.name, kind);
+        of_kind("CNAME").or_else(|| of_kind("A"))
+    }
+
+    /// What a copy holds that neither a backup nor any other copy has.
+    fn foresee_replacement(&self, request: &Request) -> Found {
+        let (Ok(Place { site }), Ok(Named { database })) = (args(request), args(request)) else {
+            return Found::new();
+        };
+        let Some(database) = self.databases.get(&database) else {
+            return Found::new();
+        };
+        let history = &database.history;
+        let held = database
+            .copies
+            .get(&site)
+            .and_then(|copy| database.applied(copy));
+        let others = database.copies.iter().filter(|(other, _)| **other != site);
+        let kept = others
+            .filter_map(|(_, copy)| database.applied(copy))
+            .chain(database.kept.iter().map(|kept| kept.point));
+        let mut kept = kept.filter(|kept| held.is_some_and(|held| history.contains(*kept, held)));
+        let alone = held.filter(|_| kept.next().is_none());
+        alone
+            .map(|_| {
+                let what = format!(
+                    "`{}` at `{site}` is replaced, and what it alone holds is not kept",
+                    database.name
+                );
+                (Hazard::Discarded, what)
+            })
+            .into_iter()
+            .collect()
     }
 
     fn foresee_promotion(&self, request: &Request) -> Found {
@@ -288,6 +348,12 @@ impl World {
                 format!("`{name}` leads to `{site_name}`, which has no valid certificate for it");
             found.push((Hazard::NoCertificate, what));
         }
+        let closed = |bucket: &&String| self.is_closed(bucket, site_name);
+        if let Some(bucket) = self.buckets_used().find(closed) {
+            let what =
+                format!("`{name}` leads to `{site_name}`, whose uploads bucket `{bucket}` refuses");
+            found.push((Hazard::NoMedia, what));
+        }
         if !self.takes_writes(site_name, app) {
             let what =
                 format!("`{name}` leads to `{site_name}`, whose application reaches no writer");
@@ -297,15 +363,10 @@ impl World {
     }
 
     fn foresee_old_answers(&self) -> Option<(Hazard, String)> {
-        let (name, kind) = (&self.clients.name, "CNAME");
-        let record = self
-            .zone
-            .get(name, kind)
-            .or_else(|| self.zone.get(name, "A"))?;
         if self.ward.lied_to {
             return None;
         }
-        let ttl = record.ttl_seconds;
+        let (name, ttl) = (&self.clients.name, self.own_record()?.ttl_seconds);
         let lowered = ttl <= SHORT_TTL_SECONDS || ttl < self.ward.highest_ttl;
         let what = match self.ward.forgotten.since(self.now) {
             _ if !lowered => format!("`{name}` is flipped with a time to live of {ttl} s"),
@@ -379,6 +440,17 @@ impl World {
     fn is_certified(&self, site: &Site) -> bool {
         site.certificate_for(&self.clients.name, self.now)
             .is_some_and(|certificate| certificate.not_after > self.now)
+    }
+
+    /// Buckets that users' journeys need.
+    fn buckets_used(&self) -> impl Iterator<Item = &String> {
+        let requests = self.journeys.values().flatten();
+        requests
+            .flat_map(|request| &request.needs)
+            .filter_map(|need| match need {
+                Need::Bucket(bucket) => Some(bucket),
+                _ => None,
+            })
     }
 
     fn takes_writes(&self, site: &SiteName, app: &App) -> bool {
