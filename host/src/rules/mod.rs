@@ -144,6 +144,19 @@ pub const RULES: [Rule; 14] = [
     },
 ];
 
+/// Code and name of every rule, on plans and on runs, in order.
+#[must_use]
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    let on_plans = RULES.iter().map(|rule| (rule.code, rule.name));
+    let on_runs = standing::BEFORE_STEP
+        .iter()
+        .map(|rule| (rule.code, rule.name));
+    let (code, name, _) = standing::BEFORE_RECOVERED;
+    let mut names: Vec<_> = on_plans.chain(on_runs).chain([(code, name)]).collect();
+    names.sort_unstable();
+    names
+}
+
 /// Every rule that `plan` breaks, in the order of the rules' codes; empty for a safe plan.
 #[must_use]
 pub fn check(plan: &Plan) -> Vec<Violation> {

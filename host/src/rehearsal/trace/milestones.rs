@@ -10,7 +10,7 @@ use crate::name::StepId;
 /// Milestones, and the calls that earn them: one that came back without an error, in the same step, is enough. So is a
 /// call of an organisation's own contract, which the host cannot judge, and so is a person's go where that may stand for
 /// a site that does not answer.
-const EARNED_BY: [(&str, &[&str], bool); 8] = [
+pub(super) const EARNED_BY: [(&str, &[&str], bool); 8] = [
     ("ttl-lowered", &["dns/ensure-record"], false),
     ("frozen", &["workload/ensure-maintenance"], false),
     ("fenced", &["database/ensure-fenced"], true),
