@@ -3,7 +3,7 @@ UNDERSTUDY = target/debug/understudy --cache target/understudy-cache
 RUNBOOK    = runbooks/wordpress/runbook.toml
 PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/*/Cargo.toml))
 
-.PHONY: rehearse test lint plugins host setup clean-runs
+.PHONY: rehearse test lint mutants plugins host setup clean-runs
 
 ## Rehearse: the wordpress service fails over to its backup zone and back, in a simulated world.
 rehearse: plugins
@@ -12,6 +12,10 @@ rehearse: plugins
 ## Everything that can fail, with real servers on loopback.
 test: setup plugins
 	cargo test --workspace
+
+## Take one guard or one move out of the strategies at a time, and print which rule catches it. WORDS="fence ttl" for some.
+mutants:
+	cargo test -p understudy --test mutants -- $(WORDS)
 
 lint:
 	cargo fmt --all --check

@@ -30,6 +30,30 @@ const PROFILE: [&str; 7] = [
     "profile.guest.debug=false",
 ];
 
+/// What is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be used: small and fast.
+    Use,
+    /// To be tried once: compiled in a fraction of the time, several times as large.
+    Trial,
+}
+
+/// Settings on top of [`PROFILE`] for a component that is tried once: only its dependencies are optimised.
+const TRIAL: [&str; 4] = [
+    "profile.guest.lto=false",
+    "profile.guest.codegen-units=16",
+    "profile.guest.opt-level=0",
+    "profile.guest.package.'*'.opt-level='s'",
+];
+
+impl Purpose {
+    fn profile(self) -> impl Iterator<Item = &'static str> {
+        let trial = TRIAL.iter().filter(move |_| self == Self::Trial);
+        PROFILE.iter().chain(trial).copied()
+    }
+}
+
 /// A component that was built.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -111,6 +135,19 @@ pub fn build(
     folders: &[PathBuf],
     out: Option<&Path>,
 ) -> Result<Vec<Built>, BuildError> {
+    build_for(Purpose::Use, engines, folders, out)
+}
+
+/// The same for a purpose.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_for(
+    purpose: Purpose,
+    engines: &Engines,
+    folders: &[PathBuf],
+    out: Option<&Path>,
+) -> Result<Vec<Built>, BuildError> {
     let toolchain = Toolchain::find()?;
     let mut by_workspace: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -124,7 +161,7 @@ pub fn build(
     }
     let mut artifacts = BTreeMap::new();
     for (workspace, packages) in by_workspace {
-        artifacts.extend(toolchain.compile(&workspace, &packages)?);
+        artifacts.extend(toolchain.compile(purpose, &workspace, &packages)?);
     }
     order
         .into_iter()
@@ -262,6 +299,7 @@ impl Toolchain {
     /// Compiles packages of one workspace; answers the module of each.
     fn compile(
         &self,
+        purpose: Purpose,
         workspace: &Path,
         packages: &[String],
     ) -> Result<BTreeMap<String, PathBuf>, BuildError> {
@@ -278,7 +316,7 @@ impl Toolchain {
                 "--manifest-path",
             ])
             .arg(workspace);
-        command.args(PROFILE.iter().flat_map(|setting| ["--config", *setting]));
+        command.args(purpose.profile().flat_map(|setting| ["--config", setting]));
         command.args(
             packages
                 .iter()

@@ -18,7 +18,7 @@ use super::trace::{Broken, Trace, broken};
 use super::truth::Truth;
 use super::world::World;
 use crate::call::CallSite;
-use crate::clock::{Clock, Instant, VirtualClock};
+use crate::clock::{Clock, Instant, VirtualClock, millis};
 use crate::journal::record::{Ending, Entry, Missed, Record, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::store::Store;
@@ -306,10 +306,10 @@ impl Rehearsal {
                 ended
             }
         };
-        let truth = world
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .truth(clock.now());
+        let (truth, seen) = {
+            let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+            (world.truth(clock.now()), world.sightings())
+        };
         append(clock, journal, truth.clone().into_record())?;
         let missed = journal.read(|entries| self.scenario.judge(&truth, ended.ending, entries));
         let judged = Record::Judged {
@@ -322,6 +322,8 @@ impl Rehearsal {
                 plan: &self.prepared.plan,
                 scenario: &self.scenario,
                 truth: &truth,
+                seen: &seen,
+                rpo_target_ms: millis(self.prepared.runbook.targets.rpo),
                 ending: ended.ending,
             })
         });

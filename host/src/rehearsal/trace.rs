@@ -3,6 +3,8 @@
 //! Start at [`broken`] and the table [`RULES`]; another rule is another line of it. A run that stops because people are
 //! needed breaks none of them. The rules on plans are in [`crate::rules`].
 
+mod effects;
+mod milestones;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +14,7 @@ use serde::Serialize;
 
 use super::scenario::Scenario;
 use super::truth::Truth;
+use super::world::Sighting;
 use crate::call::CallSite;
 use crate::journal::record::{Ending, Entry, Record};
 use crate::name::StepId;
@@ -22,6 +25,8 @@ use crate::run::state::StepState;
 /// Pages of this module's codes.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "TR0001", "TR0002", "TR0003", "TR0004", "TR0005", "TR0006", "TR0007", "TR0008", "TR0009",
+    "TR0010", "TR0011", "TR0012", "TR0013", "TR0014", "TR0015", "TR0016", "TR0017", "TR0018",
+    "TR0019", "TR0020", "TR0021", "TR0022", "TR0023", "TR0024", "TR0025", "TR0026", "TR0027",
 ];
 
 /// What there is to judge.
@@ -35,6 +40,10 @@ pub struct Trace<'a> {
     pub scenario: &'a Scenario,
     /// What clients saw.
     pub truth: &'a Truth,
+    /// What effects did to them and their data, in order of time.
+    pub seen: &'a [Sighting],
+    /// Recovery point objective in milliseconds.
+    pub rpo_target_ms: u64,
     /// How the run ended.
     pub ending: Ending,
 }
@@ -62,7 +71,7 @@ pub struct Rule {
 }
 
 /// Every rule on a trace, in the order of its code.
-pub const RULES: [Rule; 7] = [
+pub const RULES: [Rule; 25] = [
     Rule {
         code: "TR0001",
         name: "two-writers",
@@ -97,6 +106,96 @@ pub const RULES: [Rule; 7] = [
         code: "TR0009",
         name: "replay-does-not-diverge",
         check: replay_does_not_diverge,
+    },
+    Rule {
+        code: "TR0010",
+        name: "one-writer-when-promoted",
+        check: effects::one_writer_when_promoted,
+    },
+    Rule {
+        code: "TR0011",
+        name: "loss-accepted-before-promote",
+        check: effects::loss_accepted_before_promote,
+    },
+    Rule {
+        code: "TR0012",
+        name: "flip-to-a-serving-site",
+        check: effects::flip_to_a_serving_site,
+    },
+    Rule {
+        code: "TR0013",
+        name: "flip-to-a-valid-certificate",
+        check: effects::flip_to_a_valid_certificate,
+    },
+    Rule {
+        code: "TR0014",
+        name: "flip-to-a-writer",
+        check: effects::flip_to_a_writer,
+    },
+    Rule {
+        code: "TR0015",
+        name: "flip-by-the-active-record",
+        check: effects::flip_by_the_active_record,
+    },
+    Rule {
+        code: "TR0016",
+        name: "compare-and-set",
+        check: effects::compare_and_set,
+    },
+    Rule {
+        code: "TR0017",
+        name: "old-ttl-forgotten-at-flip",
+        check: effects::old_ttl_forgotten_at_flip,
+    },
+    Rule {
+        code: "TR0018",
+        name: "open-on-a-writer",
+        check: effects::open_on_a_writer,
+    },
+    Rule {
+        code: "TR0019",
+        name: "independent-of-the-dead",
+        check: effects::independent_of_the_dead,
+    },
+    Rule {
+        code: "TR0020",
+        name: "no-infrastructure-change",
+        check: effects::no_infrastructure_change,
+    },
+    Rule {
+        code: "TR0021",
+        name: "recovered-means-copied",
+        check: effects::recovered_means_copied,
+    },
+    Rule {
+        code: "TR0022",
+        name: "outage-is-dated",
+        check: effects::outage_is_dated,
+    },
+    Rule {
+        code: "TR0023",
+        name: "convergence-is-seen",
+        check: effects::convergence_is_seen,
+    },
+    Rule {
+        code: "TR0024",
+        name: "milestones-are-earned",
+        check: milestones::milestones_are_earned,
+    },
+    Rule {
+        code: "TR0025",
+        name: "nothing-discarded-unkept",
+        check: effects::nothing_discarded_unkept,
+    },
+    Rule {
+        code: "TR0026",
+        name: "media-reached-after-flip",
+        check: effects::media_reached_after_flip,
+    },
+    Rule {
+        code: "TR0027",
+        name: "recovered-means-ttl-restored",
+        check: effects::recovered_means_ttl_restored,
     },
 ];
 

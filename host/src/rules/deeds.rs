@@ -49,6 +49,11 @@ impl<'p> Deeds<'p> {
         }
     }
 
+    /// All of them, in the order of the plan.
+    pub(super) fn all(&self) -> impl Iterator<Item = Deed<'p>> {
+        self.all.iter().copied()
+    }
+
     /// The acts of this verb, in the order of the plan.
     pub(super) fn of_verb(&self, verb: &str) -> impl Iterator<Item = Deed<'p>> {
         self.all

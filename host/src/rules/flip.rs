@@ -172,3 +172,26 @@ pub(super) fn restore_ttl_after_flip<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>> 
         )
     })
 }
+
+/// The contract of object storage, as steps name what they use.
+const STORAGE: &str = "storage";
+
+/// Object storage that is relied on after a flip is tried before it.
+pub(super) fn media_before_flip<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>> {
+    let uses = |deed: Deed<'p>| deed.step.uses.iter().any(|used| used == STORAGE);
+    let own = |flip: Deed<'p>| {
+        deeds
+            .all()
+            .filter(move |deed| uses(*deed) && deed.step.id.strategy() == flip.step.id.strategy())
+    };
+    let tried = |flip: Deed<'p>| {
+        let relied_on = own(flip).any(|deed| deeds.is_before(flip, deed));
+        !relied_on || own(flip).any(|deed| deeds.is_before(deed, flip))
+    };
+    flips(deeds, tried, |flip| {
+        format!(
+            "the name is flipped to site `{}` before its object storage was tried from there",
+            flip.site
+        )
+    })
+}

@@ -20,7 +20,7 @@ use crate::plan::{Plan, Step};
 /// Pages of this module's codes.
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "SR0001", "SR0002", "SR0003", "SR0004", "SR0005", "SR0006", "SR0007", "SR0008", "SR0009",
-    "SR0010", "SR0011", "SR0012", "SR0013", "SR0014", "SR0015",
+    "SR0010", "SR0011", "SR0012", "SR0013", "SR0014", "SR0015", "SR0016", "SR0017", "SR0018",
 ];
 
 /// A rule that a plan breaks.
@@ -57,7 +57,7 @@ struct Finding<'p> {
 }
 
 /// Every rule, in the order of its code.
-pub const RULES: [Rule; 11] = [
+pub const RULES: [Rule; 14] = [
     Rule {
         code: "SR0001",
         name: "fence-before-promote",
@@ -124,7 +124,38 @@ pub const RULES: [Rule; 11] = [
         way_out: "add a step that restores the time to live and needs the flip",
         check: flip::restore_ttl_after_flip,
     },
+    Rule {
+        code: "SR0016",
+        name: "declare-before-takeover",
+        way_out: "make it need the step that declares the recovery",
+        check: takeover::declare_before_takeover,
+    },
+    Rule {
+        code: "SR0017",
+        name: "writer-before-application",
+        way_out: "make it need the step that promotes the database there",
+        check: takeover::writer_before_application,
+    },
+    Rule {
+        code: "SR0018",
+        name: "media-before-flip",
+        way_out: "make it need a step that reads and writes the bucket from the site gone to",
+        check: flip::media_before_flip,
+    },
 ];
+
+/// Code and name of every rule, on plans and on runs, in order.
+#[must_use]
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    let on_plans = RULES.iter().map(|rule| (rule.code, rule.name));
+    let on_runs = standing::BEFORE_STEP
+        .iter()
+        .map(|rule| (rule.code, rule.name));
+    let (code, name, _) = standing::BEFORE_RECOVERED;
+    let mut names: Vec<_> = on_plans.chain(on_runs).chain([(code, name)]).collect();
+    names.sort_unstable();
+    names
+}
 
 /// Every rule that `plan` breaks, in the order of the rules' codes; empty for a safe plan.
 #[must_use]

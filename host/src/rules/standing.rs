@@ -142,7 +142,7 @@ impl Standing<'_> {
     }
 
     /// True where somebody said go, after this place in the journal, to a question of a step that weighs a loss.
-    fn accepted_after(&self, place: usize) -> bool {
+    pub(crate) fn accepted_after(&self, place: usize) -> bool {
         let later = || self.entries.iter().skip(place);
         let questions: Vec<&String> = later()
             .filter_map(|entry| match &entry.record {

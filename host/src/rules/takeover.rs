@@ -98,3 +98,46 @@ pub(super) fn measure_before_takeover<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>>
     }
     findings
 }
+
+/// A person decides before the point from which the way is forward.
+pub(super) fn declare_before_takeover<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>> {
+    let declared = |takeover: &Deed<'p>| {
+        deeds
+            .of_verb("declare")
+            .any(|declare| deeds.leads_to(declare, *takeover))
+    };
+    deeds
+        .takeovers()
+        .filter(|takeover| !declared(takeover))
+        .map(|takeover| {
+            let message = format!(
+                "site `{}` takes over before the recovery is declared: nobody decided it, and its time is not counted",
+                takeover.site
+            );
+            Finding { step: takeover.step, message }
+        })
+        .collect()
+}
+
+/// An application is opened to users on a database that takes writes.
+pub(super) fn writer_before_application<'p>(deeds: &Deeds<'p>) -> Vec<Finding<'p>> {
+    let writes = |activate: &Deed<'p>| {
+        deeds
+            .takeovers()
+            .any(|takeover| takeover.site == activate.site && deeds.is_before(takeover, *activate))
+    };
+    deeds
+        .of_verb("activate")
+        .filter(|activate| !writes(activate))
+        .map(|activate| {
+            let message = format!(
+                "the application is activated at site `{}` before that site takes writes",
+                activate.site
+            );
+            Finding {
+                step: activate.step,
+                message,
+            }
+        })
+        .collect()
+}

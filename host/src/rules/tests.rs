@@ -8,7 +8,8 @@ use crate::plan::{Act, Reversal};
 const DRILL: &str = "
     replica/measure  :                                  : measure-lag bz
     replica/ttl      :                                  : lower-ttl
-    replica/freeze   : replica/measure                  : freeze pz
+    replica/declare  : replica/measure                  : declare
+    replica/freeze   : replica/declare                  : freeze pz
     replica/catch-up : replica/freeze                   : catch-up bz
     replica/fence    : replica/catch-up                 : fence pz
     replica/promote  : replica/fence                    : promote bz
@@ -20,7 +21,8 @@ const DRILL: &str = "
     replica/done     : replica/validate replica/protect replica/fence : announce, restore-ttl
     failback/ttl     : replica/done                     : lower-ttl
     failback/sync    : replica/done                     : catch-up pz
-    failback/freeze  : failback/sync failback/ttl       : freeze bz
+    failback/declare : failback/sync failback/ttl       : declare
+    failback/freeze  : failback/declare                 : freeze bz
     failback/last    : failback/freeze                  : catch-up pz, measure-lag pz
     failback/fence   : failback/last                    : fence bz
     failback/promote : failback/fence                   : promote pz
@@ -35,8 +37,9 @@ const DRILL: &str = "
 const RESTORE: &str = "
     restore/choose   :                                  : choose-recovery-point bz
     restore/ttl      :                                  : lower-ttl
-    restore/fence    :                                  : fence pz
-    restore/restore  : restore/choose restore/fence     : restore bz
+    restore/declare  :                                  : declare
+    restore/fence    : restore/declare                  : fence pz
+    restore/restore  : restore/declare restore/choose restore/fence : restore bz
     restore/serve    : restore/restore                  : certify bz, activate bz
     restore/flip     : restore/serve restore/ttl        : flip bz
     restore/done     : restore/flip                     : validate bz, protect, restore-ttl
@@ -219,13 +222,6 @@ const BREAKS: &[Break] = &[
     ),
     (
         DRILL,
-        "replica/activate : replica/promote ",
-        "replica/activate : replica/fence ",
-        "SR0007",
-        "replica/flip",
-    ),
-    (
-        DRILL,
         "failback/expose  : failback/promote",
         "failback/expose : failback/fence",
         "SR0007",
@@ -260,6 +256,20 @@ const BREAKS: &[Break] = &[
         "failback/flip",
     ),
     (RESTORE, ", protect", "", "SR0009", "restore/flip"),
+    (
+        DRILL,
+        "replica/declare  : replica/measure                  : declare",
+        "replica/declare  : replica/measure                  :",
+        "SR0016",
+        "replica/promote",
+    ),
+    (
+        DRILL,
+        "failback/freeze  : failback/declare ",
+        "failback/freeze  : failback/sync failback/ttl ",
+        "SR0016",
+        "failback/promote",
+    ),
     (RESTORE, ", restore-ttl", "", "SR0011", "restore/flip"),
     (
         DRILL,
@@ -279,6 +289,43 @@ fn each_break_is_caught_by_exactly_its_rule() {
             "{from} -> {to}"
         );
     }
+}
+
+#[test]
+fn an_application_before_its_writer_is_none_to_flip_to() {
+    let text = changed(
+        DRILL,
+        "replica/activate : replica/promote ",
+        "replica/activate : replica/fence ",
+    );
+    let both = [("SR0007", "replica/flip"), ("SR0017", "replica/activate")];
+    assert_eq!(
+        broken(&text),
+        both.map(|(code, step)| (code.to_owned(), step.to_owned()))
+    );
+}
+
+#[test]
+fn media_that_is_relied_on_is_tried_before_the_flip() {
+    let using = |steps: &[&str]| {
+        let mut plan = plan(DRILL);
+        for step in &mut plan.steps {
+            if steps.contains(&step.id.to_string().as_str()) {
+                step.uses.push("storage".to_owned());
+            }
+        }
+        let violations = check(&plan).into_iter();
+        violations
+            .map(|violation| (violation.code, violation.step.to_string()))
+            .collect::<Vec<_>>()
+    };
+    let untried = [("SR0018".to_owned(), "replica/flip".to_owned())];
+    assert_eq!(using(&["replica/validate"]), untried);
+    assert_eq!(using(&["replica/validate", "replica/certify"]), []);
+    // Another strategy's trial says nothing of this one's site.
+    let mut both = untried.to_vec();
+    both.extend([("SR0018".to_owned(), "failback/flip".to_owned())]);
+    assert_eq!(using(&["replica/validate", "failback/validate"]), both);
 }
 
 #[test]

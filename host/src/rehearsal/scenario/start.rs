@@ -405,6 +405,9 @@ pub struct Bucket {
     /// Time until an object is at the other sites.
     #[serde(default)]
     pub lag: Length,
+    /// Sites whose uploads it refuses.
+    #[serde(default)]
+    pub closed_to: Vec<SiteName>,
 }
 
 /// `[objectives.NAME]`: a service level and what it is measured by.

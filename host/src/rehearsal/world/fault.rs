@@ -93,6 +93,7 @@ impl World {
             FaultKind::WrongAnswer => match &fault.answer {
                 Some(answer) => json(answer),
                 None if CallKind::of(&request.function.function) == CallKind::Ensure => {
+                    self.ward.lied_to |= short == "dns";
                     contract::outcome(Outcome::Changed)
                 }
                 None => self.dispatch(request, short),

@@ -19,6 +19,7 @@ mod stale;
 #[cfg(test)]
 mod tests;
 mod truth;
+mod ward;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,8 @@ pub use people::{GateQuestion, PersonAnswer};
 use resolver::{Population, Zone};
 use site::Site;
 use stale::Staleness;
+use ward::Ward;
+pub use ward::{Hazard, Sighting};
 use watch::Watch;
 
 /// Version of the contracts that the world serves.
@@ -122,6 +125,7 @@ pub struct World {
     receptions: Vec<Reception>,
     write_rates: Vec<(String, usize, u128)>,
     watch: Watch,
+    ward: Ward,
 }
 
 impl World {
@@ -194,6 +198,7 @@ impl World {
             receptions: Vec::new(),
             write_rates: Vec::new(),
             watch: Watch::default(),
+            ward: Ward::default(),
         };
         world.schedule_beginning(start);
         world.advance(start);
@@ -249,7 +254,9 @@ impl World {
         }
         self.control_plane(short, request)?;
         self.takes_changes(short, request)?;
+        let foreseen = self.foresee(request);
         let reply = self.serve(request, short);
+        self.keep_watch(request, foreseen, &reply);
         self.touch();
         self.remember_waiting(reply)
     }

@@ -57,7 +57,7 @@ impl World {
 }
 
 /// From the oldest missing write to the outage, or to the newest missing one where that is later.
-fn rpo(loss: &Loss, outage: Option<Instant>) -> Duration {
+pub(super) fn rpo(loss: &Loss, outage: Option<Instant>) -> Duration {
     outage
         .map_or(loss.newest, |outage| outage.max(loss.newest))
         .since(loss.oldest)

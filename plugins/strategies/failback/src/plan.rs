@@ -85,7 +85,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("verify-writer", promote::VERIFY_WRITER).needs(&[after("promote")]),
     // The application.
     Row::new("activate", activate::ACTIVATE)
-        .needs(&[after("warm-up"), after("promote")])
+        .needs(&[after("warm-up"), after("verify-writer")])
         .covers(&["S0-F2.1"]),
     Row::new("check-entry", expose::CHECK_ENTRY)
         .needs(&[after("activate")])

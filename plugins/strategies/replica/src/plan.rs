@@ -74,7 +74,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-A2.2", "S0-A2.3"]),
     // The application.
     Row::new("activate", activate::ACTIVATE)
-        .needs(&[after("warm-up"), after("promote")])
+        .needs(&[after("warm-up"), after("verify-writer")])
         .covers(&["S0-A3.1", "S0-A3.2", "S0-A3.3", "S0-A3.4", "S1-H3"]),
     Row::new("check-certificate", certify::CHECK_SERVED)
         .needs(&[after("certify"), after("expose"), after("activate")])

@@ -79,7 +79,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S1-H8"]),
     // The application.
     Row::new("activate", activate::ACTIVATE_ONE)
-        .needs(&[after("promote"), after("migrate")])
+        .needs(&[after("verify-writer"), after("migrate")])
         .covers(&["S0-B3.1", "S0-B3.3", "S0-B3.4", "S1-H9", "S1-X7"]),
     Row::new("scale-up", activate::SCALE_UP)
         .needs(&[after("activate")])

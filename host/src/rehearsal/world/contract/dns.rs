@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::World;
+use super::super::resolver::Zone;
 use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Outcome, Reply, Request};
 
@@ -99,6 +100,8 @@ impl World {
                 )));
             }
         }
+        let ttl = now.map(|record| record.ttl_seconds);
+        self.note_ttl(&wanted.name, ttl, wanted.ttl_seconds);
         let before = self.current_address();
         self.population.settle(&self.zone, self.now);
         self.zone.set(
@@ -116,11 +119,15 @@ impl World {
 
     /// The address that the service's name leads to, as authoritative servers have it.
     pub(crate) fn current_address(&self) -> Option<String> {
-        let alias = self
-            .zone
+        self.address_in(&self.zone)
+    }
+
+    /// The same, if the zone were this one.
+    pub(crate) fn address_in(&self, zone: &Zone) -> Option<String> {
+        let alias = zone
             .get(&self.clients.name, "CNAME")
             .and_then(|record| record.values.first());
         let name = alias.unwrap_or(&self.clients.name);
-        self.zone.get(name, "A")?.values.first().cloned()
+        zone.get(name, "A")?.values.first().cloned()
     }
 }

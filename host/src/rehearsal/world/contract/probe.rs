@@ -197,10 +197,19 @@ impl World {
                 Need::Bucket(bucket) if !self.buckets.contains_key(bucket) => {
                     return Err((500, format!("no bucket `{bucket}`")));
                 }
+                Need::Bucket(bucket) if self.is_closed(bucket, site) => {
+                    return Err((500, format!("bucket `{bucket}` refuses the upload")));
+                }
                 Need::Bucket(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Whether a bucket refuses what a site uploads.
+    pub(crate) fn is_closed(&self, bucket: &str, site: &SiteName) -> bool {
+        let bucket = self.buckets.get(bucket);
+        bucket.is_some_and(|bucket| bucket.closed_to.contains(site))
     }
 
     fn use_database(

@@ -34,7 +34,7 @@ impl World {
         match request.function.function.as_str() {
             "observe" => ok(&Observation {
                 readable: true,
-                writable: true,
+                writable: !settings.closed_to.contains(&site),
                 replication_lag_ms: source.map(|source| settings.lag.ms() + self.away_ms(&source)),
             }),
             "ensure-synced" => {
