@@ -103,7 +103,7 @@ fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_r
     let (before, after) = shipped.split_once(cue).unwrap();
     let (_, after) = after.split_once('"').unwrap();
     let tight = format!(
-        "{before}done = \"replica/announce\"\nby = \"T+15m\"\n\n[[script]]\n{cue}T+15m\"{after}"
+        "{before}reached = \"protected\"\nsite = \"bz\"\nby = \"T+15m\"\n\n[[script]]\n{cue}T+15m\"{after}"
     );
     std::fs::write(&path, tight).unwrap();
     let output = rehearse(&stage, &["--scenario", "game-day"]);
@@ -111,7 +111,7 @@ fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_r
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
         said.contains(
-            "expectation missed: `script: served at bz` should be after `replica/announce done`"
+            "expectation missed: `script: served at bz` should be after `protected at bz`"
         ),
         "{said}"
     );
