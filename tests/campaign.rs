@@ -159,7 +159,7 @@ fn threads_change_nothing_and_a_seed_repeats_its_journal() {
     assert_eq!(one, two);
     let document: Value = serde_json::from_str(&one).unwrap();
     let outcomes = document["scenarios"][0]["outcomes"].as_array().unwrap();
-    let dies = |outcome: &&Value| outcome["troubles"].to_string().contains("after-records");
+    let dies = |outcome: &&Value| outcome["troubles"].to_string().contains("crashes");
     for outcome in [outcomes.first(), outcomes.iter().find(dies)] {
         let outcome = outcome.unwrap();
         let seed = outcome["seed"].to_string();

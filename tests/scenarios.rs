@@ -103,7 +103,7 @@ fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_r
     let (before, after) = shipped.split_once(cue).unwrap();
     let (_, after) = after.split_once('"').unwrap();
     let tight = format!(
-        "{before}done = \"replica/announce\"\nby = \"T+15m\"\n\n[[script]]\n{cue}T+15m\"{after}"
+        "{before}reached = \"protected\"\nsite = \"bz\"\nby = \"T+15m\"\n\n[[script]]\n{cue}T+15m\"{after}"
     );
     std::fs::write(&path, tight).unwrap();
     let output = rehearse(&stage, &["--scenario", "game-day"]);
@@ -111,7 +111,7 @@ fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_r
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
         said.contains(
-            "expectation missed: `script: served at bz` should be after `replica/announce done`"
+            "expectation missed: `script: served at bz` should be after `protected at bz`"
         ),
         "{said}"
     );
@@ -172,4 +172,46 @@ fn a_scenario_that_cannot_be_is_refused_with_the_line_it_is_about() {
         }
         assert!(!stage.path("runs").exists(), "nothing ran");
     }
+}
+
+#[test]
+fn nobody_is_sent_to_an_address_that_the_name_of_the_zone_does_not_lead_to() {
+    let flips = |stage: &Stage| {
+        let written = records(&stage.journal());
+        let sets = |record: &&Value| {
+            let body = &record["body"];
+            record["type"] == "intent" && body["function"]["function"] == "ensure-record"
+        };
+        let names = written.iter().filter(sets).map(|record| {
+            let args = &record["body"]["args"];
+            format!("{} {}", args["name"], args["values"][0])
+        });
+        names.collect::<Vec<_>>()
+    };
+    let publishes = unchanged().locked();
+    let off = ["--scenario", "backup-zone-off"];
+    let output = rehearse(&publishes, &off);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let flipped = flips(&publishes);
+    let at = |set: &str| flipped.iter().position(|found| found == set);
+    let published = at(r#""wp-bz.example.test" "198.51.100.77""#);
+    let flip = at(r#""wp-active.example.test" "wp-bz.example.test""#);
+    assert!(published.is_some() && published < flip, "{flipped:?}");
+    // Who does not let the strategy write it is told, and the run is taken back.
+    let checks = shipped::edited(|text| text.replace("records.publish-target = true\n", ""));
+    let checks = checks.locked();
+    let output = rehearse(&checks, &off);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let flipped = flips(&checks);
+    assert!(
+        !flipped
+            .iter()
+            .any(|set| set.ends_with(r#""wp-bz.example.test""#)),
+        "{flipped:?}"
+    );
+    let noticed = |record: &&Value| {
+        let body = &record["body"];
+        body["step"] == "restore/check-target" && body["to"] == "failed"
+    };
+    assert!(records(&checks.journal()).iter().filter(noticed).count() > 0);
 }

@@ -185,13 +185,7 @@ impl Rehearsal {
             let died = deaths.remove(place);
             let (_, lines) = open()?.read_all()?;
             known = chain::read(&lines).map_err(JournalError::from)?.0;
-            let sent_nothing =
-                matches!(&died.moment, Moment::After(kind) if kind.as_ref() == INTENT);
-            if let Some(Record::Intent { site, .. }) = known.last().map(|entry| &entry.record)
-                && sent_nothing
-            {
-                unsent.insert(site.clone());
-            }
+            unsent.extend(left_unsent(&died, &known));
         }
     }
 
@@ -334,6 +328,15 @@ impl Rehearsal {
             broken,
             entries: journal.entries(),
         })
+    }
+}
+
+/// The call that a host had on record and did not send when it died.
+fn left_unsent(died: &Crash, known: &[Entry]) -> Option<CallSite> {
+    let after_intent = matches!(&died.moment, Moment::After(kind) if kind.as_ref() == INTENT);
+    match known.last().map(|entry| &entry.record) {
+        Some(Record::Intent { site, .. }) if after_intent => Some(site.clone()),
+        _ => None,
     }
 }
 

@@ -102,12 +102,14 @@ fn check_target(recovery: &Recovery) -> Result<String, Error> {
     let name = parameters.target(to);
     let mut addresses = ingress::observe(to, &parameters.app)?.addresses;
     addresses.sort();
-    let found = match dns::get_record(name, "A") {
-        Ok(record) => record.values,
-        Err(Error::NotFound(_)) => Vec::new(),
-        Err(error) => return Err(error),
+    let read = || match dns::get_record(name, "A") {
+        Ok(record) => Ok(record.values),
+        Err(Error::NotFound(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     };
-    if addresses.iter().all(|address| found.contains(address)) {
+    let leads = |found: &Vec<String>| addresses.iter().all(|address| found.contains(address));
+    let found = read()?;
+    if leads(&found) {
         return Ok(format!("{name} leads to {}", addresses.join(", ")));
     }
     if parameters.records.publish_target {
@@ -118,17 +120,10 @@ fn check_target(recovery: &Recovery) -> Result<String, Error> {
             &addresses,
             parameters.records.ttl_flip_seconds,
         )?;
-        let read = || dns::get_record(name, "A");
-        let leads = |record: &dns::RecordSet| {
-            addresses
-                .iter()
-                .all(|address| record.values.contains(address))
-        };
         let shown = settled(read, leads)?;
         if !leads(&shown) {
             return Err(Error::Conflict(format!(
-                "`{name}` was set to {addresses:?}, and its zone shows {:?}",
-                shown.values
+                "`{name}` was set to {addresses:?}, and its zone shows {shown:?}"
             )));
         }
         return Ok(format!("{name} leads to {} now", addresses.join(", ")));

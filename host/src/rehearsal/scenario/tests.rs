@@ -12,123 +12,126 @@ fn refused(text: &str) -> (&'static str, String) {
     (error.code(), text[span].lines().next().unwrap().to_owned())
 }
 
+/// What is added to a scenario, the code of its refusal, and the place.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "[[injects]]\nat = 'T+1m'\nexplode.site = 'pz'\n",
+        "RH0001",
+        "explode",
+    ),
+    (
+        "[[injects]]\nat = '1m'\nfail.site = 'pz'\n",
+        "RH0001",
+        "'1m'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\nfail.site = 'mars'\n",
+        "RH0002",
+        "'mars'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\nfail.api = 'dnss'\n",
+        "RH0002",
+        "'dnss'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\nlag = { api = 'probe', by = '1s', for = '1m' }\n",
+        "RH0002",
+        "'probe'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\nread-only = { site = 'pz', database = 'crm', for = '1m' }\n",
+        "RH0002",
+        "'crm'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\ncrash-loop = { site = 'pz', app = 'crm' }\n",
+        "RH0002",
+        "'crm'",
+    ),
+    (
+        "[[faults]]\ncall = 'dns/get-record'\nnth = 1\nkind = 'melt'\n",
+        "RH0001",
+        "'melt'",
+    ),
+    (
+        "[[faults]]\ncall = 'sql/run'\nnth = 1\nkind = 'error'\n",
+        "RH0002",
+        "'sql/run'",
+    ),
+    (
+        "[[faults]]\ncall = 'dns/ensure-records'\nnth = 1\nkind = 'error'\n",
+        "RH0002",
+        "'dns/ensure-records'",
+    ),
+    (
+        "[[faults]]\ncall = 'dns'\nnth = 1\nkind = 'error'\n",
+        "RH0002",
+        "'dns'",
+    ),
+    (
+        "[[faults]]\ncall = 'dns/get-record'\nprobability = 2.0\nkind = 'error'\n",
+        "RH0003",
+        "'dns/get-record'",
+    ),
+    (
+        "[[faults]]\ncall = 'dns/get-record'\nkind = 'error'\n",
+        "RH0003",
+        "'dns/get-record'",
+    ),
+    ("[control-planes]\ndnss = 'pz'\n", "RH0002", "'pz'"),
+    ("[control-planes]\ndns = 'mars'\n", "RH0002", "'mars'"),
+    ("[eventual-consistency]\nprobe = '5s'\n", "RH0002", "'5s'"),
+    ("[people.db-lead]\nafter = '-5m'\n", "RH0001", "'-5m'"),
+    ("[[crashes]]\nafter-records = 0\n", "RH0003", "[[crashes]]"),
+    ("[[crashes]]\nafter = 'lunch'\n", "RH0002", "'lunch'"),
+    (
+        "[[crashes]]\nbefore = 'outcome'\ncall = 'dns/flip'\n",
+        "RH0002",
+        "'dns/flip'",
+    ),
+    (
+        "[[crashes]]\nbefore = 'marked'\ncall = 'dns/get-record'\n",
+        "RH0003",
+        "'dns/get-record'",
+    ),
+    (
+        "[[crashes]]\nbefore = 'marked'\nnth = 0\n",
+        "RH0003",
+        "[[crashes]]",
+    ),
+    (
+        "[[script]]\nreached = 'served'\nby = 'T-5m'\n",
+        "RH0003",
+        "'T-5m'",
+    ),
+    (
+        "[[script]]\nreached = 'served'\nby = 'T'\n",
+        "RH0003",
+        "'T'",
+    ),
+    (
+        "[[script]]\nreached = 'lunch'\nby = 'T+5m'\n",
+        "RH0002",
+        "'lunch'",
+    ),
+    (
+        "[[script]]\nreached = 'served'\nsite = 'mars'\nby = 'T+5m'\n",
+        "RH0002",
+        "'mars'",
+    ),
+    (
+        "[[script]]\nreached = 'served'\nby = 'T+5m'\n[[script]]\nreached = 'recovered'\nby = 'T+4m'\n",
+        "RH0003",
+        "'T+4m'",
+    ),
+];
+
 #[test]
 fn what_cannot_be_is_refused_where_it_stands() {
-    for (extra, code, at) in [
-        (
-            "[[injects]]\nat = 'T+1m'\nexplode.site = 'pz'\n",
-            "RH0001",
-            "explode",
-        ),
-        (
-            "[[injects]]\nat = '1m'\nfail.site = 'pz'\n",
-            "RH0001",
-            "'1m'",
-        ),
-        (
-            "[[injects]]\nat = 'T+1m'\nfail.site = 'mars'\n",
-            "RH0002",
-            "'mars'",
-        ),
-        (
-            "[[injects]]\nat = 'T+1m'\nfail.api = 'dnss'\n",
-            "RH0002",
-            "'dnss'",
-        ),
-        (
-            "[[injects]]\nat = 'T+1m'\nlag = { api = 'probe', by = '1s', for = '1m' }\n",
-            "RH0002",
-            "'probe'",
-        ),
-        (
-            "[[injects]]\nat = 'T+1m'\nread-only = { site = 'pz', database = 'crm', for = '1m' }\n",
-            "RH0002",
-            "'crm'",
-        ),
-        (
-            "[[injects]]\nat = 'T+1m'\ncrash-loop = { site = 'pz', app = 'crm' }\n",
-            "RH0002",
-            "'crm'",
-        ),
-        (
-            "[[faults]]\ncall = 'dns/get-record'\nnth = 1\nkind = 'melt'\n",
-            "RH0001",
-            "'melt'",
-        ),
-        (
-            "[[faults]]\ncall = 'sql/run'\nnth = 1\nkind = 'error'\n",
-            "RH0002",
-            "'sql/run'",
-        ),
-        (
-            "[[faults]]\ncall = 'dns/ensure-records'\nnth = 1\nkind = 'error'\n",
-            "RH0002",
-            "'dns/ensure-records'",
-        ),
-        (
-            "[[faults]]\ncall = 'dns'\nnth = 1\nkind = 'error'\n",
-            "RH0002",
-            "'dns'",
-        ),
-        (
-            "[[faults]]\ncall = 'dns/get-record'\nprobability = 2.0\nkind = 'error'\n",
-            "RH0003",
-            "'dns/get-record'",
-        ),
-        (
-            "[[faults]]\ncall = 'dns/get-record'\nkind = 'error'\n",
-            "RH0003",
-            "'dns/get-record'",
-        ),
-        ("[control-planes]\ndnss = 'pz'\n", "RH0002", "'pz'"),
-        ("[control-planes]\ndns = 'mars'\n", "RH0002", "'mars'"),
-        ("[eventual-consistency]\nprobe = '5s'\n", "RH0002", "'5s'"),
-        ("[people.db-lead]\nafter = '-5m'\n", "RH0001", "'-5m'"),
-        ("[[crashes]]\nafter-records = 0\n", "RH0003", "[[crashes]]"),
-        ("[[crashes]]\nafter = 'lunch'\n", "RH0002", "'lunch'"),
-        (
-            "[[crashes]]\nbefore = 'outcome'\ncall = 'dns/flip'\n",
-            "RH0002",
-            "'dns/flip'",
-        ),
-        (
-            "[[crashes]]\nbefore = 'marked'\ncall = 'dns/get-record'\n",
-            "RH0003",
-            "'dns/get-record'",
-        ),
-        (
-            "[[crashes]]\nbefore = 'marked'\nnth = 0\n",
-            "RH0003",
-            "[[crashes]]",
-        ),
-        (
-            "[[script]]\nreached = 'served'\nby = 'T-5m'\n",
-            "RH0003",
-            "'T-5m'",
-        ),
-        (
-            "[[script]]\nreached = 'served'\nby = 'T'\n",
-            "RH0003",
-            "'T'",
-        ),
-        (
-            "[[script]]\nreached = 'lunch'\nby = 'T+5m'\n",
-            "RH0002",
-            "'lunch'",
-        ),
-        (
-            "[[script]]\nreached = 'served'\nsite = 'mars'\nby = 'T+5m'\n",
-            "RH0002",
-            "'mars'",
-        ),
-        (
-            "[[script]]\nreached = 'served'\nby = 'T+5m'\n[[script]]\nreached = 'recovered'\nby = 'T+4m'\n",
-            "RH0003",
-            "'T+4m'",
-        ),
-    ] {
+    for (extra, code, at) in REFUSED {
         let (found, place) = refused(&format!("{PLANNED}\n{extra}"));
-        assert_eq!((found, place.as_str()), (code, at), "{extra}");
+        assert_eq!((found, place.as_str()), (*code, *at), "{extra}");
     }
 }
 
@@ -225,7 +228,7 @@ fn what_the_runbook_does_not_have_is_refused_where_it_stands() {
     let step = |name: &str| name.parse::<StepId>().unwrap();
     let (flip, promote) = (step("replica/flip"), step("replica/promote"));
     assert_eq!(
-        at(scenario.check_steps(&[promote.clone()])),
+        at(scenario.check_steps(std::slice::from_ref(&promote))),
         "'replica/flip'"
     );
     assert_eq!(
