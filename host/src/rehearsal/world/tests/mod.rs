@@ -4,6 +4,7 @@
 mod by_hand;
 mod models;
 mod shape;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
