@@ -1,7 +1,10 @@
 //! The active record: lower its TTL, wait out the old one, flip, prove that nothing else changed, restore the TTL.
 //!
 //! A resolver may keep an answer for the TTL it was given *then*: a lower TTL helps only those who ask after it was
-//! lowered. So the TTL is lowered first of all, and the flip waits until one old TTL has passed since.
+//! lowered. So the TTL is lowered first of all, and the flip waits until one old TTL has passed since, as long as the site
+//! that is left serves meanwhile: then users are moved within the new TTL, all at once. In an outage it does not wait.
+//! Whoever still has the old answer is led to a site that fails, for as long as they keep it, whenever the flip comes; all
+//! others are served the sooner.
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
@@ -10,9 +13,9 @@ use understudy_sdk::strategy::understudy::dns::dns::{self, RecordSet};
 use crate::Error;
 use crate::plan::{At, Budget, DNS_LEAD, Move, Reversal};
 use crate::recovery::{
-    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text,
+    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text, warn,
 };
-use crate::words;
+use crate::{fault, words};
 
 /// Type of the active record: an alias for the name of a site.
 const ACTIVE_KIND: &str = "CNAME";
@@ -20,7 +23,13 @@ const ACTIVE_KIND: &str = "CNAME";
 /// Types that the name of a site may have.
 const TARGET_KINDS: [&str; 3] = ["A", "AAAA", "CNAME"];
 
-/// Lowers the TTL of the active record, never below what the zone accepts, and sets `ttl-lowered`.
+/// How often the TTL is lowered and read back before the API is not believed any more.
+const MAX_READ_BACKS: u32 = 3;
+
+/// How long, in milliseconds, to wait before the next time: servers of one zone may take a moment to agree.
+const READ_BACK_EVERY_MS: u64 = 2_000;
+
+/// Lowers the TTL of the active record, never below what the zone accepts, reads it back, and sets `ttl-lowered`.
 pub const LOWER_TTL: Move = Move {
     title: "Lower the TTL of the active record",
     role: DNS_LEAD,
@@ -31,7 +40,7 @@ pub const LOWER_TTL: Move = Move {
     perform: lower_ttl,
 };
 
-/// Waits until one old TTL has passed since the TTL was lowered.
+/// Waits until one old TTL has passed since the TTL was lowered. For a move away from a site that serves.
 pub const AWAIT_OLD_TTL: Move = Move {
     title: "Wait until resolvers have forgotten the old TTL",
     role: DNS_LEAD,
@@ -139,12 +148,39 @@ fn lower_ttl(recovery: &Recovery) -> Result<String, Error> {
         }
     };
     let ttl = low_ttl(recovery, found.ttl_seconds)?;
-    set(recovery, &found.values, &found.values, ttl)?;
+    lower_to(recovery, &found.values, ttl)?;
     recovery.mark_from("ttl-lowered")?;
     Ok(format!(
         "TTL of {name} was {}, is {ttl} s",
         words::duration(old_ttl_ms)
     ))
+}
+
+/// Lowers the TTL and reads it back: an API that says it did and did not would cost every user the old TTL. Where nothing
+/// can be read, its word has to do.
+fn lower_to(recovery: &Recovery, values: &[String], ttl_seconds: u32) -> Result<(), Error> {
+    let name = &recovery.parameters.records.active;
+    let mut seen = ttl_seconds;
+    for attempt in 0..MAX_READ_BACKS {
+        if attempt > 0 {
+            warn(&format!(
+                "the TTL of {name} was said to be lowered to {ttl_seconds} s and is {seen} s"
+            ))?;
+            control::sleep(READ_BACK_EVERY_MS)?;
+        }
+        set(recovery, values, values, ttl_seconds)?;
+        seen = match active(recovery) {
+            Ok(found) => found.ttl_seconds,
+            Err(error) if fault::is_out_of_reach(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if seen <= ttl_seconds {
+            return Ok(());
+        }
+    }
+    Err(Error::Conflict(format!(
+        "the TTL of `{name}` is {seen} s, expected at most {ttl_seconds} s: the API says it lowered it and does not"
+    )))
 }
 
 fn raise_ttl_again(recovery: &Recovery) -> Result<String, Error> {

@@ -56,7 +56,7 @@ pub(crate) const STEPS: &[Row] = &[
         .when(activate::warms_up)
         .covers(&["S0-F2.1", "S1-X1"]),
     // Decide.
-    Row::new("declare", declare::DECLARE).needs(&[
+    Row::new("declare", declare::DECLARE_PLANNED).needs(&[
         after("check-issuing"),
         after("check-media"),
         after("await-old-ttl"),

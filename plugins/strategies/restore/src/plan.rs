@@ -17,7 +17,11 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("lower-ttl", dns::LOWER_TTL).covers(&["S0-B5.2", "S0-X1", "S0-X2"]),
     Row::new("await-old-ttl", dns::AWAIT_OLD_TTL)
         .needs(&[after("lower-ttl")])
+        .when(check::is_graceful)
         .covers(&["S0-X1"]),
+    Row::new("date-outage", slo::DATE_OUTAGE)
+        .when(slo::dates_outages)
+        .covers(&["S0-X10"]),
     Row::new("check-sites", check::CHECK_RECOVERY_POINT)
         .when(check::is_graceful)
         .covers(&["S0-P1", "S0-P2", "S0-P3", "S0-P4", "S0-P5", "S0-P7"]),
