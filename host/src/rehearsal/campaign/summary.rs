@@ -408,3 +408,45 @@ fn broken(campaign: &Campaign, outcomes: &[Outcome]) -> Vec<BrokenRule> {
     };
     trace::names().into_iter().filter_map(rule).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(pairs: &[(Option<u64>, Option<u64>)]) -> Difference {
+        let one = |(seed, (reported_ms, truth_ms)): (u64, &(Option<u64>, Option<u64>))| {
+            let ms = |ms: &Option<u64>| ms.map(|ms| i64::try_from(ms).unwrap());
+            let comparison = Comparison {
+                reported_ms: *reported_ms,
+                basis: String::new(),
+                truth_ms: *truth_ms,
+                difference_ms: ms(reported_ms).zip(ms(truth_ms)).map(|(r, t)| r - t),
+                difference_percent: None,
+                flagged: false,
+            };
+            (seed, comparison)
+        };
+        let all: Vec<_> = (1..).zip(pairs).map(one).collect();
+        Difference::of(&all)
+    }
+
+    #[test]
+    fn figures_agree_over_all_runs_together() {
+        let both = |reported, truth| (Some(reported), Some(truth));
+        let off = compared(&[both(90, 100), both(112, 100), both(101, 100)]);
+        assert!(off.agrees(), "one run may be off: {off:?}");
+        assert_eq!((off.mean_percent, off.farthest), (Some(1.0), Some(2)));
+        let early = compared(&[both(90, 100), both(100, 100), both(94, 100)]);
+        assert!(!early.agrees(), "{early:?}");
+        assert!(compared(&[both(0, 0)]).agrees() && !compared(&[both(1, 0)]).agrees());
+        assert!(compared(&[]).agrees(), "nobody was served, nobody says so");
+    }
+
+    #[test]
+    fn a_figure_that_stands_alone_agrees_with_nothing() {
+        let never = compared(&[(Some(100), Some(100)), (Some(100), None)]);
+        assert_eq!((never.one_sided, never.farthest), (1, Some(2)));
+        assert!(!never.agrees(), "{never:?}");
+        assert!(!compared(&[(Some(100), None)]).agrees());
+    }
+}

@@ -102,7 +102,8 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
         .covers(&[
-            "S0-A6.1", "S0-A6.2", "S0-A6.3", "S0-A6.4", "S0-A6.5", "S0-M1", "S0-X11", "S1-H6",
+            "S0-A6.1", "S0-A6.2", "S0-A6.3", "S0-A6.4", "S0-A6.5", "S0-M1", "S0-X8", "S0-X11",
+            "S1-H6",
         ]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])

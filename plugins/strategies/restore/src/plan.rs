@@ -110,7 +110,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-I1", "S1-I1"]),
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
-        .covers(&["S0-B6", "S0-M1", "S0-X11", "S1-H12"]),
+        .covers(&["S0-B6", "S0-M1", "S0-X8", "S0-X11", "S1-H12"]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),
