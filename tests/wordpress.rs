@@ -171,6 +171,55 @@ fn a_promotion_that_loses_more_than_anybody_accepted_does_not_begin() {
 }
 
 #[test]
+fn an_api_that_lies_about_the_ttl_is_read_back_and_asked_again() {
+    let stage = unchanged().locked();
+    let scenario = stage.path("scenarios/primary-lost.toml");
+    let lies = "\n[[faults]]\ncall = \"dns/ensure-record\"\nnth = 1\nkind = \"wrong-answer\"\n";
+    let text_before = std::fs::read_to_string(&scenario).unwrap();
+    std::fs::write(&scenario, text_before + lies).unwrap();
+    let output = rehearse(&stage, &["--scenario", "primary-lost"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let written = records(&stage.journal());
+    let at_lower_ttl = |record: &&Value| record["body"]["site"]["step"] == "replica/lower-ttl";
+    let of = |function: &str| {
+        let intents = written.iter().filter(|record| record["type"] == "intent");
+        let these = |record: &&Value| record["body"]["function"]["function"] == function;
+        intents.filter(at_lower_ttl).filter(these).count()
+    };
+    assert_eq!(of("ensure-record"), 2, "said to be lowered, and was not");
+    assert_eq!(of("sleep"), 1, "servers may take a moment to agree");
+}
+
+#[test]
+fn in_an_outage_the_flip_does_not_wait_for_the_old_ttl() {
+    let stage = unchanged().locked();
+    let steps = |mode: &str| {
+        let args = [
+            "plan",
+            "runbook.toml",
+            "--procedure",
+            "drill",
+            "--mode",
+            mode,
+        ];
+        let output = stage.run(&[args.as_slice(), &["-o", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ids = plan["steps"].as_array().unwrap().iter();
+        ids.map(|step| step["id"].as_str().unwrap().to_owned())
+            .filter(|id| id.ends_with("/await-old-ttl"))
+            .collect::<Vec<String>>()
+    };
+    let both = ["replica/await-old-ttl", "failback/await-old-ttl"];
+    assert_eq!(steps("graceful"), both);
+    assert_eq!(
+        steps("ungraceful"),
+        both[1..],
+        "the way back leaves a site that serves"
+    );
+}
+
+#[test]
 fn the_runbook_changes_the_order_of_steps() {
     let changed = shipped::edited(|text| {
         format!(

@@ -1,7 +1,10 @@
 //! The active record: lower its TTL, wait out the old one, flip, prove that nothing else changed, restore the TTL.
 //!
 //! A resolver may keep an answer for the TTL it was given *then*: a lower TTL helps only those who ask after it was
-//! lowered. So the TTL is lowered first of all, and the flip waits until one old TTL has passed since.
+//! lowered. So the TTL is lowered first of all, and the flip waits until one old TTL has passed since, as long as the site
+//! that is left serves meanwhile: then users are moved within the new TTL, all at once. In an outage it does not wait.
+//! Whoever still has the old answer is led to a site that fails, for as long as they keep it, whenever the flip comes; all
+//! others are served the sooner.
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
@@ -23,7 +26,7 @@ const TRIES: u32 = 2;
 /// Types that the name of a site may have.
 const TARGET_KINDS: [&str; 3] = ["A", "AAAA", "CNAME"];
 
-/// Lowers the TTL of the active record, never below what the zone accepts, and sets `ttl-lowered`.
+/// Lowers the TTL of the active record, never below what the zone accepts, reads it back, and sets `ttl-lowered`.
 pub const LOWER_TTL: Move = Move {
     title: "Lower the TTL of the active record",
     role: DNS_LEAD,
@@ -34,7 +37,7 @@ pub const LOWER_TTL: Move = Move {
     perform: lower_ttl,
 };
 
-/// Waits until one old TTL has passed since the TTL was lowered.
+/// Waits until one old TTL has passed since the TTL was lowered. For a move away from a site that serves.
 pub const AWAIT_OLD_TTL: Move = Move {
     title: "Wait until resolvers have forgotten the old TTL",
     role: DNS_LEAD,

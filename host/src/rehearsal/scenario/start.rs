@@ -84,9 +84,8 @@ pub struct Resolvers {
 }
 
 fn panel() -> Vec<String> {
-    ["isp-a", "isp-b", "public-a", "public-b"]
-        .map(str::to_owned)
-        .to_vec()
+    let resolvers = |kind: &'static str| ["a", "b", "c", "d"].map(|name| format!("{kind}-{name}"));
+    [resolvers("isp"), resolvers("public")].concat()
 }
 
 impl Default for Resolvers {

@@ -98,6 +98,7 @@ impl World {
         self.reach(&place.site)?;
         match request.function.function.as_str() {
             "observe" => self.observe_database(&place),
+            "observe-newest-write" => self.observe_newest_write(&place),
             "list-recovery-points" => self.list_recovery_points(&place),
             "observe-contents" => self.observe_contents(&place),
             "ensure-fenced" => self.ensure_fenced(&place),
@@ -161,6 +162,12 @@ impl World {
                 .map_or_else(String::new, |point| database.history.position(point)),
             replication,
         })
+    }
+
+    fn observe_newest_write(&self, place: &Place) -> Reply {
+        let (database, copy) = self.data(place)?;
+        let newest = database.applied(copy);
+        ok(&newest.map(|point| database.history.time_of(point)))
     }
 
     fn replication(&self, database: &Database, follower: &Follower) -> Replication {

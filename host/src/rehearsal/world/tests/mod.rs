@@ -5,6 +5,7 @@ mod by_hand;
 mod models;
 mod planes;
 mod shape;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
