@@ -194,7 +194,7 @@ impl World {
     /// The record that users ask for.
     fn own_record(&self) -> Option<&RecordSet> {
         let of_kind = |kind| self.zone.get(&self.clients.name, kind);
-        of_kind("CNAME").or_else(|| of_kind("A"))
+        of_kind("CNAME").or_else(|| of_kind("A")).map(AsRef::as_ref)
     }
 
     /// What a copy holds that neither a backup nor any other copy has.
