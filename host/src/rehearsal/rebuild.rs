@@ -19,8 +19,8 @@ pub struct Seen {
     pub request: Request,
 }
 
-/// Every attempt that reached the world, in order of time. Calls that are `unsent` were on record when their host died and
-/// first reached the world when another one went on.
+/// Every attempt that reached the world, in order of time. Calls that are `unsent` were on record when their host died
+/// and first reached the world when another one went on.
 #[must_use]
 pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
     let mut requests: BTreeMap<CallSite, Request> = BTreeMap::new();

@@ -212,8 +212,8 @@ fn flip(recovery: &Recovery) -> Result<String, Error> {
     ))
 }
 
-/// The records of the sites as JSON text, but the one that this strategy writes itself; a name that has no record of a type
-/// is left out.
+/// The records of the sites as JSON text, but the one that this strategy writes itself; a name that has no record of a
+/// type is left out.
 fn target_records(recovery: &Recovery) -> Result<String, Error> {
     let mut found = Vec::new();
     let sites = [recovery.from(), recovery.to()].into_iter();

@@ -213,8 +213,8 @@ pub fn warn(message: &str) -> Result<(), Error> {
     control::log(Level::Warn, message)
 }
 
-/// Most looks at one state, and the time between two, in milliseconds: half a minute together, longer than control planes
-/// commonly take to show what they have accepted.
+/// Most looks at one state, and the time between two, in milliseconds: half a minute together, longer than control
+/// planes commonly take to show what they have accepted.
 const LOOKS: u32 = 7;
 const LOOK_EVERY_MS: u64 = 5_000;
 

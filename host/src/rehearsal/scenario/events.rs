@@ -279,14 +279,14 @@ pub struct Person {
     /// What they say.
     #[serde(default)]
     pub answer: PersonSays,
-    /// After this many failed attempts at a step they say no-go to another one, whatever `answer` is. Once a point of no
-    /// return has begun, where no-go undoes nothing, it takes them [`PAST_NO_RETURN`] times as many.
+    /// After this many failed attempts at a step they say no-go to another one, whatever `answer` is. Once a point of
+    /// no return has begun, where no-go undoes nothing, it takes them [`PAST_NO_RETURN`] times as many.
     #[serde(default = "patience")]
     pub patience: u32,
     /// What they say instead, where it is offered: that this strategy takes over.
     pub switch_to: Option<Spanned<StrategyName>>,
-    /// They say that after this many failed attempts at a step, and when they are asked for that many times about a step
-    /// that is over its budget; as many as `patience`, where it is left out.
+    /// They say that after this many failed attempts at a step, and when they are asked for that many times about a
+    /// step that is over its budget; as many as `patience`, where it is left out.
     pub switch_after: Option<u32>,
 }
 

@@ -1,4 +1,5 @@
-//! Control planes that are eventually consistent: a change is accepted at once, and reads show the old state for a while.
+//! Control planes that are eventually consistent: a change is accepted at once, and reads show the old state for a
+//! while.
 //!
 //! Only reads lie. What an `ensure-*` compares with and converges to is the state as it is, and so is what clients get.
 

@@ -1,5 +1,5 @@
-//! Sites and their control planes: away, read-only, behind what they have accepted; applications that pull and crash; load
-//! balancers with addresses that nobody knew.
+//! Sites and their control planes: away, read-only, behind what they have accepted; applications that pull and crash;
+//! load balancers with addresses that nobody knew.
 
 use std::time::Duration;
 
