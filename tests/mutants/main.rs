@@ -29,8 +29,8 @@ use trial::{Trials, Verdict};
 use understudy::plugin::Engines;
 use workspace::Workspace;
 
-/// Seeds per scenario, from 1.
-const SEEDS: u64 = 2;
+/// Seeds per scenario, from 1: a guard that only some seeds miss is for campaigns.
+const SEEDS: u64 = 1;
 
 /// Folder of the repository.
 fn root() -> PathBuf {

@@ -139,8 +139,8 @@ fn note(rehearsed: &Rehearsed, scenario: &str, verdict: &mut Verdict) {
     for entry in &rehearsed.entries {
         if let Record::StepChanged { to, detail, .. } = &entry.record
             && *to == StepState::Failed
-            && let Some((code, message)) = detail.split_once(':')
-            && code.starts_with("SR")
+            && let Some((rule, message)) = detail.split_once(':')
+            && let Some((code, _)) = rule.split_once(' ').filter(|_| rule.starts_with("SR"))
         {
             verdict.add(code, scenario, message);
         }

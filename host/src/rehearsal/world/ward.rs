@@ -55,7 +55,7 @@ pub enum Hazard {
     Discarded,
     /// Users were sent where their uploads are refused.
     NoMedia,
-    /// At the end: resolvers are still told a shorter time to live than at the beginning.
+    /// At the end: resolvers are still told the short time to live of a flip.
     TtlLeftLow,
     /// At the end: there is a writer, and its data is nowhere else.
     Unprotected,
@@ -82,6 +82,8 @@ pub(crate) struct Ward {
     judged: BTreeSet<String>,
     /// Highest TTL of the service's own record in seconds.
     highest_ttl: u32,
+    /// TTL that it was given by the last flip.
+    flipped_with: Option<u32>,
     /// When resolvers that honour TTLs have forgotten every longer one of it.
     forgotten: Instant,
     /// An API claimed to have changed a record and had not: what resolvers keep is not the strategy's doing.
@@ -184,11 +186,12 @@ impl World {
 
     fn ttl_left_low(&self) -> Option<(Hazard, String)> {
         let (now, before) = (self.own_record()?.ttl_seconds, self.ward.highest_ttl);
+        let is_low = self.ward.flipped_with.is_some_and(|flip| now <= flip) && now < before;
         let what = format!(
             "`{}` has a time to live of {now} s, and had {before} s",
             self.clients.name
         );
-        (now < before && !self.ward.lied_to).then_some((Hazard::TtlLeftLow, what))
+        (is_low && !self.ward.lied_to).then_some((Hazard::TtlLeftLow, what))
     }
 
     /// The record that users ask for.
@@ -379,11 +382,14 @@ impl World {
         Some((Hazard::LongTtl, what))
     }
 
-    /// The TTL of the service's own record is about to become another.
-    pub(crate) fn note_ttl(&mut self, name: &str, old: Option<u32>, new: u32) {
+    /// A record is about to be changed, to a new TTL or to new values.
+    pub(crate) fn note_change(&mut self, name: &str, old: Option<u32>, new: u32, flips: bool) {
         let Some(old) = old.filter(|_| name == self.clients.name) else {
             return;
         };
+        if flips {
+            self.ward.flipped_with = Some(new);
+        }
         self.ward.highest_ttl = self.ward.highest_ttl.max(old);
         if new < old {
             let forgotten = self.now.after(std::time::Duration::from_secs(old.into()));
