@@ -108,6 +108,12 @@ impl Mutant {
         self.backed_by.as_deref()
     }
 
+    /// Whether everything that must catch it has.
+    pub(crate) fn is_caught(&self, verdict: &Verdict) -> bool {
+        let caught = |code| verdict.codes.contains(code);
+        !self.caught_by.is_empty() && self.caught_by.iter().all(caught)
+    }
+
     /// What is wrong with what came of it.
     pub(crate) fn problem_with(&self, verdict: &Verdict) -> Option<String> {
         let name = &self.name;

@@ -75,12 +75,14 @@ impl Trials {
         }
     }
 
-    /// What the host says of the strategies in `plugins`, which are a mutant's or the shipped ones.
+    /// What the host says of the strategies in `plugins`, which are a mutant's or the shipped ones: in every scenario, or
+    /// until what must catch the mutant has.
     pub(crate) fn judge(
         &self,
         engines: &Engines,
         plugins: &Path,
         mutant: Option<&Mutant>,
+        all: bool,
     ) -> Verdict {
         let folder = self.folder.join(plugins.file_name().unwrap());
         std::fs::create_dir_all(&folder).unwrap();
@@ -95,6 +97,9 @@ impl Trials {
         let mut verdict = Verdict::default();
         for text in &self.scenarios {
             self.rehearse(engines, &runbook, text, &mut verdict);
+            if !all && mutant.is_some_and(|mutant| mutant.is_caught(&verdict)) {
+                break;
+            }
         }
         verdict
     }
