@@ -142,9 +142,13 @@ fn note(rehearsed: &Rehearsed, scenario: &str, verdict: &mut Verdict) {
         verdict.add(broken.code, scenario, &broken.message);
     }
     for entry in &rehearsed.entries {
-        if let Record::StepChanged { to, detail, .. } = &entry.record
-            && *to == StepState::Failed
-            && let Some((rule, message)) = detail.split_once(':')
+        // What rules on runs hold back says so.
+        let said = match &entry.record {
+            Record::StepChanged { to, detail, .. } if *to == StepState::Failed => detail,
+            Record::RunEnded { detail, .. } => detail,
+            _ => continue,
+        };
+        if let Some((rule, message)) = said.split_once(": ")
             && let Some((code, _)) = rule.split_once(' ').filter(|_| rule.starts_with("SR"))
         {
             verdict.add(code, scenario, message);
