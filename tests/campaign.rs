@@ -159,7 +159,7 @@ fn threads_change_nothing_and_a_seed_repeats_its_journal() {
     assert_eq!(one, two);
     let document: Value = serde_json::from_str(&one).unwrap();
     let outcomes = document["scenarios"][0]["outcomes"].as_array().unwrap();
-    let dies = |outcome: &&Value| outcome["troubles"].to_string().contains("after-records");
+    let dies = |outcome: &&Value| outcome["troubles"].to_string().contains("crashes");
     for outcome in [outcomes.first(), outcomes.iter().find(dies)] {
         let outcome = outcome.unwrap();
         let seed = outcome["seed"].to_string();
@@ -339,7 +339,7 @@ fn a_run_with_drawn_faults_that_was_cut_off_is_resumed_with_the_same_faults() {
 
 #[test]
 fn a_probability_that_is_not_met_fails_and_names_a_seed() {
-    let stage = edited(|text| text.replace("rto = \"30m\"", "rto = \"8m\""));
+    let stage = edited(|text| text.replace("rto = \"30m\"", "rto = \"5m\""));
     let (_, said) = stage.rehearse(
         1,
         &[
@@ -351,7 +351,7 @@ fn a_probability_that_is_not_met_fails_and_names_a_seed() {
             "0.95",
         ],
     );
-    assert!(said.contains("RTO of 8m 00s is met in 0.0 %"), "{said}");
+    assert!(said.contains("RTO of 5m 00s is met in 0.0 %"), "{said}");
     assert!(said.contains("95.0 % are required"), "{said}");
     let command = "understudy rehearse runbook.toml --scenario primary-lost --seed 1";
     assert!(said.contains(command), "{said}");
@@ -371,6 +371,50 @@ fn a_probability_that_is_not_met_fails_and_names_a_seed() {
         text.contains("ended: 0 recovered, 0 undone, 2 stuck"),
         "{text}"
     );
+}
+
+#[test]
+fn runs_of_every_shipped_scenario_report_what_the_clients_saw() {
+    let stage = shipped::edited(|text| text).locked();
+    let (document, _) = stage.campaign(0, &["--runs", "60", "--require-agreement"]);
+    let scenarios = document["scenarios"].as_array().unwrap();
+    assert_eq!(scenarios.len(), 10);
+    for found in scenarios {
+        let served = found["rto"]["difference"]["runs"].as_u64().unwrap();
+        let is_to_recover = found["is-to-recover"].as_bool().unwrap();
+        assert_eq!(served, if is_to_recover { 60 } else { 0 }, "{found}");
+    }
+}
+
+#[test]
+fn a_strategy_that_calls_the_service_served_early_fails() {
+    let stage = edited(|text| {
+        let plugins = PLUGINS.display();
+        format!(
+            r#"{text}
+[plugins.hostile]
+path = "{plugins}/hostile-strategy.wasm"
+[strategies.liar]
+plugin = "hostile"
+parameters = {{ attack = "mark", name = "served", site = "bz" }}
+[[steps]]
+step = "replica/call-it-served"
+run = "liar/attack"
+needs = ["replica/promote"]
+"#
+        )
+    });
+    let some = ["--scenario", "primary-lost", "--runs", "20"];
+    let (_, said) = stage.campaign(1, &[some.as_slice(), &["--require-agreement"]].concat());
+    assert!(
+        said.contains("RTO of primary-lost: reported and true"),
+        "{said}"
+    );
+    assert!(!said.contains("RPO of primary-lost"), "{said}");
+    let command = "understudy rehearse runbook.toml --scenario primary-lost --seed";
+    assert!(said.contains(command), "{said}");
+    // Nothing else is wrong with it.
+    stage.campaign(0, &some);
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn cut_and_resume(drill: &Rehearsal, whole: &Rehearsed, expected: &Essence, cut:
     let store = MemoryStore::new();
     let switches = Switches {
         cut_after: Some(cut),
+        cut_when: None,
         on_append: None,
     };
     let cut_off = drill.begin(Box::new(store.clone()), switches);

@@ -6,13 +6,16 @@
     reason = "a test: what does not hold must end it"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Output;
 
+use effects::effects;
 use records::records;
 use serde_json::Value;
 use stage::{PLUGINS, Stage, text};
 
+#[path = "support/effects.rs"]
+mod effects;
 #[path = "support/records.rs"]
 mod records;
 #[path = "support/shipped.rs"]
@@ -70,31 +73,6 @@ fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
     let first = journal_of("7");
     assert_eq!(first, journal_of("7"));
     assert_ne!(first, journal_of("8"));
-}
-
-#[test]
-fn every_shipped_scenario_ends_as_it_says() {
-    let stage = unchanged().locked();
-    let mut endings = BTreeSet::new();
-    for entry in std::fs::read_dir(stage.path("scenarios")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let scenario: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
-        let ending = scenario["expect"].get("ending");
-        let ending = ending.map_or("recovered", |ending| ending.as_str().unwrap());
-        let output = rehearse(&stage, &["--scenario", name]);
-        let said = text(&output.stderr);
-        let held = !said.contains("expectation missed") && !said.contains("rule broken");
-        assert!(held, "{name}: {said}");
-        let code = match ending {
-            "undone" => 1,
-            "stuck" => 3,
-            _ => 0,
-        };
-        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
-        endings.insert(ending.to_owned());
-    }
-    assert_eq!(endings.len(), 3, "{endings:?}");
 }
 
 #[test]
@@ -160,26 +138,6 @@ fn a_switch_to_another_strategy_survives_the_death_of_the_host() {
     }
 }
 
-/// What was done, by step and function; how often a step looks or waits depends on the time. A key that is issued twice
-/// fails.
-fn effects(records: &[Value]) -> BTreeSet<String> {
-    let mut keys = BTreeSet::new();
-    let mut effects = BTreeSet::new();
-    let intents = records.iter().filter(|record| record["type"] == "intent");
-    for body in intents
-        .map(|record| &record["body"])
-        .filter(|body| body["kind"] != "read")
-    {
-        let key = body["key"].as_str().unwrap().to_owned();
-        assert!(keys.insert(key), "issued twice under one key: {body}");
-        effects.insert(format!(
-            "{} {}",
-            body["site"]["step"], body["function"]["function"]
-        ));
-    }
-    effects
-}
-
 #[test]
 fn a_promotion_that_loses_more_than_anybody_accepted_does_not_begin() {
     let stage = shipped::edited(|text| {
@@ -210,6 +168,55 @@ fn a_promotion_that_loses_more_than_anybody_accepted_does_not_begin() {
             && body["args"]["site"] == "bz"
     };
     assert_eq!(written.iter().filter(promoted).count(), 0);
+}
+
+#[test]
+fn an_api_that_lies_about_the_ttl_is_read_back_and_asked_again() {
+    let stage = unchanged().locked();
+    let scenario = stage.path("scenarios/primary-lost.toml");
+    let lies = "\n[[faults]]\ncall = \"dns/ensure-record\"\nnth = 1\nkind = \"wrong-answer\"\n";
+    let text_before = std::fs::read_to_string(&scenario).unwrap();
+    std::fs::write(&scenario, text_before + lies).unwrap();
+    let output = rehearse(&stage, &["--scenario", "primary-lost"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let written = records(&stage.journal());
+    let at_lower_ttl = |record: &&Value| record["body"]["site"]["step"] == "replica/lower-ttl";
+    let of = |function: &str| {
+        let intents = written.iter().filter(|record| record["type"] == "intent");
+        let these = |record: &&Value| record["body"]["function"]["function"] == function;
+        intents.filter(at_lower_ttl).filter(these).count()
+    };
+    assert_eq!(of("ensure-record"), 2, "said to be lowered, and was not");
+    assert_eq!(of("sleep"), 1, "servers may take a moment to agree");
+}
+
+#[test]
+fn in_an_outage_the_flip_does_not_wait_for_the_old_ttl() {
+    let stage = unchanged().locked();
+    let steps = |mode: &str| {
+        let args = [
+            "plan",
+            "runbook.toml",
+            "--procedure",
+            "drill",
+            "--mode",
+            mode,
+        ];
+        let output = stage.run(&[args.as_slice(), &["-o", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ids = plan["steps"].as_array().unwrap().iter();
+        ids.map(|step| step["id"].as_str().unwrap().to_owned())
+            .filter(|id| id.ends_with("/await-old-ttl"))
+            .collect::<Vec<String>>()
+    };
+    let both = ["replica/await-old-ttl", "failback/await-old-ttl"];
+    assert_eq!(steps("graceful"), both);
+    assert_eq!(
+        steps("ungraceful"),
+        both[1..],
+        "the way back leaves a site that serves"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
@@ -31,6 +32,10 @@ use journey::{Report, Walk, Way};
 
 /// How soon to look again, in milliseconds. Users notice seconds; a probe every second is no load.
 pub const POLL_AFTER_MS: u64 = 1000;
+
+/// How long one look from every vantage point takes at most, in milliseconds. Most users do not wait longer for a page; and
+/// whoever is led to a dead site must not hold up what the others see.
+pub const LOOK_MS: u64 = 5000;
 
 /// Most passes in a row that can be asked for.
 pub const MAX_CONSECUTIVE: u32 = 1000;
@@ -83,6 +88,13 @@ struct JourneyArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ServedArgs {
+    site: SiteName,
+    journey: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct NamesArgs {
     name: String,
     kind: String,
@@ -104,6 +116,17 @@ struct Answer {
     resolver: String,
     values: Vec<String>,
     ttl_seconds: u32,
+    problem: Option<String>,
+}
+
+/// `probe.vantage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Vantage {
+    resolver: String,
+    passed: bool,
+    status: u16,
+    zone: Option<String>,
     problem: Option<String>,
 }
 
@@ -141,6 +164,7 @@ impl ProbeService {
     async fn serve(&self, asked: Asked<'_>) -> Used {
         let (action, done) = match asked.function {
             "observe-journey" | "ensure-journey" => self.journey(asked).await,
+            "observe-vantages" | "ensure-served" => self.served(asked).await,
             "observe-names" => self.names(asked.args, asked.deadline).await,
             "ensure-converged" => self.converged(asked).await,
             other => (
@@ -177,14 +201,6 @@ impl ProbeService {
     }
 
     async fn walk(&self, args: &JourneyArgs, deadline: Instant) -> Result<Report, Fault> {
-        let journey = self.declared.journeys.get(&args.journey).ok_or_else(|| {
-            let known = listed(self.declared.journeys.keys());
-            let text = format!(
-                "the runbook declares no journey `{}`; it has {known}",
-                args.journey
-            );
-            Fault::not_found("CP0019", text)
-        })?;
         let way = match args.entry {
             Entry::Direct => {
                 let entry = self.declared.entries.get(&args.site).ok_or_else(|| {
@@ -201,9 +217,24 @@ impl ProbeService {
                 })?),
             },
         };
+        self.walk_by(way, &args.journey, &args.site, deadline).await
+    }
+
+    async fn walk_by(
+        &self,
+        way: Way,
+        journey: &str,
+        site: &SiteName,
+        deadline: Instant,
+    ) -> Result<Report, Fault> {
+        let steps = self.declared.journeys.get(journey).ok_or_else(|| {
+            let known = listed(self.declared.journeys.keys());
+            let text = format!("the runbook declares no journey `{journey}`; it has {known}");
+            Fault::not_found("CP0019", text)
+        })?;
         let walk = Walk {
             way,
-            site: &args.site,
+            site,
             zone_header: &self.declared.zone_header,
             attachments: &self.attachments,
             trust: &self.trust,
@@ -211,7 +242,78 @@ impl ProbeService {
             facilities: &self.facilities,
             deadline,
         };
-        Ok(walk.walk(journey).await)
+        Ok(walk.walk(steps).await)
+    }
+
+    async fn served(&self, asked: Asked<'_>) -> (String, Done) {
+        let args: ServedArgs = match super::arguments(asked.args) {
+            Ok(args) => args,
+            Err(fault) => return (format!("probe {}", asked.function), Err(fault)),
+        };
+        let count = self.declared.resolvers.len();
+        let action = format!(
+            "probe journey {} at {}, from {count} vantage points",
+            args.journey, args.site
+        );
+        let waits = asked.function == "ensure-served";
+        let vantages = match self.look_around(&args, waits, asked.deadline).await {
+            Ok(vantages) => vantages,
+            Err(fault) => return (action, Err(fault)),
+        };
+        let passed = vantages.iter().filter(|vantage| vantage.passed).count();
+        let state = format!("served at {passed} of {count} vantage points");
+        let done = if waits {
+            let most = is_most(passed, count);
+            let wait = self.look(asked.key, most, 1);
+            let id = format!("served/{}@{}", args.journey, args.site);
+            outcome(most, wait.missed, id, state)
+        } else {
+            json(vantages).map(|vantages| (vantages, state))
+        };
+        (action, done)
+    }
+
+    /// The journey by every resolver at once, in the order of their names; with `until_most` only those that answer until
+    /// it has passed from most.
+    async fn look_around(
+        &self,
+        args: &ServedArgs,
+        until_most: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Vantage>, Fault> {
+        let resolvers = &self.declared.resolvers;
+        if resolvers.is_empty() {
+            let text = "the runbook declares no resolvers; add them to `probe.resolvers`";
+            return Err(Fault::not_found("CP0019", text));
+        }
+        let latest = Instant(self.facilities.clock.now().0.saturating_add(LOOK_MS));
+        let deadline = deadline.min(latest);
+        let looks = resolvers.iter().map(async |(resolver, server)| {
+            let way = Way::Resolver(*server);
+            let report = self
+                .walk_by(way, &args.journey, &args.site, deadline)
+                .await?;
+            let last = report.steps.last();
+            Ok(Vantage {
+                resolver: resolver.clone(),
+                passed: report.passed,
+                status: last.map_or(0, |step| step.status),
+                zone: last.and_then(|step| step.zone.clone()),
+                problem: report.problem(),
+            })
+        });
+        let mut looks: FuturesUnordered<_> = looks.collect();
+        let (mut vantages, mut passed) = (Vec::with_capacity(resolvers.len()), 0);
+        while let Some(vantage) = looks.next().await {
+            let vantage: Vantage = vantage?;
+            passed += usize::from(vantage.passed);
+            vantages.push(vantage);
+            if until_most && is_most(passed, resolvers.len()) {
+                break;
+            }
+        }
+        vantages.sort_by(|a, b| a.resolver.cmp(&b.resolver));
+        Ok(vantages)
     }
 
     fn counted(
@@ -400,6 +502,11 @@ fn outcome(enough: bool, missed: bool, id: String, state: String) -> Done {
         ),
     };
     Ok((json(outcome)?, format!("{word}, {state}")))
+}
+
+/// Users are served when the journey passes from more than half of the vantage points.
+pub(crate) fn is_most(passed: usize, all: usize) -> bool {
+    passed * 2 > all
 }
 
 /// Resolvers that answer with exactly the values asked for.

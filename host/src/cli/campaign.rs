@@ -45,6 +45,9 @@ pub(super) struct Many {
     /// Share of the runs, 0 to 1, that must meet the recovery point objective
     #[arg(long, value_name = "SHARE", requires = "runs", value_parser = share)]
     pub(super) require_rpo: Option<f64>,
+    /// Reported RTO and RPO must agree with what the simulated clients saw: within 5 % over all runs of a scenario
+    #[arg(long, requires = "runs")]
+    pub(super) require_agreement: bool,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -208,36 +211,67 @@ fn tell(args: &Args, context: &Context, summaries: &[Summary]) -> Result<(), Com
     verdict(args, summaries, &requirements)
 }
 
-/// What is required beside the rules, and whether it is met. The share that was seen counts, not its interval.
+/// What is required beside the rules, and whether it is met.
 fn requirements(args: &Args, summaries: &[Summary]) -> Vec<Requirement> {
     let mut requirements = Vec::new();
-    for summary in summaries.iter().filter(|summary| summary.is_to_recover) {
+    for summary in summaries {
         let wanted: [(&str, Option<f64>, &Target); 2] = [
             ("RTO", args.many.require_rto, &summary.rto),
             ("RPO", args.many.require_rpo, &summary.rpo),
         ];
         for (name, required, target) in wanted {
-            let Some(required) = required else { continue };
-            let (met, met_at_all) = (&target.met, target.met.met as f64);
-            let failure = (met_at_all < required * met.of as f64).then(|| {
-                format!(
-                    "{name} of {} is met in {} of the runs of {} (95 % interval {}), {} are required; first missed with seed {}",
-                    understudy::report::units::duration(target.target_ms),
-                    percent(met.share),
-                    summary.scenario,
-                    interval(met),
-                    percent(required),
-                    target.first_missed.unwrap_or(summary.first_seed)
-                )
-            });
-            requirements.push(Requirement {
-                scenario: summary.scenario.clone(),
-                name: format!("{name} met in {} of the runs", percent(required)),
-                failure,
-            });
+            if let Some(required) = required.filter(|_| summary.is_to_recover) {
+                requirements.push(met(summary, name, target, required));
+            }
+            if args.many.require_agreement {
+                requirements.push(agreement(summary, name, target));
+            }
         }
     }
     requirements
+}
+
+/// An objective is met often enough. The share that was seen counts, not its interval.
+fn met(summary: &Summary, name: &str, target: &Target, required: f64) -> Requirement {
+    let (met, met_at_all) = (&target.met, target.met.met as f64);
+    let seed = target.first_missed.unwrap_or(summary.first_seed);
+    let failure = (met_at_all < required * met.of as f64).then(|| {
+        format!(
+            "{name} of {} is met in {} of the runs of {} (95 % interval {}), {} are required; first missed with seed {seed}",
+            understudy::report::units::duration(target.target_ms),
+            percent(met.share),
+            summary.scenario,
+            interval(met),
+            percent(required),
+        )
+    });
+    Requirement {
+        scenario: summary.scenario.clone(),
+        name: format!("{name} met in {} of the runs", percent(required)),
+        failure,
+        seed,
+    }
+}
+
+/// What runs report of themselves is what their clients and data say.
+fn agreement(summary: &Summary, name: &str, target: &Target) -> Requirement {
+    let difference = &target.difference;
+    let seed = difference.farthest.unwrap_or(summary.first_seed);
+    let failure = (!difference.agrees()).then(|| {
+        format!(
+            "{name} of {}: {}; {} of {} runs have only one of the two; farthest off with seed {seed}",
+            summary.scenario,
+            html::difference(target),
+            difference.one_sided,
+            difference.runs,
+        )
+    });
+    Requirement {
+        scenario: summary.scenario.clone(),
+        name: format!("{name} reported as the clients saw it"),
+        failure,
+        seed,
+    }
 }
 
 /// Broken rules and missed requirements fail the command, each with the command that repeats its first run.
@@ -265,13 +299,7 @@ fn verdict(
         for requirement in requirements.iter().filter(unmet) {
             if let Some(failure) = &requirement.failure {
                 problems.push(failure.clone());
-                let target = if requirement.name.starts_with("RTO") {
-                    &summary.rto
-                } else {
-                    &summary.rpo
-                };
-                let seed = target.first_missed.unwrap_or(summary.first_seed);
-                hints.push(command(args, &summary.scenario, seed));
+                hints.push(command(args, &summary.scenario, requirement.seed));
             }
         }
     }

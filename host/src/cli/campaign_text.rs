@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::output::{Output, Table, Tone};
 use understudy::rehearsal::campaign::html::{difference, interval, or_never, percent};
-use understudy::rehearsal::campaign::statistics::{Distribution, Probability};
 use understudy::rehearsal::campaign::summary::{BrokenRule, Share, Summary, Target};
 use understudy::report::units::{duration, one_line};
+use understudy::statistics::{Distribution, Probability};
 
 /// Longest bar of a histogram, in characters.
 const BAR: u64 = 40;

@@ -13,6 +13,7 @@ use understudy::prepare::PrepareErrors;
 use understudy::rehearsal::campaign::CampaignError;
 use understudy::rehearsal::campaign::trouble::FaultsError;
 use understudy::rehearsal::driver::RehearsalError;
+use understudy::rehearsal::scenario::error::Refused;
 use understudy::report::ReportError;
 use understudy::run::RunError;
 use understudy::runbook::RunbookErrors;
@@ -81,6 +82,8 @@ impl CommandError {
     pub(crate) fn tell(&self, output: &Output) -> ExitCode {
         if let Some(errors) = self.error.downcast_ref::<RunbookErrors>() {
             output.say(&errors.render(output.colour_on_stderr()));
+        } else if let Some(refused) = self.error.downcast_ref::<Refused>() {
+            output.say(&refused.render(output.colour_on_stderr()));
         } else {
             let label = output.paint_on_stderr(Tone::Bad, "error");
             output.say(&format!("{label}: {}", self.text()));

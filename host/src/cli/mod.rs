@@ -12,6 +12,7 @@ mod completions;
 mod decide;
 mod environment;
 mod error;
+mod estimate;
 mod explain;
 mod log;
 mod output;

@@ -1,5 +1,6 @@
 //! `understudy rehearse RUNBOOK`: a procedure in a simulated world under a virtual clock, once or many times.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use understudy::journal::record::Ending;
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
 use understudy::name::InvalidName;
 use understudy::plugin::Engines;
-use understudy::prepare::{Order, prepare};
+use understudy::prepare::{Order, Prepared, prepare};
 use understudy::rehearsal::campaign::trouble::{self, Troubles};
 use understudy::rehearsal::driver::{Rehearsal, Rehearsed, Switches, run_id};
 use understudy::rehearsal::scenario::Scenario;
+use understudy::rehearsal::scenario::error::Refused;
 use understudy::runbook::types::Runbook;
 
 /// Rehearse in a simulated world: hours pass in milliseconds, and the same seed gives the same run.
@@ -50,7 +52,7 @@ pub(super) struct Args {
 }
 
 /// Scenario where none is named.
-const DEFAULT_SCENARIO: &str = "primary-lost";
+pub(super) const DEFAULT_SCENARIO: &str = "primary-lost";
 
 /// Name of the file in a run's folder that holds a scenario with drawn troubles.
 const DRAWN_SCENARIO: &str = "scenario.toml";
@@ -59,6 +61,8 @@ const DRAWN_SCENARIO: &str = "scenario.toml";
 pub(super) struct Written {
     /// Name or path by which it is found again.
     pub(super) name: String,
+    /// The file.
+    path: PathBuf,
     /// The file's text.
     pub(super) text: String,
     /// What it says.
@@ -127,6 +131,7 @@ impl Args {
         };
         let prepared = block_on(prepare(engines, Arc::clone(runbook), order))??;
         stage::refuse_unsafe(&prepared)?;
+        written.fits(&prepared)?;
         let overlays = self.wanted.overlay.iter();
         Ok(Rehearsal {
             prepared,
@@ -155,7 +160,13 @@ impl Args {
             return Ok((rehearsal, None));
         }
         let text = trouble::add(&written.text, &troubles);
-        let scenario = Scenario::parse(&text).map_err(CommandError::invalid)?;
+        let scenario = match Scenario::parse(&text) {
+            Ok(scenario) => scenario,
+            Err(error) => {
+                let path = written.path.clone();
+                return Err(CommandError::invalid(Refused { path, text, error }));
+            }
+        };
         rehearsal.scenario = Arc::new(scenario);
         Ok((rehearsal, Some(text)))
     }
@@ -166,6 +177,7 @@ impl Args {
         (
             Switches {
                 cut_after: self.crash_after,
+                cut_when: None,
                 on_append: Some(display.hook()),
             },
             display,
@@ -207,17 +219,39 @@ impl Written {
             CommandError::file("read", &path, &error)
                 .hint(format!("`--scenario` takes a file or one of: {there}"))
         })?;
-        let scenario = Scenario::parse(&text).map_err(|error| {
-            let code = error.code();
-            CommandError::invalid(format!(
-                "{}",
-                stage::Located::new(&path, &text, error.span(), code, &error)
-            ))
-        })?;
+        let scenario = match Scenario::parse(&text) {
+            Ok(scenario) => scenario,
+            Err(error) => return Err(CommandError::invalid(Refused { path, text, error })),
+        };
         Ok(Self {
             name: name.to_owned(),
+            path,
             text,
             scenario,
+        })
+    }
+
+    /// Checks that what the scenario names of the runbook is there.
+    fn fits(&self, prepared: &Prepared) -> Result<(), CommandError> {
+        let runbook = &prepared.runbook;
+        let sites: Vec<_> = runbook.sites.keys().cloned().collect();
+        let strategies: Vec<_> = runbook.strategies.keys().cloned().collect();
+        let others = prepared.alternatives.values();
+        let plans = std::iter::once(&prepared.plan).chain(others);
+        let steps = plans.flat_map(|plan| plan.steps.iter().map(|step| step.id.clone()));
+        let steps: BTreeSet<_> = steps.collect();
+        let steps: Vec<_> = steps.into_iter().collect();
+        let scenario = &self.scenario;
+        let checked = scenario
+            .check_sites(&sites)
+            .and_then(|()| scenario.check_strategies(&strategies))
+            .and_then(|()| scenario.check_steps(&steps));
+        checked.map_err(|error| {
+            CommandError::invalid(Refused {
+                path: self.path.clone(),
+                text: self.text.clone(),
+                error,
+            })
         })
     }
 }

@@ -73,6 +73,7 @@ impl Args {
                 let display = Arc::new(ProgressDisplay::new(&context.output, clock, false));
                 let switches = Switches {
                     cut_after: None,
+                    cut_when: None,
                     on_append: Some(display.hook()),
                 };
                 let rehearsed = rehearsal.resume(Box::new(store), &recorded.entries, switches);

@@ -1,9 +1,7 @@
 //! What the commands that bring a run about share: names, identities, the closing report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Context;
@@ -164,46 +162,5 @@ impl Told {
         }
         output.data(&show::head(&self.report, None, output))?;
         output.data(&format!("report {}\n", self.html.display()))
-    }
-}
-
-/// An error with the place in the file it is about.
-pub(super) struct Located(String);
-
-impl Located {
-    /// `path:line:column: CODE: message`.
-    pub(super) fn new(
-        path: &Path,
-        text: &str,
-        span: Option<Range<usize>>,
-        code: &str,
-        error: &dyn fmt::Display,
-    ) -> Self {
-        let place = span.and_then(|span| text.get(..span.start)).map(|before| {
-            let line = before.matches('\n').count() + 1;
-            let column = before
-                .rsplit('\n')
-                .next()
-                .map_or(0, |tail| tail.chars().count())
-                + 1;
-            format!(":{line}:{column}")
-        });
-        let message = error.to_string();
-        let code = if message.contains(code) {
-            String::new()
-        } else {
-            format!("{code}: ")
-        };
-        Self(format!(
-            "{}{}: {code}{message}",
-            path.display(),
-            place.unwrap_or_default()
-        ))
-    }
-}
-
-impl fmt::Display for Located {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -248,6 +248,7 @@ mod tests {
             title: format!("Flip {gate}?"),
             detail: String::new(),
             alternatives: Vec::new(),
+            no_way_back: false,
         }
     }
 

@@ -16,6 +16,28 @@ use crate::runbook::types::Gate;
 /// Version of the records. A reader refuses a journal of a version it does not know.
 pub const RECORD_VERSION: u32 = 1;
 
+/// Something that a scenario expects and that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Missed {
+    /// What: the key of `[expect]`, or the cue of the script.
+    pub what: String,
+    /// As the scenario has it.
+    pub expected: String,
+    /// As it was.
+    pub found: String,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` should be {}, and is {}",
+            self.what, self.expected, self.found
+        )
+    }
+}
+
 /// A record in its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -386,6 +408,11 @@ pub enum Record {
         /// Further figures by name, with the unit last in the name.
         figures: BTreeMap<String, f64>,
     },
+    /// What the scenario of a rehearsal expects and did not find. Written at the end, after the truth.
+    Judged {
+        /// Everything that did not hold; empty where all did.
+        missed: Vec<Missed>,
+    },
     /// The run is over, or waits for a human.
     RunEnded {
         /// How.
@@ -418,6 +445,7 @@ impl Record {
             Self::BudgetExceeded { .. } => "budget-exceeded",
             Self::AbortAsked { .. } => "abort-asked",
             Self::Truth { .. } => "truth",
+            Self::Judged { .. } => "judged",
             Self::RunEnded { .. } => "run-ended",
         }
     }

@@ -30,6 +30,9 @@ pub const MAX_QUEUED: usize = 16_384;
 /// Told of every entry once it is written, in order. It must not append: that would wait for itself.
 pub type Hook = Arc<dyn Fn(&Entry) + Send + Sync>;
 
+/// Asked before a record is written, by its number: true where the journal takes no more, as if its host had died.
+pub type Cut = Arc<dyn Fn(u64, &Record) -> bool + Send + Sync>;
+
 /// How a journal is written.
 #[derive(Clone)]
 pub struct Setup {
@@ -37,6 +40,7 @@ pub struct Setup {
     redactor: Redactor,
     threaded: bool,
     cut_after: Option<u64>,
+    cut_when: Option<Cut>,
     on_append: Option<Hook>,
 }
 
@@ -49,6 +53,7 @@ impl Setup {
             redactor,
             threaded: false,
             cut_after: None,
+            cut_when: None,
             on_append: None,
         }
     }
@@ -67,6 +72,13 @@ impl Setup {
     #[must_use]
     pub fn cut_after(mut self, records: u64) -> Self {
         self.cut_after = Some(records);
+        self
+    }
+
+    /// Crash injection by what a record is: fails with [`JournalError::Cut`] from the first one on that `cut` says.
+    #[must_use]
+    pub fn cut_when(mut self, cut: Cut) -> Self {
+        self.cut_when = Some(cut);
         self
     }
 
@@ -89,6 +101,7 @@ struct Inner {
     redactor: Redactor,
     clock: Arc<dyn Clock>,
     cut_after: Option<u64>,
+    cut_when: Option<Cut>,
     shared: Arc<Shared>,
     tail: Mutex<Tail>,
 }
@@ -229,6 +242,7 @@ impl Journal {
             redactor: setup.redactor,
             clock: setup.clock,
             cut_after: setup.cut_after,
+            cut_when: setup.cut_when,
             shared: Arc::new(Shared {
                 entries: Mutex::new(entries),
                 failure: OnceLock::new(),
@@ -271,6 +285,9 @@ impl Inner {
         let (seq, epoch) = (tail.next_seq, tail.epoch);
         if let Some(after) = self.cut_after.filter(|after| seq >= *after) {
             return Err(JournalError::Cut { after });
+        }
+        if self.cut_when.as_ref().is_some_and(|cut| cut(seq, &record)) {
+            return Err(JournalError::Cut { after: seq });
         }
         let at = self.clock.now();
         let hash = chain::hash(&tail.last_hash, seq, at, epoch, &text);

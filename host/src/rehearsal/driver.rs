@@ -3,21 +3,26 @@
 //! The same seed gives the same journal, byte for byte. A rehearsal that was cut off is resumed like a live run; its
 //! world is brought to where it was by making the recorded calls again ([`rebuild`](super::rebuild)).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use toml::Spanned;
+
+use super::death::Deaths;
 use super::people::SimulatedPeople;
 use super::rebuild;
 use super::scenario::Scenario;
-use super::scenario::expect::Missed;
+use super::scenario::crash::{Crash, Moment};
 use super::service::SimulatedService;
 use super::trace::{Broken, Trace, broken};
 use super::truth::Truth;
 use super::world::World;
+use crate::call::CallSite;
 use crate::clock::{Clock, Instant, VirtualClock, millis};
-use crate::journal::record::{Ending, Entry, Record, Stage};
+use crate::journal::record::{Ending, Entry, Missed, Record, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::store::Store;
-use crate::journal::{Durability, Hook, Journal, JournalError, Setup, chain};
+use crate::journal::{Cut, Durability, Hook, Journal, JournalError, Setup, chain};
 use crate::mediation::routing::Route;
 use crate::name::{InterfaceName, InvalidName, RunId, StrategyName};
 use crate::prepare::{PrepareErrors, Prepared, Staging, served};
@@ -47,18 +52,14 @@ pub struct Rehearsal {
 pub struct Switches {
     /// Cut the journal off once it holds this many records, as if the host had died there.
     pub cut_after: Option<u64>,
+    /// The same by what a record is.
+    pub cut_when: Option<Cut>,
     /// Told every record.
     pub on_append: Option<Hook>,
 }
 
-impl Switches {
-    fn cut_at(&self, records: Option<u64>) -> Self {
-        Self {
-            cut_after: records,
-            on_append: self.on_append.clone(),
-        }
-    }
-}
+/// Kind of the record after which a host that dies has sent nothing.
+const INTENT: &str = "intent";
 
 /// Where the journal of a rehearsal is kept: called once for a new journal, and again after each death of the host for
 /// the one there is.
@@ -153,31 +154,39 @@ impl Rehearsal {
         open: &mut Stores<'_>,
         switches: &Switches,
     ) -> Result<Rehearsed, RehearsalError> {
-        let last_cut = switches.cut_after;
-        let mut deaths: Vec<u64> = self
-            .scenario
-            .crashes
-            .iter()
-            .map(|c| c.after_records)
-            .collect();
-        deaths.retain(|after| last_cut.is_none_or(|cut| *after < cut));
-        deaths.sort_unstable();
-        deaths.dedup();
-        let mut deaths = deaths.into_iter();
-        let mut death = deaths.next();
-        let mut done = self.begin(open()?, switches.cut_at(death.or(last_cut)));
-        while let (Err(RehearsalError::Run(RunError::Parked(_))), Some(after)) = (&done, death) {
-            let mut store = open()?;
-            let (seen, lines) = store.read_all()?;
-            if seen.next_seq != after {
-                // It parked for another reason.
-                break;
+        let mut deaths: Vec<Crash> = Vec::new();
+        for crash in self.scenario.crashes.iter().map(Spanned::as_ref) {
+            if !deaths.contains(crash) {
+                deaths.push(crash.clone());
             }
-            let (known, _) = chain::read(&lines).map_err(JournalError::from)?;
-            death = deaths.next();
-            done = self.resume(store, &known, switches.cut_at(death.or(last_cut)));
         }
-        done
+        let mut known: Vec<Entry> = Vec::new();
+        let mut unsent = BTreeSet::new();
+        loop {
+            let written = u64::try_from(known.len()).unwrap_or(u64::MAX);
+            deaths.retain(|crash| !matches!(crash.moment, Moment::Records(n) if n <= written));
+            let watched = Deaths::watch(&deaths, &known);
+            let mut switches = switches.clone();
+            if !deaths.is_empty() {
+                switches.cut_when = Some(watched.cut());
+            }
+            let store = open()?;
+            let done = if known.is_empty() {
+                self.begin(store, switches)
+            } else {
+                self.go_on(store, &known, &unsent, switches)
+            };
+            let Some(place) = watched.fired() else {
+                return done;
+            };
+            if !matches!(done, Err(RehearsalError::Run(RunError::Parked(_)))) {
+                return done;
+            }
+            let died = deaths.remove(place);
+            let (_, lines) = open()?.read_all()?;
+            known = chain::read(&lines).map_err(JournalError::from)?.0;
+            unsent.extend(left_unsent(&died, &known));
+        }
     }
 
     /// Begins and carries through, or up to `cut_after`.
@@ -216,10 +225,21 @@ impl Rehearsal {
         known: &[Entry],
         switches: Switches,
     ) -> Result<Rehearsed, RehearsalError> {
+        self.go_on(store, known, &BTreeSet::new(), switches)
+    }
+
+    /// The same, where these calls were on record and never sent.
+    fn go_on(
+        &self,
+        store: Box<dyn Store>,
+        known: &[Entry],
+        unsent: &BTreeSet<CallSite>,
+        switches: Switches,
+    ) -> Result<Rehearsed, RehearsalError> {
         let last = known.last().map_or(self.start(), |entry| entry.at);
         let clock = VirtualClock::starting_at(last);
         let mut world = self.world();
-        for seen in rebuild::calls(known) {
+        for seen in rebuild::calls(known, unsent) {
             // What it answers now is what it answered then.
             drop(world.call(seen.at, &seen.request));
         }
@@ -285,7 +305,11 @@ impl Rehearsal {
             (world.truth(clock.now()), world.sightings())
         };
         append(clock, journal, truth.clone().into_record())?;
-        let missed = self.scenario.judge(&truth, ended.ending);
+        let missed = journal.read(|entries| self.scenario.judge(&truth, ended.ending, entries));
+        let judged = Record::Judged {
+            missed: missed.clone(),
+        };
+        append(clock, journal, judged)?;
         let broken = journal.read(|entries| {
             broken(&Trace {
                 entries,
@@ -307,10 +331,22 @@ impl Rehearsal {
     }
 }
 
+/// The call that a host had on record and did not send when it died.
+fn left_unsent(died: &Crash, known: &[Entry]) -> Option<CallSite> {
+    let after_intent = matches!(&died.moment, Moment::After(kind) if kind.as_ref() == INTENT);
+    match known.last().map(|entry| &entry.record) {
+        Some(Record::Intent { site, .. }) if after_intent => Some(site.clone()),
+        _ => None,
+    }
+}
+
 fn setup(clock: &VirtualClock, switches: Switches) -> Setup {
     let mut setup = Setup::inline(Arc::new(clock.clone()), Redactor::none());
     if let Some(records) = switches.cut_after {
         setup = setup.cut_after(records);
+    }
+    if let Some(cut) = switches.cut_when {
+        setup = setup.cut_when(cut);
     }
     if let Some(hook) = switches.on_append {
         setup = setup.on_append(hook);

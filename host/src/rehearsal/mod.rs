@@ -6,6 +6,7 @@
 //! times.
 
 pub mod campaign;
+mod death;
 pub mod draw;
 pub mod driver;
 pub mod people;

@@ -26,6 +26,7 @@ impl Gatekeeper for SimulatedPeople {
                     role: question.rule.role.clone(),
                     person: asked.answers,
                     alternatives: question.alternatives.clone(),
+                    no_way_back: question.no_way_back,
                 };
                 world.answer(asked.at, &person)
             };

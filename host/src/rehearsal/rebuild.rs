@@ -3,7 +3,7 @@
 //! A world is a function of its seed and of the calls made to it at their times. A rehearsal whose process died is
 //! resumed by making the recorded calls again, in a fresh world, at the recorded times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::call::{CallSite, Request};
 use crate::clock::Instant;
@@ -19,10 +19,12 @@ pub struct Seen {
     pub request: Request,
 }
 
-/// Every attempt that reached the world, in order of time.
+/// Every attempt that reached the world, in order of time. Calls that are `unsent` were on record when their host died and
+/// first reached the world when another one went on.
 #[must_use]
-pub fn calls(entries: &[Entry]) -> Vec<Seen> {
+pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
     let mut requests: BTreeMap<CallSite, Request> = BTreeMap::new();
+    let mut held: Vec<CallSite> = Vec::new();
     let mut seen: Vec<(Instant, u64, Seen)> = Vec::new();
     let mut note = |at: Instant, seq: u64, request: &Request| {
         seen.push((
@@ -51,8 +53,17 @@ pub fn calls(entries: &[Entry]) -> Vec<Seen> {
                     site: site.clone(),
                     deadline: Instant(u64::MAX),
                 };
-                note(entry.at, entry.seq, &request);
+                if unsent.contains(site) {
+                    held.push(site.clone());
+                } else {
+                    note(entry.at, entry.seq, &request);
+                }
                 requests.insert(site.clone(), request);
+            }
+            Record::RunResumed { .. } => {
+                for request in held.drain(..).filter_map(|site| requests.get(&site)) {
+                    note(entry.at, entry.seq, request);
+                }
             }
             Record::Waiting { site, operation } => {
                 let next = entry.at.after(poll_pause(operation));
@@ -75,7 +86,7 @@ pub fn calls(entries: &[Entry]) -> Vec<Seen> {
 }
 
 /// Calls that policy refused: they never reached the world.
-fn refused(entries: &[Entry]) -> std::collections::BTreeSet<CallSite> {
+fn refused(entries: &[Entry]) -> BTreeSet<CallSite> {
     entries
         .iter()
         .filter_map(|entry| match &entry.record {
@@ -85,4 +96,42 @@ fn refused(entries: &[Entry]) -> std::collections::BTreeSet<CallSite> {
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::stories;
+
+    #[test]
+    fn a_call_that_was_never_sent_reaches_the_world_when_another_host_goes_on() {
+        let mut entries = stories::failover_and_failback();
+        let intent = entries.iter().position(|entry| match &entry.record {
+            Record::Intent { function, .. } => function.function == "ensure-promoted",
+            _ => false,
+        });
+        entries.truncate(intent.unwrap() + 1);
+        let died = entries.last().unwrap().clone();
+        let Record::Intent { site, .. } = &died.record else {
+            unreachable!("it was cut there")
+        };
+        let mut resumed = died.clone();
+        resumed.seq += 1;
+        resumed.at = Instant(died.at.0 + 60_000);
+        resumed.record = Record::RunResumed {
+            host_version: "0".to_owned(),
+        };
+        let seen_at = |entries: &[Entry], unsent: &BTreeSet<CallSite>| {
+            let calls = calls(entries, unsent);
+            let promoted = calls.iter().filter(|seen| seen.request.site == *site);
+            promoted.map(|seen| seen.at).collect::<Vec<_>>()
+        };
+        let (sent, unsent) = (BTreeSet::new(), BTreeSet::from([site.clone()]));
+        assert_eq!(seen_at(&entries, &sent), [died.at]);
+        assert_eq!(seen_at(&entries, &unsent), []);
+        let at = resumed.at;
+        entries.push(resumed);
+        assert_eq!(seen_at(&entries, &sent), [died.at]);
+        assert_eq!(seen_at(&entries, &unsent), [at]);
+    }
 }

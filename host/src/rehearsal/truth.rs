@@ -1,12 +1,16 @@
-//! What simulated clients and data say about a run, whatever its plugins claim.
+//! What simulated clients and data say about a run, whatever its plugins claim. These are the definitions; what a run
+//! reports of itself follows the same ones (`report/legs.rs`), and a campaign holds the two against each other.
 //!
-//! **RTO**: from the outage until more than half of the clients' weight gets `200` with accepted writes from a site
-//! other than the one that was primary at the beginning. The outage is the moment the primary died or, where it did
-//! not, the first moment at which clients' writes failed.
+//! **RTO**: from the outage until more than half of the clients' weight gets everything it asks for, reads and writes,
+//! from a site other than the one that was primary at the beginning. The outage is the first moment at which clients'
+//! writes failed; in a planned move that is the freeze. Neither detection nor decision is left out. A run knows the two
+//! ends by `metrics.observe-outage` (or its freeze) and by the milestone `served`, which is seen from more than half of
+//! the vantage points (`probe.ensure-served`).
 //!
 //! **Lost writes**: writes that a client was told are safe and that are not in the history of the database that
-//! accepts writes at the end. **RPO**: from the oldest of them to the outage, or to the newest of them where that is
-//! later (writes can go on being lost after the outage when two sites accept them).
+//! accepts writes at the end. **RPO**: from the recovery point, the newest write before them that is kept, to the
+//! disruption (ISO 22301): the outage, or the newest of the lost writes where that is later (writes can go on being lost
+//! after the outage when two sites accept them). Nothing lost is an RPO of zero.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

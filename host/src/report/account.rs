@@ -245,6 +245,8 @@ pub enum IssueKind {
     Resumed,
     /// An objective was missed.
     ObjectiveMissed,
+    /// A scenario expects something that did not hold.
+    ExpectationMissed,
     /// A reported figure is not what the world knows.
     DiffersFromTruth,
     /// A plugin said that somebody should look.

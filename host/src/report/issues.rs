@@ -29,6 +29,7 @@ pub(super) fn issues(entries: &[Entry], report: &Report) -> Vec<Issue> {
     logged(entries, &mut found);
     objectives(report, &mut found);
     truth(report, &mut found);
+    expectations(entries, &mut found);
     if report.conclusion.ending == Standing::Unfinished {
         let text = "the journal has no ending: a host still works on the run, or was stopped; \
                     `understudy resume` goes on from here";
@@ -350,6 +351,19 @@ fn truth(report: &Report, found: &mut Vec<Issue>) {
         let at = report.run.last_record_at;
         let text = differs(name, comparison);
         found.push(issue(at, severity, IssueKind::DiffersFromTruth, None, text));
+    }
+}
+
+fn expectations(entries: &[Entry], found: &mut Vec<Issue>) {
+    for entry in entries {
+        let Record::Judged { missed } = &entry.record else {
+            continue;
+        };
+        for missed in missed {
+            let text = format!("the scenario expects otherwise: {missed}");
+            let kind = IssueKind::ExpectationMissed;
+            found.push(issue(entry.at, Severity::Problem, kind, None, text));
+        }
     }
 }
 

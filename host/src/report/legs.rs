@@ -1,10 +1,11 @@
 //! Recovery times and points: each strategy of a run is a leg with its own figures, and beside them stands what the
 //! simulated world knows.
 //!
-//! The definitions, after the source runbook: RTO is the time from the declaration (`declared`) until clients are
-//! served by the other site (`served`); RPO is the measured loss (`rpo`), else the replication lag or the age of the
-//! backup. A later leg is a planned move: its service is not down while it prepares, so its objective is held against
-//! the time clients could not write (`frozen` to `served`).
+//! The definitions, the same as those of the simulated world (`rehearsal/truth.rs`): RTO is the time from when users
+//! failed until most of them are served by the other site (`served`). Users failed from the measured `outage-began`; in a
+//! planned move, whose service is not down while it prepares, from the freeze (`frozen`). Where neither is known RTO counts
+//! from the declaration (`declared`), says so, and leaves out what was before. RPO is the measured loss (`rpo`), else the
+//! replication lag or the age of the backup; where the outage is not dated the measured loss is an upper bound.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use super::model::{
 };
 use super::units;
 use crate::clock::{Instant, millis};
-use crate::journal::record::{Entry, Header, Record};
+use crate::journal::record::{Entry, Header, Mode, Record};
 use crate::name::{StepId, StrategyName};
 
 /// Milestones in order; the first per strategy, name and site counts.
@@ -56,7 +57,7 @@ pub(super) fn legs(
                 measurements,
                 steps,
             };
-            own.leg(header, place > 0)
+            own.leg(header, place > 0 || header.mode == Mode::Graceful)
         })
         .collect()
 }
@@ -94,11 +95,58 @@ impl Own<'_> {
             .find_map(|m| m.quantity.get("duration-ms")?.as_u64())
     }
 
+    /// Since when users fail, where a step measured it.
+    fn outage_began(&self) -> Option<Instant> {
+        let is_it = |name: &str| {
+            let rest = name.strip_prefix("outage-began");
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let own = self.measurements.iter().rev();
+        own.filter(|m| is_it(&m.name) && self.is_own(&m.step))
+            .find_map(|m| m.quantity.get("instant-ms")?.as_u64())
+            .map(Instant)
+    }
+
+    /// What the recovery time counts from, and what to call it.
+    fn rto_from(
+        &self,
+        planned: bool,
+        begun: (Option<Instant>, LegStart),
+    ) -> (Option<Instant>, &'static str) {
+        match (self.outage_began(), self.at("frozen"), begun) {
+            (Some(at), ..) if !planned => (Some(at), "outage to served"),
+            (_, Some(at), _) if planned => (Some(at), "writes stopped, frozen to served"),
+            (_, _, (at, LegStart::Declared)) if !planned => (
+                at,
+                "declared to served: since when users failed before is not known",
+            ),
+            (_, _, (at, LegStart::Declared)) => (at, "declared to served"),
+            (_, _, (at, _)) => (at, "first step to served"),
+        }
+    }
+
+    /// The loss, and what to call it.
+    fn rpo(&self, planned: bool) -> (Option<u64>, &'static str) {
+        let dated = planned || self.outage_began().is_some();
+        let (loss, lag) = (self.measured("rpo"), self.measured("replication-lag"));
+        match (loss, lag, self.measured("backup-age")) {
+            (Some(0), ..) => (Some(0), "measured loss"),
+            (Some(rpo), ..) if dated => (Some(rpo), "measured loss"),
+            (Some(rpo), ..) => (
+                Some(rpo),
+                "measured loss, an upper bound: counted from the detection of the outage",
+            ),
+            (None, Some(lag), _) => (Some(lag), "replication lag"),
+            (None, None, Some(age)) => (Some(age), "age of the backup"),
+            (None, None, None) => (None, "not measured"),
+        }
+    }
+
     fn steps(&self) -> impl Iterator<Item = &StepLine> {
         self.steps.iter().filter(|step| self.is_own(&step.id))
     }
 
-    fn leg(&self, header: &Header, planned_move: bool) -> Leg {
+    fn leg(&self, header: &Header, planned: bool) -> Leg {
         let first_step = self.steps().filter_map(|step| step.started_at).min();
         let (begun_at, begun_by) = match (self.at("declared"), first_step) {
             (Some(at), _) => (Some(at), LegStart::Declared),
@@ -112,20 +160,10 @@ impl Own<'_> {
                 served_at?.since(from.filter(|f| Some(*f) <= served_at)?),
             ))
         };
-        let lag = self.measured("replication-lag");
-        let backup_age = self.measured("backup-age");
-        let writes_stopped_ms = until_served(self.at("frozen"));
-        let rto = match (served_at, planned_move, self.at("frozen"), begun_by) {
-            (None, ..) => (None, "not served"),
-            (_, true, Some(_), _) => (writes_stopped_ms, "writes stopped, frozen to served"),
-            (_, _, _, LegStart::FirstStep) => (until_served(begun_at), "first step to served"),
-            _ => (until_served(begun_at), "declared to served"),
-        };
-        let rpo = match (self.measured("rpo"), lag, backup_age) {
-            (Some(rpo), ..) => (Some(rpo), "measured loss"),
-            (None, Some(lag), _) => (Some(lag), "replication lag"),
-            (None, None, Some(age)) => (Some(age), "age of the backup"),
-            (None, None, None) => (None, "not measured"),
+        let (rto_from, basis) = self.rto_from(planned, (begun_at, begun_by));
+        let rto = match served_at {
+            None => (None, "not served"),
+            Some(_) => (until_served(rto_from), basis),
         };
         Leg {
             strategy: self.strategy.clone(),
@@ -145,11 +183,13 @@ impl Own<'_> {
             served_at,
             begun_to_served_ms: until_served(begun_at),
             rto_from_detection_ms: until_served(self.at("outage-detected")),
-            writes_stopped_ms,
+            writes_stopped_ms: until_served(self.at("frozen")),
+            outage_began_at: self.outage_began().filter(|_| !planned),
+            rto_from,
             rto: objective(header.rto_target_ms, rto),
-            rpo: objective(header.rpo_target_ms, rpo),
-            replication_lag_ms: lag,
-            backup_age_ms: backup_age,
+            rpo: objective(header.rpo_target_ms, self.rpo(planned)),
+            replication_lag_ms: self.measured("replication-lag"),
+            backup_age_ms: self.measured("backup-age"),
             dns: self.convergence(),
         }
     }
@@ -200,38 +240,19 @@ pub(super) fn truth(entries: &[Entry], legs: &[Leg]) -> Option<Truth> {
     })?;
     let (rto, rpo) = match legs.first() {
         None => (None, None),
-        Some(leg) => {
-            let (reported, basis) = reported_recovery(leg, truth.figures.get("outage-at-ms"));
-            (
-                compare(reported, basis, truth.rto_ms),
-                compare(leg.rpo.achieved_ms, &leg.rpo.basis, Some(truth.rpo_ms)),
-            )
-        }
+        // What a leg that served nobody would lose is no loss yet.
+        Some(leg) => (
+            compare(&leg.rto, truth.rto_ms),
+            leg.served_at
+                .and_then(|_| compare(&leg.rpo, Some(truth.rpo_ms))),
+        ),
     };
     Some(Truth { rto, rpo, ..truth })
 }
 
-/// The reported recovery time, counted from as near to the outage as is known: from the outage itself where the world
-/// tells when it was, else from its detection, else from the declaration.
-fn reported_recovery<'a>(leg: &'a Leg, outage_at_ms: Option<&f64>) -> (Option<u64>, &'a str) {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an instant in whole milliseconds, exact in 53 bits for 285,000 years"
-    )]
-    let outage = outage_at_ms.map(|ms| Instant(ms.max(0.0) as u64));
-    match (outage, leg.rto_from_detection_ms) {
-        (Some(outage), _) => {
-            let ms = leg.served_at.map(|served| millis(served.since(outage)));
-            (ms, "outage to served")
-        }
-        (None, Some(ms)) => (Some(ms), "outage detected to served"),
-        (None, None) => (leg.begun_to_served_ms, leg.rto.basis.as_str()),
-    }
-}
-
 /// `None` where neither figure exists.
-fn compare(reported_ms: Option<u64>, basis: &str, truth_ms: Option<u64>) -> Option<Comparison> {
+fn compare(reported: &Objective, truth_ms: Option<u64>) -> Option<Comparison> {
+    let reported_ms = reported.achieved_ms;
     let difference_ms = match (reported_ms, truth_ms) {
         (None, None) => return None,
         (Some(reported), Some(truth)) => {
@@ -249,7 +270,7 @@ fn compare(reported_ms: Option<u64>, basis: &str, truth_ms: Option<u64>) -> Opti
     };
     Some(Comparison {
         reported_ms,
-        basis: basis.to_owned(),
+        basis: reported.basis.clone(),
         truth_ms,
         difference_ms,
         difference_percent: percent,

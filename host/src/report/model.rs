@@ -175,6 +175,11 @@ pub struct Leg {
     pub ended_at: Option<Instant>,
     /// When clients were served by [`to_site`](Self::to_site).
     pub served_at: Option<Instant>,
+    /// Since when users failed, where a step measured it.
+    pub outage_began_at: Option<Instant>,
+    /// What the recovery time counts from: [`outage_began_at`](Self::outage_began_at), else in a planned move the freeze,
+    /// else [`begun_at`](Self::begun_at).
+    pub rto_from: Option<Instant>,
     /// Recovery time against its objective.
     pub rto: Objective,
     /// From [`begun_at`](Self::begun_at) until served, in milliseconds.
@@ -213,7 +218,7 @@ pub struct Objective {
     pub target_ms: u64,
     /// What was achieved in milliseconds; `None` where it was not reached or not measured.
     pub achieved_ms: Option<u64>,
-    /// What the figure is, in words, for example `declared to served`.
+    /// What the figure is, in words, for example `outage to served`.
     pub basis: String,
     /// How the two compare.
     pub verdict: Verdict,
@@ -247,9 +252,9 @@ pub struct Convergence {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Truth {
-    /// Time from the outage until clients were served again, in milliseconds.
+    /// Time from the outage until most clients were served again, in milliseconds.
     pub rto_ms: Option<u64>,
-    /// Age of the oldest missing acknowledged write at the outage, in milliseconds.
+    /// Time from the recovery point to the disruption, in milliseconds; see [`crate::rehearsal::truth`].
     pub rpo_ms: u64,
     /// Acknowledged writes that are missing.
     pub lost_writes: u64,

@@ -112,9 +112,10 @@ fn recovery_time_and_point_follow_their_definitions() {
     assert_eq!(failover.begun_by, LegStart::Declared);
     assert_eq!(
         failover.rto.achieved_ms,
-        Some(493_000),
-        "declared 48 s, served 541 s"
+        Some(544_000),
+        "users failed 3 s before the run, served 541 s"
     );
+    assert_eq!(failover.begun_to_served_ms, Some(493_000));
     assert_eq!(failover.rto_from_detection_ms, Some(539_000));
     assert_eq!(failover.rpo.achieved_ms, Some(3_200));
     assert_eq!(failover.to_site.as_deref(), Some("bz"));
@@ -139,8 +140,8 @@ fn truth_is_compared_with_what_was_reported() {
     let report = report(&stories::failover_and_failback());
     let truth = report.truth.unwrap();
     let rto = truth.rto.unwrap();
-    assert_eq!(rto.basis, "outage detected to served");
-    assert_eq!((rto.difference_percent, rto.flagged), (Some(-1.1), false));
+    assert_eq!(rto.basis, "outage to served");
+    assert_eq!((rto.difference_percent, rto.flagged), (Some(-0.2), false));
     let rpo = truth.rpo.unwrap();
     assert_eq!((rpo.difference_ms, rpo.flagged), (Some(-900), true));
     let flagged = report
@@ -156,19 +157,60 @@ fn truth_is_compared_with_what_was_reported() {
 }
 
 #[test]
-fn recovery_is_counted_from_the_outage_where_the_world_tells_it() {
+fn what_a_scenario_expects_and_did_not_find_is_an_issue_of_its_own() {
     let mut entries = stories::failover_and_failback();
-    for entry in &mut entries {
-        if let crate::journal::record::Record::Truth { figures, .. } = &mut entry.record {
-            let outage = (fixture::START - 10_000) as f64;
-            figures.insert("outage-at-ms".to_owned(), outage);
-        }
-    }
-    let rto = report(&entries).truth.unwrap().rto.unwrap();
+    let mut judged = entries.last().unwrap().clone();
+    judged.seq += 1;
+    judged.record = crate::journal::record::Record::Judged {
+        missed: vec![crate::journal::record::Missed {
+            what: "script: served at bz".to_owned(),
+            expected: "reached by T+30:00".to_owned(),
+            found: "T+34:12".to_owned(),
+        }],
+    };
+    entries.push(judged);
+    let issues = report(&entries).issues;
+    let mut missed = issues
+        .iter()
+        .filter(|issue| issue.kind == IssueKind::ExpectationMissed);
+    let (Some(issue), None) = (missed.next(), missed.next()) else {
+        panic!("one issue: {issues:?}")
+    };
+    assert_eq!(issue.severity, Severity::Problem);
+    assert!(issue.text.contains("script: served at bz") && issue.text.contains("T+34:12"));
+}
+
+#[test]
+fn an_outage_that_nobody_dated_is_told_as_such() {
+    let mut entries = stories::failover_and_failback();
+    entries.retain(|entry| {
+        let record = &entry.record;
+        !matches!(record, crate::journal::record::Record::Measured { name, .. } if name.starts_with("outage-began"))
+    });
+    let report = report(&entries);
+    let leg = &report.legs[0];
+    assert_eq!((leg.outage_began_at, leg.rto_from), (None, leg.begun_at));
+    assert_eq!(leg.rto.achieved_ms, Some(493_000), "declared to served");
+    assert!(leg.rto.basis.contains("is not known"), "{}", leg.rto.basis);
+    assert!(leg.rpo.basis.contains("upper bound"), "{}", leg.rpo.basis);
+    let rto = report.truth.unwrap().rto.unwrap();
+    assert!(rto.flagged, "it leaves out the time before the declaration");
+}
+
+#[test]
+fn what_a_leg_that_served_nobody_would_lose_is_no_loss_yet() {
+    let mut entries = stories::failover_and_failback();
+    entries.retain(|entry| {
+        let record = &entry.record;
+        !matches!(record, crate::journal::record::Record::Marked { name, .. } if name == "served")
+    });
+    let report = report(&entries);
+    let leg = &report.legs[0];
     assert_eq!(
-        (rto.basis.as_str(), rto.reported_ms),
-        ("outage to served", Some(551_000))
+        (leg.rto.achieved_ms, leg.rpo.achieved_ms),
+        (None, Some(3_200))
     );
+    assert_eq!(report.truth.unwrap().rpo, None);
 }
 
 #[test]

@@ -60,7 +60,8 @@ pub(super) fn draw(report: &Report, leg: &Leg) -> Option<Markup> {
     Some(drawing.svg())
 }
 
-/// From the first thing that happened to the last, with the lost stretch of data where it is in proportion.
+/// From the first thing that happened to the last, with the beginning of the outage and the lost stretch of data where they
+/// are in proportion.
 fn span(
     report: &Report,
     leg: &Leg,
@@ -75,8 +76,9 @@ fn span(
     let last = last.min(report.run.last_record_at).max(first);
     let in_proportion = |at: &Instant| first.0.saturating_sub(at.0) * 4 <= last.0 - first.0;
     let lost_from = bars::lost(leg, marks).map(|(from, _)| from);
-    let from = lost_from.filter(in_proportion).unwrap_or(first).min(first);
-    Some((from, last))
+    let before = [lost_from, leg.rto_from].into_iter().flatten();
+    let from = before.filter(in_proportion).min().unwrap_or(first);
+    Some((from.min(first), last))
 }
 
 /// Roles in the order of their first step, each with its steps in the order of their beginning.

@@ -79,6 +79,18 @@ impl Standing<'_> {
         broken.collect()
     }
 
+    /// Users fail: an outage was detected, and no site has been seen to serve them since.
+    fn is_out(&self) -> bool {
+        let mut newest = self.entries.iter().rev();
+        let mark = newest.find_map(|entry| match &entry.record {
+            Record::Marked { name, .. } if name == "outage-detected" || name == "served" => {
+                Some(name)
+            }
+            _ => None,
+        });
+        mark.is_some_and(|name| name == "outage-detected")
+    }
+
     /// The rule that calling the run recovered would break.
     #[must_use]
     pub fn before_recovered(&self) -> Option<Violation> {
@@ -219,8 +231,13 @@ fn loss_weighed_before_promote(step: &Step, standing: &Standing<'_>) -> Option<S
 }
 
 /// Where the time to live was lowered in this run, one old time to live has passed since.
+/// Waiting is for the users of a site that serves. Those of a site that fails keep its answer for as long as they keep it,
+/// and everybody else is served the sooner.
 fn old_ttl_passed_before_flip(step: &Step, standing: &Standing<'_>) -> Option<String> {
     sites_of(step, "flip").next()?;
+    if standing.is_out() {
+        return None;
+    }
     let lowered = standing
         .entries
         .iter()
@@ -337,6 +354,18 @@ mod tests {
         journal.mark("replica/lower-ttl", "ttl-lowered", Some("pz"));
         assert_eq!(broken(&journal, "replica/flip", 299), ["SR0014"]);
         assert_eq!(broken(&journal, "replica/flip", 300), [""; 0]);
+        journal.mark("replica/declare", "outage-detected", Some("pz"));
+        assert_eq!(
+            broken(&journal, "replica/flip", 1),
+            [""; 0],
+            "nobody is served meanwhile"
+        );
+        journal.mark("replica/validate-public", "served", Some("bz"));
+        assert_eq!(
+            broken(&journal, "replica/flip", 1),
+            ["SR0014"],
+            "the way back leaves a site that serves"
+        );
     }
 
     #[test]

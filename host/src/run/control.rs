@@ -289,6 +289,7 @@ impl Control {
             title,
             detail,
             alternatives: Vec::new(),
+            no_way_back: false,
         };
         let decision = self.gates.ask(&question).await?;
         Ok(json!({ "go": decision.choice == Choice::Go, "by": decision.by, "note": decision.note }))

@@ -33,6 +33,8 @@ pub struct Question {
     pub detail: String,
     /// Strategies that may take the place of the step's own.
     pub alternatives: Vec<StrategyName>,
+    /// A point of no return has begun: no-go leaves the run to people.
+    pub no_way_back: bool,
 }
 
 /// One person's answer.
@@ -352,6 +354,7 @@ mod tests {
             title: "Flip?".into(),
             detail: String::new(),
             alternatives: vec!["restore".parse().unwrap()],
+            no_way_back: false,
         }
     }
 

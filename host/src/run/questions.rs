@@ -24,15 +24,16 @@ impl Execution<'_> {
             step.title,
             step.budget_ms / 1000
         );
-        let detail = "It goes on while you decide. Go: it gets its budget once more. No-go: the run is taken back as \
-                      far as it can be.";
-        self.ask(&step, GateKind::OverBudget, title, detail.to_owned());
+        let no_go = self.no_go();
+        let detail =
+            format!("It goes on while you decide. Go: it gets its budget once more. {no_go}");
+        self.ask(&step, GateKind::OverBudget, title, detail);
         Ok(())
     }
 
     pub(super) fn ask_before(&mut self, step: &Step) {
         let title = format!("Start `{}`?", step.title);
-        let detail = "No-go takes the run back.".to_owned();
+        let detail = self.no_go();
         self.ask(step, GateKind::Before, title, detail);
     }
 
@@ -43,8 +44,19 @@ impl Execution<'_> {
 
     pub(super) fn ask_failed(&mut self, step: &Step, reason: &str) {
         let title = format!("`{}` failed. Try again?", step.title);
-        let detail = format!("{reason}. No-go takes the run back as far as it can be.");
+        let detail = format!("{reason}. {}", self.no_go());
         self.ask(step, GateKind::Failed, title, detail);
+    }
+
+    /// What no-go does as things stand.
+    fn no_go(&self) -> String {
+        match self.board.passed_no_return().first() {
+            None => "No-go takes the run back.".to_owned(),
+            Some(passed) => format!(
+                "No-go takes back what can be and leaves the run to people: `{}` is a point of no return.",
+                passed.id
+            ),
+        }
     }
 
     fn ask(&mut self, step: &Step, kind: GateKind, title: String, mut detail: String) {
@@ -70,6 +82,7 @@ impl Execution<'_> {
             title,
             detail,
             alternatives,
+            no_way_back: !self.board.passed_no_return().is_empty(),
         };
         let gates = self.run.gates.clone();
         let id = step.id.clone();

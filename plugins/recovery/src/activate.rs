@@ -10,7 +10,7 @@ use understudy_sdk::strategy::understudy::workload::workload;
 
 use crate::Error;
 use crate::plan::{At, Budget, KUBERNETES_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, measure_text, recall_count, recall_text};
+use crate::recovery::{Recovery, measure_text, recall_count, recall_text, settled};
 
 /// True where replicas may start before the database takes writes.
 #[must_use]
@@ -54,7 +54,7 @@ pub const SCALE_UP: Move = Move {
     budget: Budget::Minutes(10),
     reversal: Reversal::Nothing,
     acts: &[("activate", At::To)],
-    uses: &["workload"],
+    uses: &["control", "workload"],
     perform: scale_up,
 };
 
@@ -85,17 +85,24 @@ fn open(recovery: &Recovery, replicas: u32) -> Result<String, Error> {
     remember(recovery)?;
     let how = run(recovery, replicas)?;
     workload::ensure_maintenance(to, app, false)?;
-    let seen = workload::observe(to, app)?;
-    if seen.ready < replicas {
-        return Err(Error::Conflict(format!(
-            "{} of {replicas} replicas of {app} at {to} are ready",
-            seen.ready
-        )));
-    }
+    let ready = ready(recovery, replicas)?;
     Ok(format!(
-        "{} replicas of {app} at {to} are ready, {how}",
-        seen.ready
+        "{ready} replicas of {app} at {to} are ready, {how}"
     ))
+}
+
+/// How many replicas are ready, where that is enough: an API may say yes and do nothing.
+fn ready(recovery: &Recovery, replicas: u32) -> Result<u32, Error> {
+    let (to, app) = (recovery.to(), &recovery.parameters.app);
+    let enough = |seen: &workload::Observation| seen.ready >= replicas;
+    let seen = settled(|| workload::observe(to, app), enough)?;
+    if enough(&seen) {
+        return Ok(seen.ready);
+    }
+    Err(Error::Conflict(format!(
+        "{} of {replicas} replicas of {app} at {to} are ready",
+        seen.ready
+    )))
 }
 
 /// Has replicas run on the site's own database; ones that ran before and may hold another are restarted.
@@ -154,5 +161,6 @@ fn scale_up(recovery: &Recovery) -> Result<String, Error> {
         recovery.parameters.replicas,
     );
     workload::ensure_scaled(to, app, replicas)?;
-    Ok(format!("{replicas} replicas of {app} at {to} are ready"))
+    let ready = ready(recovery, replicas)?;
+    Ok(format!("{ready} replicas of {app} at {to} are ready"))
 }

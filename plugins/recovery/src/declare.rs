@@ -1,4 +1,4 @@
-//! Declare: a person decides that the service moves. The clock of the recovery time starts here.
+//! Declare: a person decides that the service moves.
 
 use understudy_sdk::strategy::understudy::control::control;
 
@@ -16,16 +16,22 @@ pub const DECLARE: Move = Move {
     reversal: Reversal::Nothing,
     acts: &[("declare", At::Nowhere)],
     uses: &["control"],
-    perform: declare,
+    perform: |recovery| declare(recovery, recovery.ungraceful()),
 };
 
-fn declare(recovery: &Recovery) -> Result<String, Error> {
+/// The same for a move away from a site that serves, whatever the run began with: the way back.
+pub const DECLARE_PLANNED: Move = Move {
+    perform: |recovery| declare(recovery, false),
+    ..DECLARE
+};
+
+fn declare(recovery: &Recovery, outage: bool) -> Result<String, Error> {
     let parameters = &recovery.parameters;
     let (from, to, app) = (recovery.from(), recovery.to(), &parameters.app);
-    if recovery.ungraceful() {
+    if outage {
         recovery.mark_from("outage-detected")?;
     }
-    let promise = if recovery.ungraceful() {
+    let promise = if outage {
         format!(
             "{from} is taken for dead: what its database had not replicated may be lost, and a person answers for the fence where {from} does not."
         )

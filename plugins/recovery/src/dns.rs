@@ -1,7 +1,10 @@
 //! The active record: lower its TTL, wait out the old one, flip, prove that nothing else changed, restore the TTL.
 //!
 //! A resolver may keep an answer for the TTL it was given *then*: a lower TTL helps only those who ask after it was
-//! lowered. So the TTL is lowered first of all, and the flip waits until one old TTL has passed since.
+//! lowered. So the TTL is lowered first of all, and the flip waits until one old TTL has passed since, as long as the site
+//! that is left serves meanwhile: then users are moved within the new TTL, all at once. In an outage it does not wait.
+//! Whoever still has the old answer is led to a site that fails, for as long as they keep it, whenever the flip comes; all
+//! others are served the sooner.
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
@@ -10,17 +13,20 @@ use understudy_sdk::strategy::understudy::dns::dns::{self, RecordSet};
 use crate::Error;
 use crate::plan::{At, Budget, DNS_LEAD, Move, Reversal};
 use crate::recovery::{
-    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text,
+    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text, settled,
 };
 use crate::words;
 
 /// Type of the active record: an alias for the name of a site.
 const ACTIVE_KIND: &str = "CNAME";
 
+/// How often a record is set that is not shown as it was set.
+const TRIES: u32 = 2;
+
 /// Types that the name of a site may have.
 const TARGET_KINDS: [&str; 3] = ["A", "AAAA", "CNAME"];
 
-/// Lowers the TTL of the active record, never below what the zone accepts, and sets `ttl-lowered`.
+/// Lowers the TTL of the active record, never below what the zone accepts, reads it back, and sets `ttl-lowered`.
 pub const LOWER_TTL: Move = Move {
     title: "Lower the TTL of the active record",
     role: DNS_LEAD,
@@ -31,7 +37,7 @@ pub const LOWER_TTL: Move = Move {
     perform: lower_ttl,
 };
 
-/// Waits until one old TTL has passed since the TTL was lowered.
+/// Waits until one old TTL has passed since the TTL was lowered. For a move away from a site that serves.
 pub const AWAIT_OLD_TTL: Move = Move {
     title: "Wait until resolvers have forgotten the old TTL",
     role: DNS_LEAD,
@@ -103,6 +109,7 @@ fn low_ttl(recovery: &Recovery, found: u32) -> Result<u32, Error> {
     ))
 }
 
+/// Sets the active record, and reads it back: an API that says yes and does nothing costs a recovery its time.
 fn set(
     recovery: &Recovery,
     expected: &[String],
@@ -110,7 +117,20 @@ fn set(
     ttl_seconds: u32,
 ) -> Result<(), Error> {
     let name = &recovery.parameters.records.active;
-    dns::ensure_record(name, ACTIVE_KIND, Some(expected), values, ttl_seconds).map(drop)
+    let is_set = |found: &RecordSet| found.values == values && found.ttl_seconds == ttl_seconds;
+    let mut shown = String::new();
+    for _ in 0..TRIES {
+        dns::ensure_record(name, ACTIVE_KIND, Some(expected), values, ttl_seconds)?;
+        let found = settled(|| active(recovery), is_set)?;
+        if is_set(&found) {
+            return Ok(());
+        }
+        shown = format!("{:?} with TTL {} s", found.values, found.ttl_seconds);
+    }
+    Err(Error::Conflict(format!(
+        "`{name}` was set to {values:?} with TTL {ttl_seconds} s, and its zone shows {shown}: see whether the API does what \
+         it says"
+    )))
 }
 
 fn lower_ttl(recovery: &Recovery) -> Result<String, Error> {
@@ -192,10 +212,13 @@ fn flip(recovery: &Recovery) -> Result<String, Error> {
     ))
 }
 
-/// The records of both sites as JSON text; a name that has no record of a type is left out.
+/// The records of the sites as JSON text, but the one that this strategy writes itself; a name that has no record of a type
+/// is left out.
 fn target_records(recovery: &Recovery) -> Result<String, Error> {
     let mut found = Vec::new();
-    for site in [recovery.from(), recovery.to()] {
+    let sites = [recovery.from(), recovery.to()].into_iter();
+    let publishes = recovery.parameters.records.publish_target;
+    for site in sites.filter(|site| !publishes || *site != recovery.to()) {
         for kind in TARGET_KINDS {
             match dns::get_record(recovery.parameters.target(site), kind) {
                 Ok(record) => found.push(json!({"name": record.name, "kind": record.kind,
@@ -218,7 +241,7 @@ fn check_records(recovery: &Recovery) -> Result<String, Error> {
     };
     let after = target_records(recovery)?;
     attach("records", &json!({"before": before, "after": after}))?;
-    if recovery.parameters.records.publish_target || before == after {
+    if before == after {
         let active = active(recovery)?;
         let target = recovery.parameters.target(recovery.to());
         if active.values == [target] {

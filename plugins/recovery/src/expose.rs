@@ -10,7 +10,7 @@ use understudy_sdk::strategy::understudy::ingress::ingress;
 
 use crate::Error;
 use crate::plan::{At, Budget, DNS_LEAD, KUBERNETES_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, attach, recall_count};
+use crate::recovery::{Recovery, attach, recall_count, settled};
 
 /// True where the strategy opens and closes the public way in.
 #[must_use]
@@ -70,7 +70,8 @@ fn expose(recovery: &Recovery) -> Result<String, Error> {
         parameters.target(to).to_owned(),
     ];
     ingress::ensure_exposed(to, app, &hosts)?;
-    let seen = ingress::observe(to, app)?;
+    let reached = |seen: &ingress::Observation| !seen.addresses.is_empty();
+    let seen = settled(|| ingress::observe(to, app), reached)?;
     attach(
         "entry",
         &json!({"addresses": seen.addresses, "hosts": seen.hosts}),
@@ -101,12 +102,14 @@ fn check_target(recovery: &Recovery) -> Result<String, Error> {
     let name = parameters.target(to);
     let mut addresses = ingress::observe(to, &parameters.app)?.addresses;
     addresses.sort();
-    let found = match dns::get_record(name, "A") {
-        Ok(record) => record.values,
-        Err(Error::NotFound(_)) => Vec::new(),
-        Err(error) => return Err(error),
+    let read = || match dns::get_record(name, "A") {
+        Ok(record) => Ok(record.values),
+        Err(Error::NotFound(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     };
-    if addresses.iter().all(|address| found.contains(address)) {
+    let leads = |found: &Vec<String>| addresses.iter().all(|address| found.contains(address));
+    let found = read()?;
+    if leads(&found) {
         return Ok(format!("{name} leads to {}", addresses.join(", ")));
     }
     if parameters.records.publish_target {
@@ -117,6 +120,12 @@ fn check_target(recovery: &Recovery) -> Result<String, Error> {
             &addresses,
             parameters.records.ttl_flip_seconds,
         )?;
+        let shown = settled(read, leads)?;
+        if !leads(&shown) {
+            return Err(Error::Conflict(format!(
+                "`{name}` was set to {addresses:?}, and its zone shows {shown:?}"
+            )));
+        }
         return Ok(format!("{name} leads to {} now", addresses.join(", ")));
     }
     Err(Error::Conflict(format!(

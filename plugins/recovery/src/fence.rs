@@ -10,7 +10,7 @@ use understudy_sdk::strategy::understudy::workload::workload;
 
 use crate::plan::{At, Budget, DB_LEAD, KUBERNETES_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, attach, measure_text, recall_text, warn};
-use crate::{Error, fault};
+use crate::{Error, fault, loss, words};
 
 /// Puts the application of the site left into maintenance; sets `frozen`.
 pub const FREEZE: Move = Move {
@@ -35,7 +35,7 @@ pub const FENCE: Move = Move {
 };
 
 /// Looks for a while whether a site that was taken for dead has come back, and fences it if it has: it may take writes
-/// as if nothing had happened. Not finding it is as good.
+/// as if nothing had happened, and what it took is lost too. Not finding it is as good.
 pub const FENCE_RETURNED: Move = Move {
     title: "Fence {from} if it comes back",
     role: DB_LEAD,
@@ -181,9 +181,15 @@ fn fence_returned(recovery: &Recovery) -> Result<String, Error> {
         match database::ensure_fenced(from, &parameters.database) {
             Ok(outcome) => {
                 let came = if matches!(outcome, database::Outcome::Changed) {
-                    "taking writes"
+                    match loss::count_on(recovery)? {
+                        Some(lost) => format!(
+                            "taking writes (the last {} are lost)",
+                            words::duration(lost)
+                        ),
+                        None => "open for writes".to_owned(),
+                    }
                 } else {
-                    "refusing writes"
+                    "refusing writes".to_owned()
                 };
                 warn(&format!("{from} came back {came}, and is fenced"))?;
                 if let Err(error) = workload::ensure_maintenance(from, &parameters.app, true) {

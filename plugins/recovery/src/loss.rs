@@ -4,12 +4,12 @@
 //! the incident commander decides.
 
 use serde_json::json;
-use understudy_sdk::strategy::understudy::control::control;
+use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
 use understudy_sdk::strategy::understudy::database::database::{self, Observation, Replication};
 
 use crate::plan::{At, Budget, DB_LEAD, INCIDENT_COMMANDER, Move, Reversal};
 use crate::recovery::{Recovery, attach, measure_duration, measure_text, recall_text, warn};
-use crate::{Error, fence, words};
+use crate::{Error, fence, slo, words};
 
 /// Reads and records the lag of the replica at the site gone to.
 pub const MEASURE_LAG: Move = Move {
@@ -102,7 +102,8 @@ pub fn accept_beyond_objective(
     ))
 }
 
-/// The moment from which a loss is counted: the fence where the site refused writes, else when the outage was detected.
+/// The moment from which writes are lost no more, which a loss is counted to: the fence where the site refused writes, else
+/// the beginning of the outage, else its detection, which makes the loss an upper bound.
 ///
 /// # Errors
 /// Whatever `control` answers.
@@ -110,10 +111,60 @@ pub fn writes_ended_at(recovery: &Recovery) -> Result<u64, Error> {
     if let Some(at) = fence::fenced_at(recovery)? {
         return Ok(at);
     }
+    if let Some(at) = slo::outage_began(recovery)? {
+        return Ok(at);
+    }
     if let Some(at) = control::recall_mark("outage-detected", Some(recovery.from()))? {
         return Ok(at);
     }
     control::now()
+}
+
+/// Where the recovery point is kept, for reports too.
+const RECOVERY_POINT: &str = "last-recovery-point";
+
+/// Keeps the recovery point: when the newest write that is kept was made.
+///
+/// # Errors
+/// Whatever `control.measure` answers.
+pub fn keep_recovery_point(at_ms: u64) -> Result<(), Error> {
+    control::measure(RECOVERY_POINT, &Quantity::InstantMs(at_ms))
+}
+
+/// Counts a loss that was weighed before it was known since when users fail again, now that it is.
+///
+/// # Errors
+/// Whatever `control` answers.
+pub fn count_again(recovery: &Recovery) -> Result<(), Error> {
+    match control::recall(RECOVERY_POINT)? {
+        Some(Quantity::InstantMs(kept)) => {
+            measure_duration("rpo", writes_ended_at(recovery)?.saturating_sub(kept))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Counts the loss on to the newest write of a site that came back and is fenced now: nothing else has what it took. Where
+/// the database cannot tell, to now. None where nothing was lost to it beyond what is counted already.
+///
+/// # Errors
+/// Whatever `control` and the database answer.
+pub fn count_on(recovery: &Recovery) -> Result<Option<u64>, Error> {
+    let (from, database) = (recovery.from(), &recovery.parameters.database);
+    let newest = match database::observe_newest_write(from, database) {
+        Ok(Some(newest)) => newest,
+        Err(error @ Error::Denied(_)) => return Err(error),
+        Ok(None) | Err(_) => control::now()?,
+    };
+    let Some(Quantity::InstantMs(kept)) = control::recall(RECOVERY_POINT)? else {
+        return Ok(None);
+    };
+    if newest <= writes_ended_at(recovery)? {
+        return Ok(None);
+    }
+    let loss = newest.saturating_sub(kept);
+    measure_duration("rpo", loss)?;
+    Ok(Some(loss))
 }
 
 fn replication_of(recovery: &Recovery, seen: &Observation) -> Result<Replication, Error> {
@@ -218,6 +269,9 @@ fn weigh_loss(recovery: &Recovery) -> Result<String, Error> {
     if caught_up.as_deref() == Some(EVERYTHING) {
         measure_duration("rpo", 0)?;
         return Ok("nothing is lost: everything was applied after the fence".to_owned());
+    }
+    if let Some(applied_at_ms) = link.last_applied_at_ms {
+        keep_recovery_point(applied_at_ms)?;
     }
     let ended = writes_ended_at(recovery)?;
     let loss = behind_ms(None, link.last_applied_at_ms, ended).or(link.lag_ms);

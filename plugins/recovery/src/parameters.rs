@@ -29,7 +29,7 @@ pub struct Parameters {
     pub certificate: Certificate,
     /// Journeys of the runbook's `[probe]`; the first is the one that a client is served by.
     pub journeys: Vec<String>,
-    /// Service level objectives; empty where nothing measures them.
+    /// Service level objectives; the first is the one whose misses date an outage. Empty where nothing measures them.
     #[serde(default)]
     pub objectives: Vec<String>,
     /// For how long the objectives must hold, in milliseconds.

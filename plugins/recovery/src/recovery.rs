@@ -212,3 +212,28 @@ pub fn attach(name: &str, body: &serde_json::Value) -> Result<(), Error> {
 pub fn warn(message: &str) -> Result<(), Error> {
     control::log(Level::Warn, message)
 }
+
+/// Most looks at one state, and the time between two, in milliseconds: half a minute together, longer than control planes
+/// commonly take to show what they have accepted.
+const LOOKS: u32 = 7;
+const LOOK_EVERY_MS: u64 = 5_000;
+
+/// Reads until what is shown is what was asked for: a control plane may show an old state for a while after it has
+/// accepted a change. Answers what was read last, expected or not.
+///
+/// # Errors
+/// Whatever `read` or `control.sleep` answers.
+pub fn settled<T>(
+    mut read: impl FnMut() -> Result<T, Error>,
+    expected: impl Fn(&T) -> bool,
+) -> Result<T, Error> {
+    let mut seen = read()?;
+    for _ in 1..LOOKS {
+        if expected(&seen) {
+            break;
+        }
+        control::sleep(LOOK_EVERY_MS)?;
+        seen = read()?;
+    }
+    Ok(seen)
+}

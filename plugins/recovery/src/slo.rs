@@ -1,4 +1,4 @@
-//! Service levels: what is measured must hold for an unbroken time.
+//! Service levels: since when they are missed, and that they hold for an unbroken time afterwards.
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
@@ -7,9 +7,9 @@ use understudy_sdk::strategy::understudy::probe::probe::Entry;
 
 use crate::Error;
 use crate::plan::{At, Budget, Move, OBSERVER, Reversal};
-use crate::recovery::{Recovery, attach};
+use crate::recovery::{Recovery, attach, warn};
 use crate::validate::walk;
-use crate::words;
+use crate::{fault, loss, words};
 
 /// How often in a row the first journey must pass after the window, where nothing measures service levels.
 const CONSECUTIVE: u32 = 3;
@@ -31,6 +31,71 @@ pub const HOLD: Move = Move {
     uses: &["control", "metrics", "probe"],
     perform: hold,
 };
+
+/// Finds out since when users fail, and keeps it as `outage-began`: what the recovery time and the loss are counted from.
+/// No other step waits for it. Where no monitoring can tell, both are counted from what is known, and the report says so.
+pub const DATE_OUTAGE: Move = Move {
+    title: "Find out since when users of {from} fail",
+    role: OBSERVER,
+    budget: Budget::Minutes(15),
+    reversal: Reversal::Nothing,
+    acts: &[],
+    uses: &["control", "metrics"],
+    perform: date_outage,
+};
+
+/// True where the site that is left may be dead, and something measures since when.
+#[must_use]
+pub fn dates_outages(recovery: &Recovery) -> bool {
+    recovery.ungraceful() && measured(recovery)
+}
+
+/// Where the beginning of the outage is kept, for reports too; the sites are in the name, as a run may leave both.
+fn word(recovery: &Recovery) -> String {
+    recovery.own("outage-began")
+}
+
+/// Since when users fail, in milliseconds since the epoch; none where no step of the run could tell.
+///
+/// # Errors
+/// Whatever `control.recall` answers.
+pub fn outage_began(recovery: &Recovery) -> Result<Option<u64>, Error> {
+    Ok(match control::recall(&word(recovery))? {
+        Some(Quantity::InstantMs(began)) => Some(began),
+        _ => None,
+    })
+}
+
+fn date_outage(recovery: &Recovery) -> Result<String, Error> {
+    let Some(objective) = recovery.parameters.objectives.first() else {
+        return Ok("nothing measures service levels".to_owned());
+    };
+    let unknown = "since when users fail is not known";
+    let outage = match metrics::observe_outage(recovery.to(), objective) {
+        Ok(outage) => outage,
+        // A figure is not worth a recovery: without it the others say less, and nothing stops.
+        Err(error) => {
+            let said = fault::say(&error);
+            warn(&format!("{unknown}: {said}"))?;
+            return Ok(format!("{unknown}: {said}"));
+        }
+    };
+    let Some(outage) = outage else {
+        warn(&format!("{unknown}: `{objective}` is met"))?;
+        return Ok(format!("{unknown}: `{objective}` is met"));
+    };
+    attach(
+        "outage",
+        &json!({"objective": objective, "since-ms": outage.since, "met-until-ms": outage.met_until}),
+    )?;
+    control::measure(&word(recovery), &Quantity::InstantMs(outage.since))?;
+    loss::count_again(recovery)?;
+    Ok(format!(
+        "`{objective}` has been missed for {}, known to within {}",
+        words::duration(control::now()?.saturating_sub(outage.since)),
+        words::duration(outage.since.saturating_sub(outage.met_until))
+    ))
+}
 
 fn hold(recovery: &Recovery) -> Result<String, Error> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);

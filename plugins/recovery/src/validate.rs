@@ -20,7 +20,8 @@ pub const VALIDATE_DIRECT: Move = Move {
     perform: validate_direct,
 };
 
-/// Walks every journey by the public name; sets `served` when the first passes. Every answer must come from the site.
+/// Waits until the first journey passes from more than half of the vantage points and sets `served` then; then walks every
+/// journey by the public name. Every answer must come from the site.
 pub const VALIDATE_PUBLIC: Move = Move {
     title: "Walk every journey as users come, served by {to}",
     role: KUBERNETES_LEAD,
@@ -79,6 +80,23 @@ pub fn walk(site: &str, journey: &str, entry: Entry, consecutive: u32) -> Result
     }
 }
 
+/// Waits until most users are served by the site, as far as the vantage points tell, and sets `served`.
+fn await_most(recovery: &Recovery, journey: &str) -> Result<(), Error> {
+    let to = recovery.to();
+    let waited = probe::ensure_served(to, journey);
+    if waited.is_ok() {
+        recovery.mark_to("served")?;
+    }
+    if let Ok(seen) = probe::observe_vantages(to, journey) {
+        let seen: Vec<_> = seen
+            .into_iter()
+            .map(|vantage| json!({"resolver": vantage.resolver, "passed": vantage.passed, "status": vantage.status, "zone": vantage.zone, "problem": vantage.problem}))
+            .collect();
+        attach("vantage-points", &json!(seen))?;
+    }
+    waited.map(drop)
+}
+
 fn validate_direct(recovery: &Recovery) -> Result<String, Error> {
     let journeys = &recovery.parameters.journeys;
     for journey in journeys {
@@ -93,11 +111,11 @@ fn validate_direct(recovery: &Recovery) -> Result<String, Error> {
 
 fn validate_public(recovery: &Recovery) -> Result<String, Error> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);
-    for (place, journey) in parameters.journeys.iter().enumerate() {
+    if let Some(journey) = parameters.journeys.first() {
+        await_most(recovery, journey)?;
+    }
+    for journey in &parameters.journeys {
         walk(to, journey, Entry::Public, 1)?;
-        if place == 0 {
-            recovery.mark_to("served")?;
-        }
     }
     certify::look(recovery, "certificate-after-flip")?;
     if let Some(bucket) = &parameters.media_bucket {

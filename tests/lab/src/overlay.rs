@@ -168,6 +168,22 @@ trust = ["{root}"]
         })
     }
 
+    /// An address for each resolver that the runbook names; one of them is stubborn.
+    fn resolvers(&self) -> Value {
+        let honest = self.resolver.address().to_string();
+        let mut resolvers = serde_json::Map::new();
+        for kind in ["isp", "public"] {
+            for name in ["a", "b", "c", "d"] {
+                resolvers.insert(format!("{kind}-{name}"), honest.clone().into());
+            }
+        }
+        resolvers.insert(
+            "isp-b".to_owned(),
+            self.stubborn.address().to_string().into(),
+        );
+        Value::Object(resolvers)
+    }
+
     fn probe(&self) -> Value {
         let write = |name: &str, path: &str, body: &str, status: u16, answer: &str| {
             json!([{
@@ -183,11 +199,7 @@ trust = ["{root}"]
         json!({
             "zone-header": "x-zone",
             "entries": { "pz": self.pz.public().to_string(), "bz": self.bz.public().to_string() },
-            "resolvers": {
-                "isp-a": self.resolver.address().to_string(),
-                "isp-b": self.stubborn.address().to_string(),
-                "public-a": self.resolver.address().to_string(),
-            },
+            "resolvers": self.resolvers(),
             "public-resolver": "isp-a",
             "credentials": {
                 "wordpress": { "env": "LAB_EDITOR_PASSWORD", "scheme": "basic", "user": "editor" },

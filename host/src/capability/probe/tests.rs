@@ -323,6 +323,60 @@ async fn passes_in_a_row_are_counted_per_call() {
 }
 
 #[tokio::test]
+async fn a_site_serves_when_most_vantage_points_see_it() {
+    let sites = sites().await;
+    let mut declared = sites.declared.clone();
+    // Three more resolvers of other people: one has followed the flip, one fails, one is silent.
+    let followed = Records::default();
+    let mut records = sites.records.lock().unwrap().clone();
+    records.insert(
+        (ACTIVE, RecordType::CNAME),
+        (alias("wp-bz.example.test"), 5),
+    );
+    *followed.lock().unwrap() = records;
+    let mute = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    declared.resolvers.extend([
+        ("a-followed".to_owned(), resolver(&followed).await),
+        ("b-empty".to_owned(), resolver(&Records::default()).await),
+        ("c-mute".to_owned(), mute.local_addr().unwrap()),
+    ]);
+    let probe = probe(&declared, sites.folder.path());
+    let args = json!({ "site": "bz", "journey": "login" });
+    let used = call(&probe, "observe-vantages", args.clone()).await;
+    assert_eq!(used.result, "served at 1 of 4 vantage points");
+    let seen = used.reply.unwrap();
+    let of = |place: usize, field: &str| seen[place][field].clone();
+    assert_eq!((of(0, "passed"), of(0, "zone")), (json!(true), json!("bz")));
+    assert!(of(1, "problem").as_str().unwrap().contains("resolve"));
+    assert_eq!((of(2, "passed"), of(2, "status")), (json!(false), json!(0)));
+    assert_eq!(
+        of(3, "problem"),
+        json!("login: answered by `pz`, expected `bz`")
+    );
+
+    let look = async |probe: &ProbeService| {
+        let used = call_as(probe, "a", "ensure-served", args.clone()).await;
+        (used.result, used.reply.unwrap())
+    };
+    let (said, _) = look(&probe).await;
+    assert_eq!(said, "in progress, served at 1 of 4 vantage points");
+    // The name server of `local` follows: two of four are not more than half.
+    let flipped = (alias("wp-bz.example.test"), 5);
+    let names = || sites.records.lock().unwrap();
+    names().insert((ACTIVE, RecordType::CNAME), flipped.clone());
+    let (said, _) = look(&probe).await;
+    assert_eq!(said, "in progress, served at 2 of 4 vantage points");
+    // A third: whoever is silent is not waited for.
+    let third = resolver(&sites.records).await;
+    declared.resolvers.insert("b-empty".to_owned(), third);
+    let probe = self::probe(&declared, sites.folder.path());
+    let soon = std::time::Duration::from_millis(super::LOOK_MS / 2);
+    let (said, reply) = tokio::time::timeout(soon, look(&probe)).await.unwrap();
+    assert_eq!(said, "unchanged, served at 3 of 4 vantage points");
+    assert_eq!(reply, json!("unchanged"));
+}
+
+#[tokio::test]
 async fn what_the_runbook_does_not_declare_is_not_found() {
     let sites = sites().await;
     let probe = probe(&sites.declared, sites.folder.path());

@@ -7,10 +7,10 @@ mod plot;
 
 use maud::{Markup, html};
 
-use super::statistics::{Distribution, Probability};
 use super::summary::{BrokenRule, LegSummary, Summary, Target};
 use crate::report::html::page;
 use crate::report::units::duration;
+use crate::statistics::{Distribution, Probability};
 
 /// What this page has beyond a report.
 const OWN_STYLE: &str = include_str!("html/style.css");
@@ -208,7 +208,8 @@ pub fn difference(target: &Target) -> String {
     let percent_of =
         |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |p| format!("{p:.1} %"));
     format!(
-        "reported and true differ by {} in the middle and {} at most ({}); by more than 5 % in {} of the runs; {} of the runs look better than they were",
+        "reported and true differ by {} over all runs together, by {} in the middle and {} at most ({}); by more than 5 % in {} of the runs; {} of the runs look better than they were",
+        percent_of(difference.mean_percent),
         percent_of(difference.median_percent),
         percent_of(difference.max_percent),
         difference.max_ms.map_or_else(|| "–".to_owned(), duration),

@@ -16,6 +16,8 @@ pub struct Requirement {
     pub name: String,
     /// Why it is not met; `None` where it is.
     pub failure: Option<String>,
+    /// Seed of the run that shows it best.
+    pub seed: u64,
 }
 
 /// The document. `reproduce` is the command that repeats the run of a seed.

@@ -11,7 +11,6 @@ pub mod outcome;
 pub mod path;
 pub mod random;
 pub mod shrink;
-pub mod statistics;
 pub mod summary;
 pub mod trouble;
 

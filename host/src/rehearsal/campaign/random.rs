@@ -24,10 +24,13 @@ const STREAM: &str = "campaign troubles";
 const MAX_TROUBLES: u64 = 4;
 
 /// What a trouble is, by weight: most are faults of single calls.
-const WEIGHTS: [(What, u64); 4] = [
-    (What::Fault, 70),
-    (What::Outage, 12),
-    (What::Stall, 8),
+const WEIGHTS: [(What, u64); 7] = [
+    (What::Fault, 59),
+    (What::Lag, 5),
+    (What::Outage, 10),
+    (What::Stall, 6),
+    (What::ReadOnly, 5),
+    (What::CrashLoop, 5),
     (What::Crash, 10),
 ];
 
@@ -48,6 +51,19 @@ const DELAY_SECONDS: u64 = 180;
 
 /// Longest wish of a throttling API in seconds.
 const THROTTLE_SECONDS: u64 = 60;
+
+/// Control planes whose reads may show an old state: vendors' APIs. A database is looked at itself.
+const MAY_LAG: [&str; 5] = ["certificates", "dns", "ingress", "kubernetes", "workload"];
+
+/// Longest time in seconds for which a change stays hidden.
+const LAG_SECONDS: u64 = 45;
+
+/// Records before or after which a host may die, by what they are: all kinds that every recovery writes.
+const CRASH_AT: [&str; 5] = ["intent", "waiting", "outcome", "marked", "step-changed"];
+
+/// How many of its kind may come before that record. Calls and steps are hundreds, milestones a dozen.
+const CRASH_NTH: u64 = 120;
+const CRASH_NTH_MARK: u64 = 12;
 
 /// From when to when outages and stalls begin, in seconds from the start of the run.
 const STALL_FROM: i64 = -600;
@@ -76,8 +92,11 @@ const MAY_LIE: [&str; 6] = [
 #[derive(Clone, Copy)]
 enum What {
     Fault,
+    Lag,
     Outage,
     Stall,
+    ReadOnly,
+    CrashLoop,
     Crash,
 }
 
@@ -90,6 +109,10 @@ pub struct Palette {
     pub apis: Vec<String>,
     /// Sites with a replica.
     pub replicas: Vec<SiteName>,
+    /// Databases with the sites that have them.
+    pub databases: Vec<(SiteName, String)>,
+    /// Applications with the sites that have them.
+    pub apps: Vec<(SiteName, String)>,
 }
 
 impl Palette {
@@ -115,7 +138,18 @@ impl Palette {
             let mut roles = databases.into_iter().flatten().map(|(_, start)| start.role);
             roles.any(|role| role == StartRole::Replica)
         };
+        let sites = || scenario.sites.iter();
+        let databases = sites().flat_map(|(site, start)| {
+            let names = start.as_ref().databases.keys();
+            names.map(|name| (site.clone(), name.clone()))
+        });
+        let apps = sites().flat_map(|(site, start)| {
+            let names = start.as_ref().apps.keys();
+            names.map(|name| (site.clone(), name.clone()))
+        });
         Self {
+            databases: databases.collect(),
+            apps: apps.collect(),
             apis: apis.into_iter().map(str::to_owned).collect(),
             replicas: scenario.sites.keys().filter(has_replica).cloned().collect(),
             calls: calls.into_iter().collect(),
@@ -139,9 +173,12 @@ impl Palette {
             if drawn < weight {
                 return match what {
                     What::Fault => self.fault(stream),
+                    What::Lag => self.lag(stream),
                     What::Outage => self.outage(stream),
                     What::Stall => self.stall(stream),
-                    What::Crash => Some(crash(stream)),
+                    What::ReadOnly => self.read_only(stream),
+                    What::CrashLoop => self.crash_loop(stream),
+                    What::Crash => crash(stream),
                 };
             }
             drawn -= weight;
@@ -230,6 +267,53 @@ impl Palette {
     }
 }
 
+impl Palette {
+    fn lag(&self, stream: &mut Stream) -> Option<Trouble> {
+        let lagging = self
+            .apis
+            .iter()
+            .filter(|api| MAY_LAG.contains(&api.as_str()));
+        let lagging: Vec<&String> = lagging.collect();
+        let api = *pick(stream, &lagging)?;
+        let (from, until) = stretch(stream, OUTAGE_FROM);
+        let mut target = Table::new();
+        target.insert("api".to_owned(), api.as_str().into());
+        let by = format!("{}s", 1 + stream.below(LAG_SECONDS));
+        target.insert("by".to_owned(), by.into());
+        Some(Trouble {
+            name: format!("lagging reads of {api}"),
+            injects: vec![lasting(from, until, "lag", target)],
+            ..Trouble::default()
+        })
+    }
+
+    fn read_only(&self, stream: &mut Stream) -> Option<Trouble> {
+        let (site, database) = pick(stream, &self.databases)?;
+        let (from, until) = stretch(stream, OUTAGE_FROM);
+        let mut target = Table::new();
+        target.insert("site".to_owned(), site.as_str().into());
+        target.insert("database".to_owned(), database.as_str().into());
+        Some(Trouble {
+            name: format!("read-only storage of {database} at {site}"),
+            injects: vec![lasting(from, until, "read-only", target)],
+            ..Trouble::default()
+        })
+    }
+
+    fn crash_loop(&self, stream: &mut Stream) -> Option<Trouble> {
+        let (site, app) = pick(stream, &self.apps)?;
+        let (from, until) = stretch(stream, OUTAGE_FROM);
+        let mut target = Table::new();
+        target.insert("site".to_owned(), site.as_str().into());
+        target.insert("app".to_owned(), app.as_str().into());
+        Some(Trouble {
+            name: format!("crash-loop of {app} at {site}"),
+            injects: vec![lasting(from, until, "crash-loop", target)],
+            ..Trouble::default()
+        })
+    }
+}
+
 /// Functions that whoever performs the step imports of the contracts it uses.
 fn calls_of<'a>(prepared: &'a Prepared, step: &'a Step) -> impl Iterator<Item = FunctionName> + 'a {
     let mut actors = prepared.actors.iter();
@@ -248,15 +332,31 @@ fn calls_of<'a>(prepared: &'a Prepared, step: &'a Step) -> impl Iterator<Item = 
     })
 }
 
-fn crash(stream: &mut Stream) -> Trouble {
-    let records = CRASH_RECORDS.start + stream.below(CRASH_RECORDS.end - CRASH_RECORDS.start);
+/// A death of the host: half of them by how many records there are, half by what a record is.
+fn crash(stream: &mut Stream) -> Option<Trouble> {
     let mut crash = Table::new();
-    crash.insert("after-records".to_owned(), whole(records));
-    Trouble {
-        name: format!("death of the host after {records} records"),
+    let name = if stream.below(2) == 0 {
+        let records = CRASH_RECORDS.start + stream.below(CRASH_RECORDS.end - CRASH_RECORDS.start);
+        crash.insert("after-records".to_owned(), whole(records));
+        format!("death of the host after {records} records")
+    } else {
+        let side = *pick(stream, &["before", "after"])?;
+        let kind = *pick(stream, &CRASH_AT)?;
+        let most = if kind == "marked" {
+            CRASH_NTH_MARK
+        } else {
+            CRASH_NTH
+        };
+        let nth = 1 + stream.below(most);
+        crash.insert(side.to_owned(), kind.into());
+        crash.insert("nth".to_owned(), whole(nth));
+        format!("death of the host {side} {kind} {nth}")
+    };
+    Some(Trouble {
+        name,
         crashes: vec![crash],
         ..Trouble::default()
-    }
+    })
 }
 
 /// When something begins and ends, in seconds from the start of the run.
@@ -269,10 +369,21 @@ fn stretch(stream: &mut Stream, earliest: i64) -> (i64, i64) {
 
 /// `at = "T+90s"` and `verb.what = "name"`.
 fn inject(at: i64, verb: &str, what: &str, name: &str) -> Table {
-    let sign = if at < 0 { '-' } else { '+' };
-    let at = format!("T{sign}{}s", at.unsigned_abs());
     let mut target = Table::new();
     target.insert(what.to_owned(), name.into());
+    inject_of(at, verb, target)
+}
+
+/// `at = "T+90s"` and `verb = { …, for = "80s" }`.
+fn lasting(from: i64, until: i64, verb: &str, mut target: Table) -> Table {
+    let lasts = format!("{}s", until.saturating_sub(from).unsigned_abs());
+    target.insert("for".to_owned(), lasts.into());
+    inject_of(from, verb, target)
+}
+
+fn inject_of(at: i64, verb: &str, target: Table) -> Table {
+    let sign = if at < 0 { '-' } else { '+' };
+    let at = format!("T{sign}{}s", at.unsigned_abs());
     let mut inject = Table::new();
     inject.insert("at".to_owned(), at.into());
     inject.insert(verb.to_owned(), Value::Table(target));
@@ -306,6 +417,8 @@ mod tests {
             ],
             apis: vec!["database".to_owned(), "dns".to_owned()],
             replicas: vec!["bz".parse().unwrap()],
+            databases: vec![("bz".parse().unwrap(), "wordpress".to_owned())],
+            apps: vec![("pz".parse().unwrap(), "wordpress".to_owned())],
         }
     }
 
@@ -333,12 +446,15 @@ mod tests {
             }));
         }
         let kinds = [
+            "crash-loop",
             "death",
             "delay",
             "error",
             "error-after-effect",
             "hang",
+            "lagging",
             "outage",
+            "read-only",
             "stall",
             "throttle",
             "wrong-answer",

@@ -11,13 +11,13 @@ use super::Campaign;
 use super::outcome::Outcome;
 use super::path::Stretch;
 use super::shrink::{Minimal, shrink};
-use super::statistics::{Distribution, Probability, median, rounded};
 use crate::clock::millis;
 use crate::journal::record::{Ending, Mode};
 use crate::name::{StepId, StrategyName};
 use crate::rehearsal::trace;
-use crate::report::model::Comparison;
+use crate::report::model::{Comparison, TRUTH_TOLERANCE_PERCENT};
 use crate::report::units::count;
+use crate::statistics::{Distribution, Probability, median, rounded};
 
 /// Version of the JSON. Fields are added under the same version; one that changes its meaning raises it.
 pub const SUMMARY_VERSION: u32 = 1;
@@ -113,11 +113,17 @@ pub struct Difference {
     pub median_percent: Option<f64>,
     /// Largest distance, in per cent of the truth.
     pub max_percent: Option<f64>,
-    /// Share of runs that differ by more than
-    /// [`TRUTH_TOLERANCE_PERCENT`](crate::report::model::TRUTH_TOLERANCE_PERCENT), or have only one of the two.
+    /// Share of runs that differ by more than [`TRUTH_TOLERANCE_PERCENT`], or have only one of the two.
     pub flagged_share: f64,
     /// Share of runs that looked better than they were.
     pub too_good_share: f64,
+    /// Mean of the reported figures against the mean of the true ones, in per cent of the latter: what remains when runs
+    /// that look better and runs that look worse cancel out. `None` where the true ones are all zero and the others are not.
+    pub mean_percent: Option<f64>,
+    /// Runs that have only one of the two.
+    pub one_sided: u64,
+    /// Seed of the run that is farthest off in milliseconds; one with only one of the two comes first.
+    pub farthest: Option<u64>,
 }
 
 /// What a strategy reports over many runs.
@@ -223,7 +229,10 @@ impl Target {
     ) -> Self {
         let met = |outcome: &&Outcome| figure(outcome).0.is_some_and(|ms| ms <= target_ms);
         let first_missed = outcomes.iter().find(|outcome| !met(outcome));
-        let compared: Vec<Comparison> = outcomes.iter().filter_map(|o| figure(o).1).collect();
+        let compared: Vec<(u64, Comparison)> = outcomes
+            .iter()
+            .filter_map(|outcome| Some((outcome.seed, figure(outcome).1?)))
+            .collect();
         let reported = outcomes.iter().map(|o| figure(o).1?.reported_ms);
         Self {
             target_ms,
@@ -240,24 +249,54 @@ impl Target {
 }
 
 impl Difference {
-    fn of(compared: &[Comparison]) -> Self {
+    /// Whether the reported figures can be believed: over all runs together they differ from the truth by no more than
+    /// [`TRUTH_TOLERANCE_PERCENT`], and no larger share of the runs has only one of the two. A single run may differ by
+    /// more: what it reports is seen from a few vantage points.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        let within = |percent: f64| percent.abs() <= TRUTH_TOLERANCE_PERCENT;
+        let one_sided = self.one_sided as f64 / self.runs.max(1) as f64 * 100.0;
+        within(one_sided) && (self.runs == self.one_sided || self.mean_percent.is_some_and(within))
+    }
+
+    fn of(compared: &[(u64, Comparison)]) -> Self {
         let runs = compared.len();
+        let all = || compared.iter().map(|(_, comparison)| comparison);
         let share = |matching: usize| match runs {
             0 => 0.0,
             _ => rounded(matching as f64 / runs as f64),
         };
-        let ms: Vec<i64> = compared.iter().filter_map(|c| c.difference_ms).collect();
-        let percents = compared.iter().filter_map(|c| c.difference_percent);
+        let ms: Vec<i64> = all().filter_map(|c| c.difference_ms).collect();
+        let percents = all().filter_map(|c| c.difference_percent);
         let percents: Vec<f64> = percents.map(f64::abs).collect();
+        let distance = |c: &Comparison| c.difference_ms.map_or(u64::MAX, i64::unsigned_abs);
+        // The first of those that are equally far.
+        let farthest = compared.iter().rev().max_by_key(|(_, c)| distance(c));
         Self {
             runs: count(runs),
             max_ms: ms.iter().map(|ms| ms.unsigned_abs()).max(),
             max_percent: percents.iter().copied().reduce(f64::max),
             median_percent: median(percents),
-            flagged_share: share(compared.iter().filter(|c| c.flagged).count()),
+            flagged_share: share(all().filter(|c| c.flagged).count()),
             too_good_share: share(ms.iter().filter(|ms| **ms < 0).count()),
+            mean_percent: mean_percent(all()),
+            one_sided: count(runs - ms.len()),
+            farthest: farthest.map(|(seed, _)| *seed),
             median_ms: median(ms),
         }
+    }
+}
+
+/// The sum of the reported figures against the sum of the true ones, of the runs that have both.
+fn mean_percent<'a>(compared: impl Iterator<Item = &'a Comparison>) -> Option<f64> {
+    let both = compared.filter_map(|c| Some((c.reported_ms?, c.truth_ms?)));
+    let (reported, truth) = both.fold((0_u64, 0_u64), |sum, (reported, truth)| {
+        (sum.0.saturating_add(reported), sum.1.saturating_add(truth))
+    });
+    match (reported, truth) {
+        (0, 0) => Some(0.0),
+        (_, 0) => None,
+        _ => Some(rounded((reported as f64 / truth as f64 - 1.0) * 100.0)),
     }
 }
 
@@ -368,4 +407,46 @@ fn broken(campaign: &Campaign, outcomes: &[Outcome]) -> Vec<BrokenRule> {
         })
     };
     trace::names().into_iter().filter_map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(pairs: &[(Option<u64>, Option<u64>)]) -> Difference {
+        let one = |(seed, (reported_ms, truth_ms)): (u64, &(Option<u64>, Option<u64>))| {
+            let ms = |ms: &Option<u64>| ms.map(|ms| i64::try_from(ms).unwrap());
+            let comparison = Comparison {
+                reported_ms: *reported_ms,
+                basis: String::new(),
+                truth_ms: *truth_ms,
+                difference_ms: ms(reported_ms).zip(ms(truth_ms)).map(|(r, t)| r - t),
+                difference_percent: None,
+                flagged: false,
+            };
+            (seed, comparison)
+        };
+        let all: Vec<_> = (1..).zip(pairs).map(one).collect();
+        Difference::of(&all)
+    }
+
+    #[test]
+    fn figures_agree_over_all_runs_together() {
+        let both = |reported, truth| (Some(reported), Some(truth));
+        let off = compared(&[both(90, 100), both(112, 100), both(101, 100)]);
+        assert!(off.agrees(), "one run may be off: {off:?}");
+        assert_eq!((off.mean_percent, off.farthest), (Some(1.0), Some(2)));
+        let early = compared(&[both(90, 100), both(100, 100), both(94, 100)]);
+        assert!(!early.agrees(), "{early:?}");
+        assert!(compared(&[both(0, 0)]).agrees() && !compared(&[both(1, 0)]).agrees());
+        assert!(compared(&[]).agrees(), "nobody was served, nobody says so");
+    }
+
+    #[test]
+    fn a_figure_that_stands_alone_agrees_with_nothing() {
+        let never = compared(&[(Some(100), Some(100)), (Some(100), None)]);
+        assert_eq!((never.one_sided, never.farthest), (1, Some(2)));
+        assert!(!never.agrees(), "{never:?}");
+        assert!(!compared(&[(Some(100), None)]).agrees());
+    }
 }

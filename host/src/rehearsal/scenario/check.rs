@@ -2,11 +2,15 @@
 
 use std::ops::Range as Span;
 
-use super::events::Action;
-use super::expect::Bound;
-use super::time::Length;
-use super::{CONTRACTS, Scenario, ScenarioError};
+use super::contracts::{CONTRACTS, EVENTUAL, functions};
+use super::crash::{KINDS, KINDS_OF_CALLS, Moment};
+use super::events::{Action, Inject};
+use super::expect::{Bound, FIGURES};
+use super::script::{Cued, MILESTONES};
+use super::time::{Length, Offset};
+use super::{Scenario, ScenarioError};
 use crate::name::SiteName;
+use toml::Spanned;
 
 /// Most TTLs that a cache overstays.
 const MAX_OVERSTAY: f64 = 1_000.0;
@@ -18,46 +22,92 @@ const MIN_BACKUPS_APART: Length = Length::seconds(60);
 impl Scenario {
     pub(super) fn check_names(&self, sites: &[SiteName]) -> Result<(), ScenarioError> {
         known("site", &self.world.primary, sites.iter(), None)?;
-        for site in self.control_planes.values() {
-            known("site", site.as_ref(), sites.iter(), Some(site.span()))?;
+        for (contract, site) in &self.control_planes {
+            let span = Some(site.span());
+            known("contract", contract, CONTRACTS.iter(), span.clone())?;
+            known("site", site.as_ref(), sites.iter(), span)?;
+        }
+        for (contract, length) in &self.eventual_consistency {
+            let span = Some(length.span());
+            known(
+                "contract with a control plane",
+                contract,
+                EVENTUAL.iter(),
+                span,
+            )?;
         }
         for start in self.sites.values() {
             for name in start.as_ref().databases.keys() {
                 known("database", name, self.databases.keys(), Some(start.span()))?;
             }
         }
-        for inject in &self.injects {
-            match &inject.action {
-                Action::FailSite(site)
-                | Action::HealSite(site)
-                | Action::PartitionSite(site)
-                | Action::StallReplication(site)
-                | Action::ResumeReplication(site)
-                | Action::ExpireCertificate { site, .. } => {
-                    known("site", site.as_ref(), sites.iter(), Some(site.span()))?;
-                }
-                Action::CorruptLatestBackup(name) => {
-                    known(
-                        "database",
-                        name.as_ref(),
-                        self.databases.keys(),
-                        Some(name.span()),
-                    )?;
-                }
-                Action::LimitIssuer { issuer, .. } => {
-                    known(
-                        "issuer",
-                        issuer.as_ref(),
-                        self.issuers.keys(),
-                        Some(issuer.span()),
-                    )?;
-                }
-                Action::FailApi(api) | Action::HealApi(api) => {
-                    known("contract", api.as_ref(), CONTRACTS.iter(), Some(api.span()))?;
+        self.injects
+            .iter()
+            .try_for_each(|inject| self.check_inject(inject, sites))
+    }
+
+    fn check_inject(&self, inject: &Inject, sites: &[SiteName]) -> Result<(), ScenarioError> {
+        let site = |site: &Spanned<SiteName>| {
+            known("site", site.as_ref(), sites.iter(), Some(site.span()))
+        };
+        let database = |name: &Spanned<String>| {
+            let span = Some(name.span());
+            known("database", name.as_ref(), self.databases.keys(), span)
+        };
+        match &inject.action {
+            Action::FailSite(name)
+            | Action::HealSite(name)
+            | Action::PartitionSite(name)
+            | Action::StallReplication(name)
+            | Action::ResumeReplication(name)
+            | Action::ExpireCertificate { site: name, .. } => site(name),
+            Action::CorruptLatestBackup(name) => {
+                database(name)?;
+                let settings = self.databases.get(name.as_ref());
+                match settings.is_some_and(|settings| settings.as_ref().backups.is_some()) {
+                    true => Ok(()),
+                    false => impossible("the database keeps no `backups`", Some(name.span())),
                 }
             }
+            Action::LimitIssuer { issuer, .. } => {
+                let span = Some(issuer.span());
+                known("issuer", issuer.as_ref(), self.issuers.keys(), span)
+            }
+            Action::FailApi(api) | Action::HealApi(api) => {
+                known("contract", api.as_ref(), CONTRACTS.iter(), Some(api.span()))
+            }
+            Action::LagApi { api, .. } => {
+                let span = Some(api.span());
+                known(
+                    "contract with a control plane",
+                    api.as_ref(),
+                    EVENTUAL.iter(),
+                    span,
+                )
+            }
+            Action::ReadOnly {
+                site: name,
+                database: which,
+                ..
+            } => {
+                site(name)?;
+                which.as_ref().map_or(Ok(()), database)
+            }
+            Action::CrashLoop {
+                site: name, app, ..
+            } => {
+                site(name)?;
+                let start = self.sites.get(name.as_ref());
+                let apps = start.map(|start| start.as_ref().apps.keys());
+                let span = Some(app.span());
+                known(
+                    "application at this site",
+                    app.as_ref(),
+                    apps.unwrap_or_default(),
+                    span,
+                )
+            }
         }
-        Ok(())
     }
 
     pub(super) fn check_clients(&self) -> Result<(), ScenarioError> {
@@ -142,7 +192,19 @@ impl Scenario {
     }
 
     pub(super) fn check_expectations(&self) -> Result<(), ScenarioError> {
+        let earliest = self.outage_before();
+        if let Some(limit) = &self.expect.rto_at_most
+            && *limit.as_ref() <= earliest
+        {
+            let problem = if earliest == Length::default() {
+                "nobody is served again in no time"
+            } else {
+                "the outage begins longer than that before the run does"
+            };
+            return impossible(problem, Some(limit.span()));
+        }
         for (name, bound) in &self.expect.figures {
+            known("figure", name, FIGURES.iter(), Some(bound.span()))?;
             let Bound { at_least, at_most } = *bound.as_ref();
             let least = at_least.unwrap_or(f64::NEG_INFINITY);
             let most = at_most.unwrap_or(f64::INFINITY);
@@ -162,21 +224,66 @@ impl Scenario {
         Ok(())
     }
 
+    /// How long before the run its primary site dies; zero where it does not before.
+    fn outage_before(&self) -> Length {
+        let before = self.injects.iter().filter_map(|inject| match inject {
+            Inject {
+                at: Offset::Before(length),
+                action: Action::FailSite(site),
+            } if *site.as_ref() == self.world.primary => Some(*length),
+            _ => None,
+        });
+        before.max().unwrap_or_default()
+    }
+
+    pub(super) fn check_script(&self) -> Result<(), ScenarioError> {
+        let mut above = Length::default();
+        for cue in &self.script {
+            let cue = cue.as_ref();
+            let by = &cue.by;
+            let Offset::After(due) = *by.as_ref() else {
+                return impossible("it is due before the run starts", Some(by.span()));
+            };
+            if due == Length::default() {
+                return impossible("it is due when the run starts", Some(by.span()));
+            }
+            if due < above {
+                let problem = "it is due before what stands above it and comes first";
+                return impossible(problem, Some(by.span()));
+            }
+            above = due;
+            if let Cued::Mark { name, site } = &cue.what {
+                let span = Some(name.span());
+                known("milestone", name.as_ref(), MILESTONES.iter(), span)?;
+                if let Some(site) = site {
+                    let span = Some(site.span());
+                    known("site", site.as_ref(), self.sites.keys(), span)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the world, or a stand-in, has the function `contract/function`.
+    fn check_call(&self, call: &Spanned<String>) -> Result<(), ScenarioError> {
+        let span = || Some(call.span());
+        let (contract, function) = call.as_ref().split_once('/').unwrap_or((call.as_ref(), ""));
+        let own = self.stand_ins.iter();
+        let own: Vec<&str> = own
+            .filter(|own| own.contract.short() == contract)
+            .map(|own| own.function.as_str())
+            .collect();
+        if !own.is_empty() {
+            return known("function of this contract", function, own.iter(), span());
+        }
+        known("contract", contract, CONTRACTS.iter(), span())?;
+        let functions = functions(contract).iter();
+        known("function of this contract", function, functions, span())
+    }
+
     pub(super) fn check_faults(&self) -> Result<(), ScenarioError> {
         for fault in &self.faults {
-            let span = Some(fault.call.span());
-            let contract = fault
-                .call
-                .as_ref()
-                .split_once('/')
-                .map_or("", |(contract, _)| contract);
-            let own = self
-                .stand_ins
-                .iter()
-                .any(|own| own.contract.short() == contract);
-            if !own {
-                known("contract", contract, CONTRACTS.iter(), span.clone())?;
-            }
+            self.check_call(&fault.call)?;
             let problem = match (&fault.probability, fault.nth) {
                 (Some(p), _) if !(0.0..=1.0).contains(p.as_ref()) => {
                     "a probability is between 0 and 1"
@@ -187,13 +294,40 @@ impl Scenario {
                 _ if fault.attempts == 0 => "`attempts` counts from 1",
                 _ => continue,
             };
-            return impossible(problem, span);
+            return impossible(problem, Some(fault.call.span()));
         }
-        if self.crashes.iter().any(|crash| crash.after_records == 0) {
-            return impossible(
-                "a host that dies has begun: `after-records` counts from 1",
-                None,
-            );
+        Ok(())
+    }
+
+    pub(super) fn check_crashes(&self) -> Result<(), ScenarioError> {
+        for spanned in &self.crashes {
+            let (crash, span) = (spanned.as_ref(), Some(spanned.span()));
+            if let Some(kind) = crash.moment.kind() {
+                known(
+                    "kind of record",
+                    kind.as_ref(),
+                    KINDS.iter(),
+                    Some(kind.span()),
+                )?;
+            }
+            if let Some(call) = &crash.call {
+                self.check_call(call)?;
+                let kind = crash.moment.kind().map(|kind| kind.as_ref().as_str());
+                if !kind.is_some_and(|kind| KINDS_OF_CALLS.contains(&kind)) {
+                    let kinds = KINDS_OF_CALLS.join(", ");
+                    let problem = format!("only these records are about a call: {kinds}");
+                    return impossible(&problem, Some(call.span()));
+                }
+            }
+            if crash.moment == Moment::Records(0) {
+                return impossible(
+                    "a host that dies has begun: `after-records` counts from 1",
+                    span,
+                );
+            }
+            if crash.nth == 0 {
+                return impossible("`nth` counts from 1", span);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! What happens in a scenario that nobody planned: injects at a time, faults of single calls, deaths of the
-//! host, people, stand-ins.
+//! What happens in a scenario that nobody planned: injects at a time, faults of single calls, people, stand-ins. Deaths
+//! of the host are in [`crash`](super::crash).
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,6 +30,15 @@ pub enum Action {
     FailApi(Spanned<String>),
     /// The control plane answers again.
     HealApi(Spanned<String>),
+    /// The control plane behind a contract shows the old state for a while after each change, and that for a while.
+    LagApi {
+        /// Which contract.
+        api: Spanned<String>,
+        /// How long a change stays hidden.
+        by: Range,
+        /// For how long it is so.
+        length: Length,
+    },
     /// Replication into a site stops receiving.
     StallReplication(Spanned<SiteName>),
     /// Replication into a site goes on.
@@ -50,6 +59,24 @@ pub enum Action {
         /// Name under which it is stored.
         certificate: String,
     },
+    /// A database at a site, or everything there, refuses to be changed for a while; reads go on.
+    ReadOnly {
+        /// Where.
+        site: Spanned<SiteName>,
+        /// Which database; all of them and the site's control planes, where it is left out.
+        database: Option<Spanned<String>>,
+        /// For how long.
+        length: Length,
+    },
+    /// The replicas of an application start and die, again and again: none is ready.
+    CrashLoop {
+        /// Where.
+        site: Spanned<SiteName>,
+        /// Which application.
+        app: Spanned<String>,
+        /// For how long; for ever, where it is left out.
+        length: Option<Length>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -64,6 +91,9 @@ struct RawInject {
     corrupt: Option<BackupTarget>,
     limit: Option<IssuerTarget>,
     expire: Option<CertificateTarget>,
+    read_only: Option<ReadOnlyTarget>,
+    crash_loop: Option<AppTarget>,
+    lag: Option<LagTarget>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +136,33 @@ struct CertificateTarget {
     certificate: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadOnlyTarget {
+    site: Spanned<SiteName>,
+    database: Option<Spanned<String>>,
+    #[serde(rename = "for")]
+    length: Length,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppTarget {
+    site: Spanned<SiteName>,
+    app: Spanned<String>,
+    #[serde(rename = "for")]
+    length: Option<Length>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LagTarget {
+    api: Spanned<String>,
+    by: Range,
+    #[serde(rename = "for")]
+    length: Length,
+}
+
 impl TryFrom<RawInject> for Inject {
     type Error = &'static str;
 
@@ -135,6 +192,21 @@ impl TryFrom<RawInject> for Inject {
                 site: target.site,
                 certificate: target.certificate,
             }),
+            raw.lag.map(|target| Action::LagApi {
+                api: target.api,
+                by: target.by,
+                length: target.length,
+            }),
+            raw.read_only.map(|target| Action::ReadOnly {
+                site: target.site,
+                database: target.database,
+                length: target.length,
+            }),
+            raw.crash_loop.map(|target| Action::CrashLoop {
+                site: target.site,
+                app: target.app,
+                length: target.length,
+            }),
         ]
         .into_iter()
         .flatten();
@@ -142,7 +214,7 @@ impl TryFrom<RawInject> for Inject {
             (Some(action), None) => Ok(Self { at: raw.at, action }),
             (None, _) => Err(
                 "an inject does one thing: add one of `fail`, `heal`, `partition`, `stall`, `resume`, `corrupt`, \
-                 `limit`, `expire`",
+                 `limit`, `expire`, `read-only`, `crash-loop`, `lag`",
             ),
             _ => Err("an inject does one thing: write the others as injects of their own"),
         }
@@ -197,14 +269,6 @@ pub enum FaultKind {
     WrongAnswer,
 }
 
-/// `[[crashes]]`: the host dies, and another one goes on from the journal. The world does not notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Crash {
-    /// Once the journal holds this many records; a run that ends with fewer has no crash.
-    pub after_records: u64,
-}
-
 /// `[people.ROLE]`: how people of a role answer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -215,13 +279,19 @@ pub struct Person {
     /// What they say.
     #[serde(default)]
     pub answer: PersonSays,
-    /// After this many failed attempts at a step they say no-go to another one, whatever `answer` is.
+    /// After this many failed attempts at a step they say no-go to another one, whatever `answer` is. Once a point of no
+    /// return has begun, where no-go undoes nothing, it takes them [`PAST_NO_RETURN`] times as many.
     #[serde(default = "patience")]
     pub patience: u32,
-    /// What they say instead of that, where it is offered: that this strategy takes over. They say so too when they are
-    /// asked for the `patience`th time about a step that is over its budget.
-    pub switch_to: Option<StrategyName>,
+    /// What they say instead, where it is offered: that this strategy takes over.
+    pub switch_to: Option<Spanned<StrategyName>>,
+    /// They say that after this many failed attempts at a step, and when they are asked for that many times about a step
+    /// that is over its budget; as many as `patience`, where it is left out.
+    pub switch_after: Option<u32>,
 }
+
+/// How much more patience people have with a step once the run cannot be taken back.
+pub const PAST_NO_RETURN: u32 = 4;
 
 fn person_after() -> Range {
     Range::seconds(20, 90)
@@ -238,6 +308,7 @@ impl Default for Person {
             answer: PersonSays::default(),
             patience: patience(),
             switch_to: None,
+            switch_after: None,
         }
     }
 }

@@ -7,8 +7,26 @@ use toml::Spanned;
 
 use super::time::Length;
 use crate::clock::millis;
-use crate::journal::record::Ending;
+use crate::journal::record::{Ending, Missed};
 use crate::rehearsal::truth::Truth;
+
+/// Figures of [`Truth`] that may be bounded (see `world/truth.rs` for each).
+pub const FIGURES: [&str; 14] = [
+    "dns-convergence-half-ms",
+    "dns-convergence-most-ms",
+    "error-ratio",
+    "failback-dns-convergence-half-ms",
+    "failback-dns-convergence-most-ms",
+    "failback-downtime-ms",
+    "failback-lost-writes",
+    "failback-rpo-ms",
+    "latency-p90-ms",
+    "latency-p99-ms",
+    "outage-at-ms",
+    "recovery-downtime-ms",
+    "stale-ratio",
+    "two-writers-ms",
+];
 
 /// `[expect]`: what must hold at the end. What is left out is not asked.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -17,7 +35,7 @@ pub struct Expect {
     /// How the run ends.
     pub ending: Option<Ending>,
     /// Clients are served again within this time.
-    pub rto_at_most: Option<Length>,
+    pub rto_at_most: Option<Spanned<Length>>,
     /// Nothing older than this is missing.
     pub rpo_at_most: Option<Length>,
     /// So many acknowledged writes may be missing.
@@ -36,27 +54,6 @@ pub struct Bound {
     pub at_most: Option<f64>,
 }
 
-/// Something that was expected and did not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed {
-    /// What: the key of `[expect]`.
-    pub what: String,
-    /// As the scenario has it.
-    pub expected: String,
-    /// As it was.
-    pub found: String,
-}
-
-impl std::fmt::Display for Missed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "`{}` should be {}, and is {}",
-            self.what, self.expected, self.found
-        )
-    }
-}
-
 impl Expect {
     /// Everything that did not hold.
     #[must_use]
@@ -72,7 +69,7 @@ impl Expect {
         if self.ending.is_some_and(|expected| expected != ending) {
             miss("ending", word(self.ending), word(Some(ending)));
         }
-        if let Some(limit) = self.rto_at_most {
+        if let Some(limit) = self.rto_at_most.as_ref().map(Spanned::as_ref) {
             match truth.rto {
                 Some(rto) if rto <= limit.get() => {}
                 Some(rto) => miss("rto-at-most", ms(limit.ms()), ms(millis(rto))),

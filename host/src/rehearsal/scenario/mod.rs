@@ -4,82 +4,37 @@
 //! with a runbook. Nothing here simulates anything; `rehearsal/world` does.
 
 mod check;
+pub mod contracts;
+pub mod crash;
+pub mod error;
 pub mod events;
 pub mod expect;
+pub mod script;
 pub mod start;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 use std::collections::BTreeMap;
-use std::ops::Range as Span;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
 use crate::call::hex;
-use crate::journal::record::{Ending, Mode};
-use crate::name::{RoleName, SiteName};
+use crate::journal::record::{Ending, Entry, Missed, Mode};
+use crate::name::{RoleName, SiteName, StepId, StrategyName};
 use crate::rehearsal::truth::Truth;
-use events::{Crash, Fault, Inject, Person, StandIn};
-use expect::{Expect, Missed};
+pub use contracts::CONTRACTS;
+use crash::Crash;
+pub use error::ScenarioError;
+use events::{Fault, Inject, Person, StandIn};
+use expect::Expect;
+use script::Cue;
 use start::{
     Bucket, Clients, Database, Dns, Durations, Issuer, Objective, Resolvers, SiteStart, WorldStart,
 };
-
-/// A scenario that cannot be used. Every case carries the place in the file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScenarioError {
-    /// The text is no scenario.
-    #[error("[RH0001] the scenario cannot be read: {message}")]
-    Unreadable {
-        /// In the parser's words.
-        message: String,
-        /// Where, in bytes.
-        span: Option<Span<usize>>,
-    },
-    /// A name is used and nowhere declared.
-    #[error("[RH0002] there is no {kind} `{name}`; known: {known}")]
-    UnknownName {
-        /// For example `site`.
-        kind: &'static str,
-        /// The name.
-        name: String,
-        /// Names that would have been understood.
-        known: String,
-        /// Where, in bytes.
-        span: Option<Span<usize>>,
-    },
-    /// A value that cannot be: a share above 1, a fault that hits no call, an expectation that can never hold.
-    #[error("[RH0003] this can never be: {problem}")]
-    Impossible {
-        /// What is wrong with it, and what to write instead.
-        problem: String,
-        /// Where, in bytes.
-        span: Option<Span<usize>>,
-    },
-}
-
-impl ScenarioError {
-    /// Its code, for `understudy explain`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Unreadable { .. } => "RH0001",
-            Self::UnknownName { .. } => "RH0002",
-            Self::Impossible { .. } => "RH0003",
-        }
-    }
-
-    /// Where in the file, in bytes; `None` where it is about the file as a whole.
-    #[must_use]
-    pub fn span(&self) -> Option<Span<usize>> {
-        match self {
-            Self::Unreadable { span, .. }
-            | Self::UnknownName { span, .. }
-            | Self::Impossible { span, .. } => span.clone(),
-        }
-    }
-}
+use time::Range;
 
 /// A scenario after the door.
 #[derive(Debug, Clone, Deserialize)]
@@ -122,6 +77,9 @@ pub struct Scenario {
     /// Control planes that live in a site and die with it, by contract, for example `dns = "pz"`.
     #[serde(default)]
     pub control_planes: BTreeMap<String, Spanned<SiteName>>,
+    /// Control planes whose reads show the old state for so long after a change, by contract.
+    #[serde(default)]
+    pub eventual_consistency: BTreeMap<String, Spanned<Range>>,
     /// Journeys that the `probe` contract can walk, by name: what each of their requests needs.
     #[serde(default = "usual_journeys")]
     pub journeys: BTreeMap<String, Vec<JourneyStart>>,
@@ -136,13 +94,16 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// Deaths of the host; another one goes on each time.
     #[serde(default)]
-    pub crashes: Vec<Crash>,
+    pub crashes: Vec<Spanned<Crash>>,
     /// How people answer, by role.
     #[serde(default)]
     pub people: BTreeMap<RoleName, Person>,
     /// Answers for an organisation's own contracts.
     #[serde(default)]
     pub stand_ins: Vec<StandIn>,
+    /// What must be reached by when, in this order.
+    #[serde(default)]
+    pub script: Vec<Spanned<Cue>>,
     /// What must hold at the end.
     #[serde(default)]
     pub expect: Expect,
@@ -223,7 +184,9 @@ impl Scenario {
         scenario.check_clients()?;
         scenario.check_databases()?;
         scenario.check_expectations()?;
+        scenario.check_script()?;
         scenario.check_faults()?;
+        scenario.check_crashes()?;
         Ok(scenario)
     }
 
@@ -238,23 +201,41 @@ impl Scenario {
         Ok(())
     }
 
-    /// Everything that was expected and did not hold.
+    /// Checks that every step that the scenario names is one of a plan's.
+    ///
+    /// # Errors
+    /// [`ScenarioError::UnknownName`].
+    pub fn check_steps(&self, steps: &[StepId]) -> Result<(), ScenarioError> {
+        let cued = self
+            .script
+            .iter()
+            .filter_map(|cue| cue.as_ref().what.step());
+        let crashed = self.crashes.iter();
+        let crashed = crashed.filter_map(|crash| crash.as_ref().step.as_ref());
+        for step in cued.chain(crashed) {
+            check::known("step", step.as_ref(), steps.iter(), Some(step.span()))?;
+        }
+        Ok(())
+    }
+
+    /// Checks that people switch to strategies that there are.
+    ///
+    /// # Errors
+    /// [`ScenarioError::UnknownName`].
+    pub fn check_strategies(&self, strategies: &[StrategyName]) -> Result<(), ScenarioError> {
+        let people = self.people.values();
+        for other in people.filter_map(|person| person.switch_to.as_ref()) {
+            let span = Some(other.span());
+            check::known("strategy", other.as_ref(), strategies.iter(), span)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was expected and did not hold, of a run with these records.
     #[must_use]
-    pub fn judge(&self, truth: &Truth, ending: Ending) -> Vec<Missed> {
-        self.expect.judge(truth, ending)
+    pub fn judge(&self, truth: &Truth, ending: Ending, entries: &[Entry]) -> Vec<Missed> {
+        let mut missed = self.expect.judge(truth, ending);
+        missed.extend(script::missed(&self.script, self.world.start, entries));
+        missed
     }
 }
-
-/// Contracts the simulated world serves, by short name.
-pub const CONTRACTS: [&str; 10] = [
-    "database",
-    "dns",
-    "kubernetes",
-    "workload",
-    "certificates",
-    "ingress",
-    "storage",
-    "probe",
-    "metrics",
-    "notify",
-];

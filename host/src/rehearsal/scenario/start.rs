@@ -84,9 +84,8 @@ pub struct Resolvers {
 }
 
 fn panel() -> Vec<String> {
-    ["isp-a", "isp-b", "public-a", "public-b"]
-        .map(str::to_owned)
-        .to_vec()
+    let resolvers = |kind: &'static str| ["a", "b", "c", "d"].map(|name| format!("{kind}-{name}"));
+    [resolvers("isp"), resolvers("public")].concat()
 }
 
 impl Default for Resolvers {
@@ -144,6 +143,9 @@ impl Default for Pin {
 pub struct SiteStart {
     /// Address that its load balancer has, or gets once something is exposed.
     pub address: String,
+    /// Addresses that load balancers made here get, one after the other; where they run out, `address` again. A load
+    /// balancer that is taken down and made anew has another address with most vendors.
+    pub new_addresses: Vec<String>,
     /// The ingress controller is installed.
     pub controller: bool,
     /// Worker nodes of its cluster.
@@ -439,8 +441,10 @@ pub struct Durations {
     pub api: Range,
     /// Until a connection to a dead place is given up.
     pub connect_timeout: Range,
-    /// New replicas of an application become ready, image pull included.
+    /// New replicas of an application become ready.
     pub rollout: Range,
+    /// Before that, where no replica of it has run at the site: its image is pulled.
+    pub image_pull: Range,
     /// Replicas of an application are gone.
     pub scale_down: Range,
     /// All replicas are replaced, one after the other.
@@ -461,6 +465,7 @@ impl Default for Durations {
             api: Range::milliseconds(80, 400),
             connect_timeout: Range::seconds(5, 5),
             rollout: Range::seconds(40, 150),
+            image_pull: Range::fixed_seconds(0),
             scale_down: Range::seconds(10, 40),
             restart: Range::seconds(45, 120),
             controller: Range::seconds(60, 150),

@@ -56,6 +56,18 @@ impl Demand {
             .unwrap_or(0)
     }
 
+    /// The request at or after an instant and the one before it: clients ask evenly. `None` where they ask nothing.
+    pub(crate) fn requests_around(&self, at: Instant) -> Option<(Instant, Instant)> {
+        // Thousandths per second, parts per million: parts of 10^12 per millisecond, as the unit is.
+        let rate = u128::from(self.requests_milli) * u128::from(self.factor_ppm(at));
+        let next = (u128::from(at.0) * rate).div_ceil(RATE_UNIT);
+        let time_of = |request: u128| {
+            let ms = (request * RATE_UNIT).checked_div(rate)?;
+            u64::try_from(ms).ok().map(Instant)
+        };
+        Some((time_of(next.saturating_sub(1))?, time_of(next)?.max(at)))
+    }
+
     /// Rate of all writes, in parts of [`RATE_UNIT`] per millisecond.
     pub(crate) fn write_rate(&self, at: Instant) -> u128 {
         // Thousandths per second, parts per million: parts of 10^12 per millisecond, as the unit is.
@@ -176,7 +188,7 @@ impl World {
                 State::Absent | State::Broken => able.database_errors += share,
                 State::Primary(branch) => {
                     able.reads += share;
-                    if copy.read_only {
+                    if copy.refuses_writes(self.now) {
                         able.database_errors += part(share, self.demand.write_share_ppm());
                     } else {
                         able.writes += share;

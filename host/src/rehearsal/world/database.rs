@@ -56,6 +56,15 @@ pub(crate) struct Copy {
     pub(crate) tokens: BTreeSet<String>,
     /// Tokens of restores that failed, and why.
     pub(crate) failed: BTreeMap<String, String>,
+    /// Until then its storage takes no writes, whatever its settings say.
+    pub(crate) refuses_until: Option<Instant>,
+}
+
+impl Copy {
+    /// Whether writes are refused at an instant.
+    pub(crate) fn refuses_writes(&self, at: Instant) -> bool {
+        self.read_only || self.refuses_until.is_some_and(|until| until > at)
+    }
 }
 
 /// A state of the past that was kept.
@@ -151,6 +160,7 @@ impl Database {
             migration: self.settings.migration.clone(),
             tokens: BTreeSet::new(),
             failed: BTreeMap::new(),
+            refuses_until: None,
         };
         self.copies.insert(site.clone(), copy);
     }

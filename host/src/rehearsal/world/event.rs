@@ -19,6 +19,8 @@ pub(crate) enum Event {
     Booted(SiteName),
     /// A recovery point of a database is due.
     BackupDue(String),
+    /// Replicas of an application at a site may stop crashing.
+    Steady(SiteName, String),
     /// A limit or a validity ends: look again.
     Boundary,
 }
@@ -120,6 +122,15 @@ impl World {
             Event::JobDone(subject, id) => self.finish(&subject, id),
             Event::Booted(site) => self.boot(&site),
             Event::BackupDue(name) => self.back_up(&name),
+            Event::Steady(site, app) => {
+                let app = self
+                    .sites
+                    .get_mut(&site)
+                    .and_then(|site| site.apps.get_mut(&app));
+                if let Some(app) = app.filter(|app| app.crashing_until <= Some(self.now)) {
+                    app.crashing_until = None;
+                }
+            }
             Event::Boundary => {}
         }
     }
@@ -131,6 +142,7 @@ impl World {
             Action::PartitionSite(site) => {
                 if let Some(site) = self.sites.get_mut(site.as_ref()) {
                     site.condition = Condition::Partitioned;
+                    site.away_since.get_or_insert(self.now);
                 }
             }
             Action::FailApi(api) => {
@@ -138,6 +150,10 @@ impl World {
             }
             Action::HealApi(api) => {
                 self.failed_apis.remove(api.as_ref());
+            }
+            Action::LagApi { api, by, length } => {
+                let until = self.now.after(length.get());
+                self.stale.lag(api.into_inner(), by, until);
             }
             Action::StallReplication(site) => self.stall(site.as_ref(), true),
             Action::ResumeReplication(site) => self.stall(site.as_ref(), false),
@@ -167,7 +183,44 @@ impl World {
                     certificate.not_after = self.now;
                 }
             }
+            Action::ReadOnly {
+                site,
+                database,
+                length,
+            } => {
+                let until = self.now.after(length.get());
+                let database = database.map(toml::Spanned::into_inner);
+                self.make_read_only(site.as_ref(), database.as_ref(), until);
+            }
+            Action::CrashLoop { site, app, length } => {
+                let for_ever = Instant(u64::MAX);
+                let until = length.map_or(for_ever, |length| self.now.after(length.get()));
+                self.crash_loop(site.as_ref(), app.into_inner(), until);
+            }
         }
+    }
+
+    fn make_read_only(&mut self, site: &SiteName, database: Option<&String>, until: Instant) {
+        if database.is_none()
+            && let Some(site) = self.sites.get_mut(site)
+        {
+            site.read_only_until = site.read_only_until.max(Some(until));
+        }
+        for (name, found) in &mut self.databases {
+            let meant = database.is_none_or(|database| database == name);
+            if let Some(copy) = found.copies.get_mut(site).filter(|_| meant) {
+                copy.refuses_until = copy.refuses_until.max(Some(until));
+            }
+        }
+        self.schedule(until, Event::Boundary);
+    }
+
+    fn crash_loop(&mut self, site: &SiteName, app: String, until: Instant) {
+        let found = self.sites.get_mut(site);
+        if let Some(found) = found.and_then(|site| site.apps.get_mut(&app)) {
+            found.crashing_until = found.crashing_until.max(Some(until));
+        }
+        self.schedule(until, Event::Steady(site.clone(), app));
     }
 
     fn fail(&mut self, name: &SiteName) {
@@ -175,6 +228,7 @@ impl World {
             return;
         };
         site.condition = Condition::Down;
+        site.away_since.get_or_insert(self.now);
         for app in site.apps.values_mut() {
             app.running.clear();
         }
@@ -187,7 +241,8 @@ impl World {
     fn heal(&mut self, name: &SiteName) {
         match self.sites.get_mut(name) {
             Some(site) if site.condition == Condition::Partitioned => {
-                site.condition = Condition::Up
+                site.condition = Condition::Up;
+                site.away_since = None;
             }
             Some(site) if site.condition == Condition::Down => {
                 let length =
@@ -204,6 +259,7 @@ impl World {
             return;
         };
         site.condition = Condition::Up;
+        site.away_since = None;
         for app in site.apps.values_mut() {
             let desired = app.desired;
             app.run(desired);

@@ -11,6 +11,15 @@ use crate::rehearsal::scenario::events::{Fault, FaultKind};
 /// A call that hangs takes longer than any deadline: one day, in seconds.
 const HANG_SECONDS: u64 = 86_400;
 
+/// Contracts whose state is kept at the site that they change.
+const HELD_AT_SITES: [&str; 5] = [
+    "kubernetes",
+    "workload",
+    "certificates",
+    "ingress",
+    "storage",
+];
+
 impl World {
     /// Counts an attempt at a call; from 0.
     pub(crate) fn count(&mut self, request: &Request) -> u32 {
@@ -101,14 +110,7 @@ impl World {
         short: &str,
         request: &Request,
     ) -> Result<(), CallError> {
-        let inside = self.control_planes.get(short);
-        let dead = inside.is_some_and(|site| {
-            !self
-                .sites
-                .get(site)
-                .is_some_and(|site| site.condition == super::site::Condition::Up)
-        });
-        if self.failed_apis.contains(short) || dead {
+        if self.is_away(short) {
             self.took = self.give_up_after();
             let name = &request.function;
             return Err(CallError::unavailable(format!(
@@ -116,6 +118,38 @@ impl World {
             )));
         }
         Ok(())
+    }
+
+    /// Whether the control plane behind a contract is down, or in a site that nobody reaches.
+    pub(crate) fn is_away(&self, short: &str) -> bool {
+        let inside = self.control_planes.get(short);
+        let dead = inside.is_some_and(|site| {
+            !self
+                .sites
+                .get(site)
+                .is_some_and(|site| site.condition == super::site::Condition::Up)
+        });
+        self.failed_apis.contains(short) || dead
+    }
+
+    /// Whether the site of an effect takes changes. Databases refuse them on their own.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub(crate) fn takes_changes(&self, short: &str, request: &Request) -> Result<(), CallError> {
+        let is_effect = CallKind::of(&request.function.function) != CallKind::Read;
+        if !is_effect || !HELD_AT_SITES.contains(&short) {
+            return Ok(());
+        }
+        let name = request.args.get("site").and_then(Value::as_str);
+        let mut sites = self.sites.iter();
+        let site = sites.find(|(site, _)| name == Some(site.as_str()));
+        match site.and_then(|(_, site)| site.read_only_until) {
+            Some(until) if until > self.now => Err(CallError::unavailable(
+                "the site is read-only: nothing can be changed there",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Serves a function of an organisation's own contract as the scenario declares it.

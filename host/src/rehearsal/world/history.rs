@@ -73,6 +73,8 @@ struct Branch {
 pub(crate) struct Loss {
     /// How many.
     pub(crate) writes: u64,
+    /// When the newest write before them, which is kept, was made.
+    pub(crate) recovery_point: Instant,
     /// When the first of them was acknowledged.
     pub(crate) oldest: Instant,
     /// When the last of them was acknowledged.
@@ -287,7 +289,7 @@ impl History {
         }
         path.reverse();
         let mut losses = Vec::new();
-        for (branch, kept) in self.branches.iter().zip(kept) {
+        for (place, (branch, kept)) in self.branches.iter().zip(kept).enumerate() {
             let limit = kept.unwrap_or_else(|| branch.parent.map_or(0, |parent| parent.number));
             let spans = || {
                 branch
@@ -307,8 +309,13 @@ impl History {
                 .clone()
                 .find(|heir| heir.born >= oldest)
                 .or_else(|| heirs.next_back());
+            let last_kept = Point {
+                branch: place,
+                number: limit,
+            };
             losses.push(Loss {
                 writes,
+                recovery_point: self.time_of(last_kept),
                 oldest,
                 newest: newest.time_of(newest.end()),
                 taken_over_by: heir.map_or_else(|| branch.site.clone(), |heir| heir.site.clone()),
@@ -363,6 +370,7 @@ mod tests {
         let losses = history.lost(history.head(new));
         assert_eq!(losses.len(), 1);
         assert_eq!((losses[0].writes, losses[0].oldest), (4, Instant(8_500)));
+        assert_eq!(losses[0].recovery_point, Instant(8_000));
         assert_eq!(losses[0].newest, Instant(10_000));
         assert_eq!(losses[0].taken_over_by, site("bz"));
         assert_eq!(history.acknowledged(), 40);

@@ -149,6 +149,7 @@ impl World {
         let Some(job) = self.jobs.remove(subject) else {
             return;
         };
+        self.hide_work(subject.kind);
         match job.work {
             Work::Promote
             | Work::Attach { .. }
@@ -188,7 +189,8 @@ impl World {
             }
             Work::Controller => site.controller = true,
             Work::Expose { hosts } => {
-                let address = site.address.clone();
+                let new = site.new_addresses.pop_front();
+                let address = new.unwrap_or_else(|| site.address.clone());
                 if let Some(app) = site.apps.get_mut(&subject.name) {
                     app.hosts = hosts.into_iter().collect();
                     app.address = Some(address);

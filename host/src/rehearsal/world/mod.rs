@@ -15,6 +15,7 @@ mod job;
 mod people;
 mod resolver;
 mod site;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -28,6 +29,7 @@ use super::draw::Draws;
 use super::scenario::Scenario;
 use super::scenario::events::{Fault, Inject, Person, StandIn};
 use super::scenario::start::{self, Bucket, Clients, Durations, Objective};
+use super::scenario::time::Range;
 use super::scenario::{CONTRACTS, JourneyStart};
 use crate::call::{Outcome, Reply, Request};
 use crate::clock::Instant;
@@ -39,6 +41,7 @@ use job::{Job, Subject};
 pub use people::{GateQuestion, PersonAnswer};
 use resolver::{Population, Zone};
 use site::Site;
+use stale::Staleness;
 use ward::Ward;
 pub use ward::{Hazard, Sighting};
 use watch::Watch;
@@ -97,6 +100,7 @@ pub struct World {
     channels: BTreeMap<String, BTreeSet<String>>,
     failed_apis: BTreeSet<String>,
     control_planes: BTreeMap<String, SiteName>,
+    stale: Staleness,
     // What is asked of it.
     clients: Clients,
     demand: Demand,
@@ -173,6 +177,7 @@ impl World {
                 .iter()
                 .map(|(api, site)| (api.clone(), site.as_ref().clone()))
                 .collect(),
+            stale: Staleness::new(lags(scenario)),
             demand: Demand::new(&clients),
             clients,
             journeys: scenario.journeys.clone(),
@@ -248,8 +253,17 @@ impl World {
             return self.stand_in(request);
         }
         self.control_plane(short, request)?;
+        self.takes_changes(short, request)?;
         let foreseen = self.foresee(request);
-        let reply = match short {
+        let reply = self.serve(request, short);
+        self.keep_watch(request, foreseen, &reply);
+        self.touch();
+        self.remember_waiting(reply)
+    }
+
+    /// The answer of a contract.
+    fn answer_call(&mut self, request: &Request, short: &str) -> Reply {
+        match short {
             "database" => self.database(request),
             "dns" => self.dns(request),
             "kubernetes" => self.kubernetes(request),
@@ -261,10 +275,7 @@ impl World {
             "metrics" => self.metrics(request),
             "notify" => self.notify(request),
             _ => self.stand_in(request),
-        };
-        self.keep_watch(request, foreseen, &reply);
-        self.touch();
-        self.remember_waiting(reply)
+        }
     }
 
     /// A call that was told to wait and now finds everything as asked has changed it.
@@ -308,6 +319,11 @@ fn databases(scenario: &Scenario, draws: Draws, at: Instant) -> BTreeMap<String,
         databases.insert(name.clone(), database);
     }
     databases
+}
+
+fn lags(scenario: &Scenario) -> impl Iterator<Item = (String, Range)> {
+    let lags = scenario.eventual_consistency.iter();
+    lags.map(|(contract, by)| (contract.clone(), *by.as_ref()))
 }
 
 fn issuers(scenario: &Scenario) -> BTreeMap<String, IssuerState> {

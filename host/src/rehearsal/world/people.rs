@@ -6,7 +6,7 @@ use super::World;
 use crate::clock::Instant;
 use crate::journal::record::Choice;
 use crate::name::{RoleName, StrategyName};
-use crate::rehearsal::scenario::events::PersonSays;
+use crate::rehearsal::scenario::events::{PAST_NO_RETURN, PersonSays};
 
 /// How often a person lets a step go on over its budget: no rehearsal waits for ever.
 const EXTENSIONS: u32 = 20;
@@ -22,6 +22,8 @@ pub struct GateQuestion {
     pub person: u32,
     /// Strategies that may be switched to.
     pub alternatives: Vec<StrategyName>,
+    /// The run cannot be taken back any more.
+    pub no_way_back: bool,
 }
 
 /// What a simulated person does.
@@ -56,13 +58,19 @@ impl World {
         } else {
             0
         };
-        let other = person.switch_to.as_ref();
-        let other = other.filter(|other| question.alternatives.contains(other));
+        let patience = if question.no_way_back {
+            person.patience.saturating_mul(PAST_NO_RETURN)
+        } else {
+            person.patience
+        };
+        let switch_after = person.switch_after.unwrap_or(person.patience);
+        let other = person.switch_to.as_ref().map(|other| other.as_ref());
+        let other = other.filter(|other| question.alternatives.contains(*other));
         let (after, choice, note) = match (person.answer, other) {
-            (PersonSays::Go, Some(other)) if tried.max(asked_over_budget) >= person.patience => {
+            (PersonSays::Go, Some(other)) if tried.max(asked_over_budget) >= switch_after => {
                 (Some(after), Choice::Switch(other.clone()), String::new())
             }
-            (PersonSays::Go, _) if tried >= person.patience => {
+            (PersonSays::Go, _) if tried >= patience => {
                 let note = format!("{tried} attempts are enough");
                 (Some(after), Choice::NoGo, note)
             }

@@ -297,6 +297,14 @@ impl Population {
         self.panel.iter_mut().map(ask).collect()
     }
 
+    /// The address that each resolver of the panel gives for the service.
+    pub(crate) fn addresses(&mut self, zone: &Zone, at: Instant) -> Vec<(String, Option<String>)> {
+        let (name, panel) = (&self.name, self.panel.iter_mut());
+        panel
+            .map(|(resolver, cache)| (resolver.clone(), cache.resolve(zone, name, at)))
+            .collect()
+    }
+
     /// The address that the first resolver of the panel gives for the service.
     pub(crate) fn public_address(&mut self, zone: &Zone, at: Instant) -> Option<String> {
         let (_, cache) = self.panel.first_mut()?;

@@ -1,6 +1,6 @@
 //! A site: whether it is up, and what runs and is stored there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::clock::Instant;
 use crate::rehearsal::scenario::start::SiteStart;
@@ -37,22 +37,37 @@ pub(crate) struct App {
     pub(crate) hosts: BTreeSet<String>,
     /// Its public address, once it has one.
     pub(crate) address: Option<String>,
+    /// Its image is at the site.
+    pub(crate) pulled: bool,
+    /// Until then its replicas start and die.
+    pub(crate) crashing_until: Option<Instant>,
 }
 
 impl App {
+    /// Replicas that answer.
     pub(crate) fn ready(&self) -> u32 {
+        if self.crashing_until.is_some() {
+            0
+        } else {
+            self.count()
+        }
+    }
+
+    /// Replicas there are, ready or not.
+    fn count(&self) -> u32 {
         self.running.iter().map(|group| group.replicas).sum()
     }
 
     /// Has `count` replicas run: new ones take the endpoint of the configuration, the oldest go first.
     pub(crate) fn run(&mut self, count: u32) {
-        let mut surplus = self.ready().saturating_sub(count);
+        self.pulled |= count > 0;
+        let mut surplus = self.count().saturating_sub(count);
         for group in &mut self.running {
             let gone = group.replicas.min(surplus);
             group.replicas -= gone;
             surplus -= gone;
         }
-        let missing = count.saturating_sub(self.ready());
+        let missing = count.saturating_sub(self.count());
         self.running.retain(|group| group.replicas > 0);
         if missing == 0 {
             return;
@@ -72,7 +87,7 @@ impl App {
 
     /// Replaces every replica.
     pub(crate) fn restart(&mut self) {
-        let count = self.ready().max(self.desired);
+        let count = self.count().max(self.desired);
         self.running.clear();
         self.run(count);
     }
@@ -91,8 +106,13 @@ pub(crate) struct Certificate {
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) condition: Condition,
-    /// Address that a load balancer here gets.
+    /// Addresses that load balancers made here get, one after the other; where they run out, `address`.
+    pub(crate) new_addresses: VecDeque<String>,
     pub(crate) address: String,
+    /// Since when it has not been up.
+    pub(crate) away_since: Option<Instant>,
+    /// Until then nothing here can be changed.
+    pub(crate) read_only_until: Option<Instant>,
     pub(crate) controller: bool,
     pub(crate) nodes: u32,
     pub(crate) apps: BTreeMap<String, App>,
@@ -133,7 +153,10 @@ impl Site {
         });
         Self {
             condition: Condition::Up,
+            new_addresses: start.new_addresses.iter().cloned().collect(),
             address: start.address.clone(),
+            away_since: None,
+            read_only_until: None,
             controller: start.controller,
             nodes: start.nodes,
             apps: apps.collect(),

@@ -56,11 +56,11 @@ impl World {
     }
 }
 
-/// From the oldest missing write to the outage, or to the newest missing one where that is later.
+/// From the newest write that is kept to the outage, or to the newest missing one where that is later.
 pub(super) fn rpo(loss: &Loss, outage: Option<Instant>) -> Duration {
     outage
         .map_or(loss.newest, |outage| outage.max(loss.newest))
-        .since(loss.oldest)
+        .since(loss.recovery_point)
 }
 
 /// What is missing from the history of the copy that accepts writes, or of the newest copy where none does.

@@ -49,6 +49,15 @@ struct Slice {
     slowness_permille: u64,
 }
 
+/// A time in which the service failed its clients, and that has not ended: what the log of their requests tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// The first request after which the objective was missed.
+    pub(crate) since: Instant,
+    /// The request before it.
+    pub(crate) met_until: Instant,
+}
+
 /// Everything noticed. Requests are counted in thousandths.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
@@ -67,6 +76,8 @@ pub(crate) struct Watch {
     slices: BTreeMap<SiteName, VecDeque<Slice>>,
     /// Last miss of an objective by site: when it ended and the value.
     misses: BTreeMap<(SiteName, String), (Instant, f64)>,
+    /// Objectives that the service misses, wherever its clients are led.
+    failing: BTreeMap<String, Failing>,
 }
 
 impl World {
@@ -75,6 +86,7 @@ impl World {
         let length = until.0.saturating_sub(from.0);
         self.watch_majority(from, length, receptions);
         let factor = self.demand.factor_ppm(from);
+        let (mut all, mut all_failed) = (0, 0);
         for reception in receptions {
             let arriving = part(
                 part(self.demand.requests_milli, reception.share_ppm),
@@ -85,8 +97,8 @@ impl World {
             let good = part(reception.read_ppm, ALL_PPM.saturating_sub(writes))
                 + part(reception.write_ppm, writes);
             let failed = part(requests, ALL_PPM.saturating_sub(good.min(ALL_PPM)));
-            self.watch.requests += requests;
-            self.watch.failed += failed;
+            all += requests;
+            all_failed += failed;
             self.watch.stale += part(requests, reception.stale_ppm);
             *self
                 .watch
@@ -105,6 +117,34 @@ impl World {
                 self.watch_site(site, slice);
             }
         }
+        self.watch.requests += all;
+        self.watch.failed += all_failed;
+        self.watch_service(from, all, all_failed);
+    }
+
+    /// Takes note of since when the service fails its clients: those who get no answer at all are in no site's figures.
+    fn watch_service(&mut self, from: Instant, requests: u64, failed: u64) {
+        if requests == 0 {
+            return;
+        }
+        let ratio = float(failed) / float(requests);
+        for (name, objective) in &self.objectives {
+            if objective.measures != Measure::ErrorRatio || ratio <= objective.at_most {
+                self.watch.failing.remove(name);
+            } else if !self.watch.failing.contains_key(name)
+                && let Some((met_until, since)) = self.demand.requests_around(from)
+            {
+                let failing = Failing { since, met_until };
+                self.watch.failing.insert(name.clone(), failing);
+            }
+        }
+    }
+
+    /// Since when the service has missed an objective without a break; `None` while it meets it, and until the first
+    /// request after that was missed.
+    pub(crate) fn failing(&self, objective: &str) -> Option<Failing> {
+        let failing = self.watch.failing.get(objective).copied();
+        failing.filter(|failing| failing.since <= self.now)
     }
 
     fn watch_majority(&mut self, from: Instant, length: u64, receptions: &[Reception]) {

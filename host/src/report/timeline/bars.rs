@@ -171,23 +171,18 @@ pub(super) fn lost(leg: &Leg, marks: &[&Mark]) -> Option<(Instant, Instant)> {
             .find(|mark| mark.name == name)
             .map(|mark| mark.at)
     };
-    let end = at("outage-detected").or(at("frozen")).or(leg.begun_at)?;
+    let end = leg
+        .outage_began_at
+        .or(at("outage-detected"))
+        .or(at("frozen"))
+        .or(leg.begun_at)?;
     Some((Instant(end.0.saturating_sub(loss)), end))
 }
 
 /// The rows for recovery time, recovery point and DNS convergence.
 pub(super) fn figures(leg: &Leg, marks: &[&Mark], scale: &Scale) -> Vec<Row> {
-    let frozen = marks
-        .iter()
-        .find(|mark| mark.name == "frozen")
-        .map(|mark| mark.at);
-    let judged_from = if leg.rto.achieved_ms == leg.begun_to_served_ms {
-        leg.begun_at
-    } else {
-        frozen
-    };
-    let rto = judged_from.zip(leg.served_at);
-    let rto_from = judged_from.filter(|_| leg.served_at.is_some());
+    let rto = leg.rto_from.zip(leg.served_at);
+    let rto_from = leg.rto_from.filter(|_| leg.served_at.is_some());
     let flip = leg
         .dns
         .as_ref()

@@ -18,6 +18,7 @@
 //! binding's credential slot and the host puts the password in at egress.
 //!
 //! # What each function does there
+//! * `observe-newest-write`: the heartbeat table where one is configured; MariaDB itself keeps no such time.
 //! * `observe`: variables, `SHOW ALL SLAVES STATUS`, the session's cipher, and the heartbeat table where one is configured.
 //! * `ensure-fenced`: `SET GLOBAL read_only=1`; ends sessions that hold open writes and those of accounts that may
 //!   bypass read-only; then attempts, as an ordinary client, a `DELETE` that matches nothing, and wants it refused.
@@ -139,6 +140,15 @@ impl provider::Guest for Mariadb {
 impl database::Guest for Mariadb {
     fn observe(site: String, database: String) -> Result<database::Observation, Error> {
         observe(&Host, CONFIG.get()?, &site, &database)
+    }
+
+    fn observe_newest_write(site: String, database: String) -> Result<Option<u64>, Error> {
+        let config = CONFIG.get()?;
+        let (connection, schema) = (config.connection(&site)?, config.schema(&database)?);
+        match &config.heartbeat {
+            Some(heartbeat) => server::newest_heartbeat_ms(&Host, connection, schema, heartbeat),
+            None => Ok(None),
+        }
     }
 
     fn list_recovery_points(_: String, _: String) -> Result<Vec<database::RecoveryPoint>, Error> {

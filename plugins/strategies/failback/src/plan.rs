@@ -56,7 +56,7 @@ pub(crate) const STEPS: &[Row] = &[
         .when(activate::warms_up)
         .covers(&["S0-F2.1", "S1-X1"]),
     // Decide.
-    Row::new("declare", declare::DECLARE).needs(&[
+    Row::new("declare", declare::DECLARE_PLANNED).needs(&[
         after("check-issuing"),
         after("check-media"),
         after("await-old-ttl"),
@@ -110,7 +110,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-I1", "S1-I1"]),
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
-        .covers(&["S0-F4.1", "S0-M1", "S0-X11", "S1-H15"]),
+        .covers(&["S0-F4.1", "S0-M1", "S0-X8", "S0-X11", "S1-H15"]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),

@@ -2,7 +2,7 @@
 //!
 //! Two graphs in one table. Graceful, `declare` needs everything that takes time and can be prepared, so that the clock
 //! of the recovery time and the write outage are short. Ungraceful, `declare` needs nothing, preparation runs beside
-//! it, and only the flip waits for all of it.
+//! it, and only the flip waits for all of it; it does not wait for the old TTL ([`dns::AWAIT_OLD_TTL`]).
 
 use understudy_recovery::plan::{Row, after, graceful};
 use understudy_recovery::{
@@ -16,7 +16,11 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("lower-ttl", dns::LOWER_TTL).covers(&["S0-A5.2", "S0-X1", "S0-X2"]),
     Row::new("await-old-ttl", dns::AWAIT_OLD_TTL)
         .needs(&[after("lower-ttl")])
+        .when(check::is_graceful)
         .covers(&["S0-X1"]),
+    Row::new("date-outage", slo::DATE_OUTAGE)
+        .when(slo::dates_outages)
+        .covers(&["S0-X10"]),
     Row::new("check-sites", check::CHECK_REPLICA)
         .when(check::is_graceful)
         .covers(&["S0-P1", "S0-P2", "S0-P3", "S0-P4", "S0-P5", "S0-P7"]),
@@ -98,7 +102,8 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
         .covers(&[
-            "S0-A6.1", "S0-A6.2", "S0-A6.3", "S0-A6.4", "S0-A6.5", "S0-M1", "S0-X11", "S1-H6",
+            "S0-A6.1", "S0-A6.2", "S0-A6.3", "S0-A6.4", "S0-A6.5", "S0-M1", "S0-X8", "S0-X11",
+            "S1-H6",
         ]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])

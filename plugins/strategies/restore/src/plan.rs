@@ -17,7 +17,11 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("lower-ttl", dns::LOWER_TTL).covers(&["S0-B5.2", "S0-X1", "S0-X2"]),
     Row::new("await-old-ttl", dns::AWAIT_OLD_TTL)
         .needs(&[after("lower-ttl")])
+        .when(check::is_graceful)
         .covers(&["S0-X1"]),
+    Row::new("date-outage", slo::DATE_OUTAGE)
+        .when(slo::dates_outages)
+        .covers(&["S0-X10"]),
     Row::new("check-sites", check::CHECK_RECOVERY_POINT)
         .when(check::is_graceful)
         .covers(&["S0-P1", "S0-P2", "S0-P3", "S0-P4", "S0-P5", "S0-P7"]),
@@ -106,7 +110,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-I1", "S1-I1"]),
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
-        .covers(&["S0-B6", "S0-M1", "S0-X11", "S1-H12"]),
+        .covers(&["S0-B6", "S0-M1", "S0-X8", "S0-X11", "S1-H12"]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),

@@ -55,6 +55,8 @@ enum Attack {
     PayloadAliased { strings: usize },
     /// Ask for records that no runbook grants; fails with what it was told.
     DenyDns,
+    /// Set a milestone, whether it is reached or not.
+    Mark { name: String, site: String },
     /// Sleep without end.
     Sleep,
     /// Read a record, and fail as the read does.
@@ -143,6 +145,9 @@ impl Guest for Hostile {
                 let answers = ["wp-pz.example.test", "wp-bz.example.test"]
                     .map(|name| dns::ensure_record(name, "A", None, &values, 60));
                 Err(Error::Other(format!("{answers:?}")))
+            }
+            Attack::Mark { name, site } => {
+                control::mark(&name, Some(&site)).map(|()| "marked".into())
             }
             Attack::Sleep => control::sleep(u64::MAX).map(|()| "slept".into()),
             Attack::Relay => Ok(format!("{:?}", dns::get_record(ACTIVE, "CNAME")?)),

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::rehearsal::campaign::statistics::Distribution;
 use crate::rehearsal::campaign::summary::{Share, Target};
 use crate::report::units::{duration, shortened};
+use crate::statistics::Distribution;
 
 /// Size of a histogram in its own pixels; the page scales it.
 const WIDTH: f64 = 620.0;

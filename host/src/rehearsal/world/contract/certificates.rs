@@ -211,7 +211,7 @@ impl World {
         name: &str,
         names: BTreeSet<String>,
     ) -> Result<std::time::Duration, CallError> {
-        if self.failed_apis.contains("dns") {
+        if self.is_away("dns") {
             return Err(CallError::Conflict(
                 "the challenge failed: its record could not be written".to_owned(),
             ));

@@ -98,6 +98,7 @@ impl World {
         self.reach(&place.site)?;
         match request.function.function.as_str() {
             "observe" => self.observe_database(&place),
+            "observe-newest-write" => self.observe_newest_write(&place),
             "list-recovery-points" => self.list_recovery_points(&place),
             "observe-contents" => self.observe_contents(&place),
             "ensure-fenced" => self.ensure_fenced(&place),
@@ -153,7 +154,7 @@ impl World {
         };
         ok(&Observation {
             role,
-            read_only: copy.read_only,
+            read_only: copy.refuses_writes(self.now),
             endpoint: copy.endpoint.clone(),
             tls: true,
             position: database
@@ -161,6 +162,12 @@ impl World {
                 .map_or_else(String::new, |point| database.history.position(point)),
             replication,
         })
+    }
+
+    fn observe_newest_write(&self, place: &Place) -> Reply {
+        let (database, copy) = self.data(place)?;
+        let newest = database.applied(copy);
+        ok(&newest.map(|point| database.history.time_of(point)))
     }
 
     fn replication(&self, database: &Database, follower: &Follower) -> Replication {
@@ -353,7 +360,7 @@ impl World {
         if copy.migration == version {
             return outcome(Outcome::Unchanged);
         }
-        if copy.read_only || !matches!(copy.state, State::Primary(_)) {
+        if copy.refuses_writes(self.now) || !matches!(copy.state, State::Primary(_)) {
             return Err(CallError::Conflict(format!(
                 "`{}` at `{}` is read-only",
                 place.database, place.site
@@ -402,7 +409,7 @@ impl World {
                 place.database, place.site
             )));
         };
-        if copy.read_only {
+        if copy.refuses_writes(self.now) {
             return Err(CallError::Conflict(format!(
                 "`{}` at `{}` is read-only",
                 place.database, place.site

@@ -1,4 +1,5 @@
-//! `understudy:metrics/metrics`: what monitoring at a site measures of the requests that reach it.
+//! `understudy:metrics/metrics`: what monitoring at a site measures of the requests that reach it, and since when the
+//! service fails its users.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,13 @@ struct Level {
     threshold: f64,
     met: bool,
     unit: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Outage {
+    since: Instant,
+    met_until: Instant,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +47,7 @@ impl World {
         let Site { site } = args(request)?;
         match request.function.function.as_str() {
             "observe-objective" => self.observe_objective(&site, &args::<Name>(request)?.objective),
+            "observe-outage" => self.observe_outage(&site, &args::<Name>(request)?.objective),
             "ensure-held" => self.ensure_held(&site, &args(request)?),
             _ => no_such_function(request),
         }
@@ -66,6 +75,19 @@ impl World {
                 Measure::DatabaseErrors => "1/s",
             },
         })
+    }
+
+    fn observe_outage(&mut self, site: &SiteName, name: &str) -> Reply {
+        if self.declared(name)?.measures != Measure::ErrorRatio {
+            return Err(CallError::Invalid(format!(
+                "`{name}` does not count failed requests"
+            )));
+        }
+        self.reach(site)?;
+        ok(&self.failing(name).map(|failing| Outage {
+            since: failing.since,
+            met_until: failing.met_until,
+        }))
     }
 
     fn ensure_held(&mut self, site: &SiteName, held: &Held) -> Reply {

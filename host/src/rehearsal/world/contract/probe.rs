@@ -1,4 +1,4 @@
-//! `understudy:probe/probe`: what one user and a few resolvers see.
+//! `understudy:probe/probe`: what one user sees, and what a few resolvers and those who ask them see.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,8 @@ use super::super::World;
 use super::super::database::State;
 use super::super::site::Condition;
 use super::{args, no_such_function, ok, outcome};
-use crate::call::{CallError, Outcome, Reply, Request};
+use crate::call::{CallError, Operation, Outcome, Reply, Request};
+use crate::capability::probe::{LOOK_MS, POLL_AFTER_MS, is_most};
 use crate::clock::millis;
 use crate::name::SiteName;
 use crate::rehearsal::scenario::Need;
@@ -46,6 +47,21 @@ struct Answer {
     problem: Option<String>,
 }
 
+#[derive(Serialize)]
+struct Vantage {
+    resolver: String,
+    passed: bool,
+    status: u16,
+    zone: Option<SiteName>,
+    problem: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Served {
+    site: SiteName,
+    journey: String,
+}
+
 #[derive(Deserialize)]
 struct Journey {
     site: SiteName,
@@ -70,6 +86,10 @@ struct Converged {
     percent: u32,
 }
 
+fn took_ms(report: &JourneyReport) -> u64 {
+    report.steps.iter().map(|step| step.took_ms).sum()
+}
+
 impl World {
     pub(crate) fn probe(&mut self, request: &Request) -> Reply {
         match request.function.function.as_str() {
@@ -77,6 +97,8 @@ impl World {
             "ensure-journey" => {
                 self.ensure_journey(&args(request)?, args::<Consecutive>(request)?.consecutive)
             }
+            "observe-vantages" => self.observe_vantages(&args(request)?),
+            "ensure-served" => self.ensure_served(&args(request)?),
             "observe-names" => ok(&self.ask_resolvers(&args(request)?)),
             "ensure-converged" => self.ensure_converged(&args(request)?, args(request)?),
             _ => no_such_function(request),
@@ -84,12 +106,6 @@ impl World {
     }
 
     fn walk(&mut self, journey: &Journey) -> Result<JourneyReport, CallError> {
-        let Some(steps) = self.journeys.get(&journey.journey).cloned() else {
-            return Err(CallError::NotFound(format!(
-                "no journey `{}`",
-                journey.journey
-            )));
-        };
         let address = match journey.entry {
             Entry::Public => self.population.public_address(&self.zone, self.now),
             Entry::Direct => self.sites.get(&journey.site).and_then(|site| {
@@ -98,26 +114,86 @@ impl World {
                     .and_then(|app| app.address.clone())
             }),
         };
+        let report = self.walk_to(address.as_deref(), &journey.journey, &journey.site)?;
+        self.took += std::time::Duration::from_millis(took_ms(&report));
+        Ok(report)
+    }
+
+    /// A journey at an address, expecting every response from `site`.
+    fn walk_to(
+        &mut self,
+        address: Option<&str>,
+        journey: &str,
+        site: &SiteName,
+    ) -> Result<JourneyReport, CallError> {
+        let Some(steps) = self.journeys.get(journey).cloned() else {
+            return Err(CallError::NotFound(format!("no journey `{journey}`")));
+        };
         let mut report = JourneyReport {
             passed: true,
             steps: Vec::new(),
         };
         for (place, step) in steps.into_iter().enumerate() {
-            let step = self.request(
-                &step.name,
-                &step.needs,
-                address.as_deref(),
-                &journey.site,
-                place,
-            );
+            let step = self.request(&step.name, &step.needs, address, site, place);
             report.passed &= step.problem.is_none();
-            self.took += std::time::Duration::from_millis(step.took_ms);
             report.steps.push(step);
             if !report.passed {
                 break;
             }
         }
         Ok(report)
+    }
+
+    /// The journey from every vantage point at once, with the time each took in milliseconds.
+    fn look_around(&mut self, served: &Served) -> Result<Vec<(u64, Vantage)>, CallError> {
+        let addresses = self.population.addresses(&self.zone, self.now);
+        if addresses.is_empty() {
+            return Err(CallError::NotFound("no resolvers".to_owned()));
+        }
+        let mut vantages = Vec::new();
+        for (resolver, address) in addresses {
+            let report = self.walk_to(address.as_deref(), &served.journey, &served.site)?;
+            let last = report.steps.last();
+            let vantage = Vantage {
+                resolver,
+                passed: report.passed,
+                status: last.map_or(0, |step| step.status),
+                zone: last.and_then(|step| step.zone.clone()),
+                problem: last.and_then(|step| step.problem.clone()),
+            };
+            vantages.push((took_ms(&report).min(LOOK_MS), vantage));
+        }
+        vantages.sort_by_key(|(took_ms, _)| *took_ms);
+        Ok(vantages)
+    }
+
+    fn observe_vantages(&mut self, served: &Served) -> Reply {
+        let vantages = self.look_around(served)?;
+        let longest = vantages.last().map_or(0, |(took_ms, _)| *took_ms);
+        self.took += std::time::Duration::from_millis(longest);
+        let mut vantages: Vec<Vantage> = vantages.into_iter().map(|(_, seen)| seen).collect();
+        vantages.sort_by(|a, b| a.resolver.cmp(&b.resolver));
+        ok(&vantages)
+    }
+
+    fn ensure_served(&mut self, served: &Served) -> Reply {
+        let vantages = self.look_around(served)?;
+        let (mut passed, mut until) = (0, 0);
+        for (took_ms, vantage) in &vantages {
+            (passed, until) = (passed + usize::from(vantage.passed), *took_ms);
+            if is_most(passed, vantages.len()) {
+                break;
+            }
+        }
+        self.took += std::time::Duration::from_millis(until);
+        if is_most(passed, vantages.len()) {
+            return outcome(Outcome::Unchanged);
+        }
+        outcome(Outcome::InProgress(Operation {
+            id: format!("most users at {}", served.site),
+            description: format!("served at {passed} of {} vantage points", vantages.len()),
+            poll_after_ms: POLL_AFTER_MS,
+        }))
     }
 
     /// One request of a journey, from the address on.
@@ -185,7 +261,7 @@ impl World {
         if !app.hosts.contains(&name) {
             return Err((404, format!("it does not answer for {name}")));
         }
-        let Some(group) = app.running.first() else {
+        let Some(group) = app.running.first().filter(|_| app.ready() > 0) else {
             return Err((503, "no replica is ready".to_owned()));
         };
         let (endpoint, maintenance) = (group.endpoint.clone(), app.maintenance);
@@ -223,7 +299,7 @@ impl World {
         let copy = database.copies.get(at).ok_or_else(no_database)?;
         let branch = match copy.state {
             State::Absent | State::Broken => return Err(no_database()),
-            State::Primary(branch) if !copy.read_only => Some(branch),
+            State::Primary(branch) if !copy.refuses_writes(self.now) => Some(branch),
             State::Primary(_) | State::Replica(_) => None,
         };
         if !write {

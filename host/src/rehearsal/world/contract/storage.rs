@@ -35,7 +35,7 @@ impl World {
             "observe" => ok(&Observation {
                 readable: true,
                 writable: !settings.closed_to.contains(&site),
-                replication_lag_ms: source.map(|_| settings.lag.ms()),
+                replication_lag_ms: source.map(|source| settings.lag.ms() + self.away_ms(&source)),
             }),
             "ensure-synced" => {
                 let Some(source) = source else {
@@ -61,5 +61,11 @@ impl World {
             }
             _ => no_such_function(request),
         }
+    }
+
+    /// For how long a site has been away.
+    fn away_ms(&self, site: &SiteName) -> u64 {
+        let since = self.sites.get(site).and_then(|site| site.away_since);
+        since.map_or(0, |since| millis(self.now.since(since)))
     }
 }

@@ -107,7 +107,7 @@ impl World {
     /// `not-found`; `conflict` where the site has no room for them.
     pub(crate) fn scale(&mut self, site: &SiteName, name: &str, replicas: u32) -> Reply {
         let app = self.app(site, name)?;
-        let (desired, ready) = (app.desired, app.ready());
+        let (desired, ready, pulled) = (app.desired, app.ready(), app.pulled);
         let room = self
             .sites
             .get(site)
@@ -129,7 +129,10 @@ impl World {
         } else {
             self.durations.scale_down
         };
-        let length = self.length(range);
+        let mut length = self.length(range);
+        if replicas > 0 && !pulled {
+            length += self.length(self.durations.image_pull);
+        }
         if let Some(app) = self
             .sites
             .get_mut(site)

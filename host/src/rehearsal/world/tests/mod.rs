@@ -3,7 +3,9 @@
 
 mod by_hand;
 mod models;
+mod planes;
 mod shape;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -133,11 +135,22 @@ impl Hand {
     }
 
     pub(super) fn answer(&mut self, gate: &str, role: &str) -> super::PersonAnswer {
+        self.answer_once(gate, role, false)
+    }
+
+    /// What a person says, where the run can or cannot be taken back any more.
+    pub(super) fn answer_once(
+        &mut self,
+        gate: &str,
+        role: &str,
+        no_way_back: bool,
+    ) -> super::PersonAnswer {
         let question = GateQuestion {
             gate: gate.to_owned(),
             role: role.parse().unwrap(),
             person: 0,
             alternatives: vec!["restore".parse().unwrap()],
+            no_way_back,
         };
         self.world.answer(self.now, &question)
     }

@@ -1,5 +1,6 @@
 //! Every function of every domain contract in `wit/` is served, and its answer has the shape of its WIT type.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -8,7 +9,7 @@ use wit_parser::{Resolve, Type, TypeDefKind, UnresolvedPackageGroup, Variant};
 use super::{Hand, scenario, sites};
 use crate::call::{CallSite, Direction, FunctionName, IdempotencyKey, Request};
 use crate::clock::Instant;
-use crate::rehearsal::scenario::CONTRACTS;
+use crate::rehearsal::scenario::contracts::{CONTRACTS, functions};
 use crate::rehearsal::world::World;
 
 fn contracts() -> Resolve {
@@ -196,6 +197,9 @@ fn every_function_of_every_domain_contract_is_served_in_its_shape() {
             .iter()
             .find(|(_, interface)| interface.name.as_deref() == Some(contract))
             .unwrap();
+        let known: BTreeSet<&str> = functions(contract).iter().copied().collect();
+        let there: BTreeSet<&str> = interface.functions.keys().map(String::as_str).collect();
+        assert_eq!(known, there, "what a scenario may name of {contract}");
         for (name, function) in &interface.functions {
             let mut hand = Hand::new(&scenario, 1);
             hand.wait(std::time::Duration::from_secs(60));

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use understudy_recovery::Error;
-use understudy_recovery::loss::{accept_beyond_objective, writes_ended_at};
+use understudy_recovery::loss::{accept_beyond_objective, keep_recovery_point, writes_ended_at};
 use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use understudy_recovery::recovery::{Recovery, attach, measure_duration, measure_text};
 use understudy_recovery::words;
-use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
+use understudy_sdk::strategy::understudy::control::control;
 use understudy_sdk::strategy::understudy::database::database::{self, RecoveryPoint};
 
 use crate::parameters::Restore;
@@ -77,6 +77,7 @@ pub(crate) fn instants(ended_ms: u64, objective_ms: u64, taken_at_ms: u64) -> Ve
 pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result<String, Error> {
     let loss = writes_ended_at(recovery)?.saturating_sub(taken_at_ms);
     measure_duration("rpo", loss)?;
+    keep_recovery_point(taken_at_ms)?;
     let said = format!(
         "{what}: at most the last {} of writes are lost",
         words::duration(loss)
@@ -87,7 +88,7 @@ pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result
 fn record_age(taken_at_ms: u64) -> Result<u64, Error> {
     let age = control::now()?.saturating_sub(taken_at_ms);
     measure_duration("backup-age", age)?;
-    control::measure("last-recovery-point", &Quantity::InstantMs(taken_at_ms))?;
+    keep_recovery_point(taken_at_ms)?;
     Ok(age)
 }
 

@@ -1,0 +1,87 @@
+//! The contracts that the simulated world serves, with their functions: what a scenario may name.
+
+/// Contracts the simulated world serves, by short name.
+pub const CONTRACTS: [&str; 10] = [
+    "database",
+    "dns",
+    "kubernetes",
+    "workload",
+    "certificates",
+    "ingress",
+    "storage",
+    "probe",
+    "metrics",
+    "notify",
+];
+
+/// Contracts whose reads may show an old state for a while: those with a control plane that keeps one.
+pub const EVENTUAL: [&str; 6] = [
+    "database",
+    "dns",
+    "kubernetes",
+    "workload",
+    "certificates",
+    "ingress",
+];
+
+/// Functions of a contract; none for one that the world does not serve.
+#[must_use]
+pub fn functions(contract: &str) -> &'static [&'static str] {
+    match contract {
+        "database" => &[
+            "observe",
+            "list-recovery-points",
+            "observe-contents",
+            "ensure-fenced",
+            "ensure-promoted",
+            "ensure-replica-of",
+            "ensure-caught-up",
+            "ensure-restored",
+            "ensure-migrated",
+            "ensure-backup",
+            "ensure-write-probe",
+        ],
+        "dns" => &["get-record", "get-zone-limits", "ensure-record"],
+        "kubernetes" => &[
+            "get-object",
+            "list-objects",
+            "ensure-applied",
+            "ensure-patched",
+            "ensure-deleted",
+            "ensure-scaled",
+            "ensure-restarted",
+            "ensure-condition",
+            "list-node-conditions",
+            "get-pod-logs",
+        ],
+        "workload" => &[
+            "observe",
+            "ensure-scaled",
+            "ensure-database-endpoint",
+            "ensure-restarted",
+            "ensure-maintenance",
+        ],
+        "certificates" => &[
+            "observe-issuer",
+            "observe-served",
+            "ensure-certificate",
+            "ensure-test-issued",
+        ],
+        "ingress" => &[
+            "observe",
+            "ensure-controller",
+            "ensure-exposed",
+            "ensure-unexposed",
+        ],
+        "storage" => &["observe", "ensure-synced"],
+        "probe" => &[
+            "observe-journey",
+            "ensure-journey",
+            "observe-names",
+            "ensure-converged",
+        ],
+        "metrics" => &["observe-objective", "ensure-held"],
+        "notify" => &["ensure-announced"],
+        _ => &[],
+    }
+}

@@ -1,0 +1,215 @@
+//! Scenarios, as a user has them: the shipped ones end as they say, and one that cannot be is refused.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test: what does not hold must end it"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Output;
+
+use effects::effects;
+use records::records;
+use serde_json::Value;
+use stage::{Stage, text};
+
+#[path = "support/effects.rs"]
+mod effects;
+#[path = "support/records.rs"]
+mod records;
+#[path = "support/shipped.rs"]
+mod shipped;
+#[path = "support/stage.rs"]
+mod stage;
+
+/// The runbook as it is shipped.
+fn unchanged() -> Stage {
+    shipped::edited(|text| text)
+}
+
+fn rehearse(stage: &Stage, more: &[&str]) -> Output {
+    stage.run(&[&["rehearse", "runbook.toml", "-o", "json"], more].concat())
+}
+
+#[test]
+fn every_shipped_scenario_ends_as_it_says() {
+    let stage = unchanged().locked();
+    let mut endings = BTreeSet::new();
+    for entry in std::fs::read_dir(stage.path("scenarios")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let scenario: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let ending = scenario["expect"].get("ending");
+        let ending = ending.map_or("recovered", |ending| ending.as_str().unwrap());
+        let output = rehearse(&stage, &["--scenario", name]);
+        let said = text(&output.stderr);
+        let held = !said.contains("expectation missed") && !said.contains("rule broken");
+        assert!(held, "{name}: {said}");
+        let code = match ending {
+            "undone" => 1,
+            "stuck" => 3,
+            _ => 0,
+        };
+        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
+        endings.insert(ending.to_owned());
+    }
+    assert_eq!(endings.len(), 3, "{endings:?}");
+}
+
+#[test]
+fn a_host_that_is_killed_where_it_hurts_does_what_one_that_lives_does() {
+    let killed = unchanged().locked();
+    let output = rehearse(&killed, &["--scenario", "host-killed"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let written = records(&killed.journal());
+    let mut last_words = Vec::new();
+    let mut functions = BTreeMap::new();
+    for pair in written.windows(2) {
+        let body = &pair[0]["body"];
+        let (place, function) = (&body["site"], body["function"]["function"].as_str());
+        if let Some(function) = function {
+            functions.insert(place.to_string(), function.to_owned());
+        }
+        if pair[1]["type"] == "run-resumed" {
+            let function = functions.get(&place.to_string()).cloned();
+            let kind = pair[0]["type"].as_str().unwrap();
+            last_words.push(format!("{kind} {}", function.unwrap_or_default()));
+        }
+    }
+    assert_eq!(
+        last_words,
+        [
+            "intent ensure-promoted",
+            "gate-opened ",
+            "intent ensure-record",
+            "waiting ensure-replica-of"
+        ]
+    );
+    let alive = unchanged().locked();
+    let output = rehearse(&alive, &["--scenario", "primary-lost"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(effects(&written), effects(&records(&alive.journal())));
+}
+
+#[test]
+fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_report() {
+    let stage = unchanged().locked();
+    let path = stage.path("scenarios/game-day.toml");
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    let cue = "reached = \"served\"\nsite = \"bz\"\nby = \"";
+    let (before, after) = shipped.split_once(cue).unwrap();
+    let (_, after) = after.split_once('"').unwrap();
+    let tight = format!(
+        "{before}reached = \"protected\"\nsite = \"bz\"\nby = \"T+15m\"\n\n[[script]]\n{cue}T+15m\"{after}"
+    );
+    std::fs::write(&path, tight).unwrap();
+    let output = rehearse(&stage, &["--scenario", "game-day"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(
+            "expectation missed: `script: served at bz` should be after `protected at bz`"
+        ),
+        "{said}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let issues = report["issues"].as_array().unwrap();
+    let mut missed = issues
+        .iter()
+        .filter(|issue| issue["kind"] == "expectation-missed");
+    let named = missed.next().unwrap()["text"].as_str().unwrap();
+    assert!(named.contains("script: served at bz"), "{named}");
+    assert_eq!(missed.next(), None);
+}
+
+#[test]
+fn a_scenario_that_cannot_be_is_refused_with_the_line_it_is_about() {
+    let stage = unchanged().locked();
+    let path = stage.path("scenarios/primary-lost.toml");
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    for (extra, code, shown) in [
+        (
+            "[[injects]]\nat = \"T+1m\"\nfail.site = \"mars\"\n",
+            "RH0002",
+            "fail.site = \"mars\"",
+        ),
+        (
+            "[[injects]]\nat = \"T+-1m\"\nfail.site = \"bz\"\n",
+            "RH0001",
+            "at = \"T+-1m\"",
+        ),
+        ("[[crashes]]\nafter-records = 0\n", "RH0003", "[[crashes]]"),
+        (
+            "[[script]]\ndone = \"replica/lunch\"\nby = \"T+5m\"\n",
+            "RH0002",
+            "done = \"replica/lunch\"",
+        ),
+        (
+            "[people.db-lead]\nswitch-to = \"lunch\"\n",
+            "RH0002",
+            "switch-to = \"lunch\"",
+        ),
+    ] {
+        let line =
+            shipped.lines().count() + 1 + extra.lines().position(|line| line == shown).unwrap();
+        std::fs::write(&path, format!("{shipped}{extra}")).unwrap();
+        for more in [&[][..], &["--runs", "2"]] {
+            let output = rehearse(&stage, &[&["--scenario", "primary-lost"], more].concat());
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{extra}: {said}");
+            assert!(said.contains(&format!("error[{code}]")), "{said}");
+            assert!(
+                said.contains(&format!("primary-lost.toml:{line}:")),
+                "{line} in {said}"
+            );
+            assert!(
+                said.contains(&format!("| {shown}")) && said.contains("^^^"),
+                "{said}"
+            );
+        }
+        assert!(!stage.path("runs").exists(), "nothing ran");
+    }
+}
+
+#[test]
+fn nobody_is_sent_to_an_address_that_the_name_of_the_zone_does_not_lead_to() {
+    let flips = |stage: &Stage| {
+        let written = records(&stage.journal());
+        let sets = |record: &&Value| {
+            let body = &record["body"];
+            record["type"] == "intent" && body["function"]["function"] == "ensure-record"
+        };
+        let names = written.iter().filter(sets).map(|record| {
+            let args = &record["body"]["args"];
+            format!("{} {}", args["name"], args["values"][0])
+        });
+        names.collect::<Vec<_>>()
+    };
+    let publishes = unchanged().locked();
+    let off = ["--scenario", "backup-zone-off"];
+    let output = rehearse(&publishes, &off);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let flipped = flips(&publishes);
+    let at = |set: &str| flipped.iter().position(|found| found == set);
+    let published = at(r#""wp-bz.example.test" "198.51.100.77""#);
+    let flip = at(r#""wp-active.example.test" "wp-bz.example.test""#);
+    assert!(published.is_some() && published < flip, "{flipped:?}");
+    // Who does not let the strategy write it is told, and the run is taken back.
+    let checks = shipped::edited(|text| text.replace("records.publish-target = true\n", ""));
+    let checks = checks.locked();
+    let output = rehearse(&checks, &off);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let flipped = flips(&checks);
+    assert!(
+        !flipped
+            .iter()
+            .any(|set| set.ends_with(r#""wp-bz.example.test""#)),
+        "{flipped:?}"
+    );
+    let noticed = |record: &&Value| {
+        let body = &record["body"];
+        body["step"] == "restore/check-target" && body["to"] == "failed"
+    };
+    assert!(records(&checks.journal()).iter().filter(noticed).count() > 0);
+}
