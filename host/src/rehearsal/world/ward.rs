@@ -36,7 +36,7 @@ pub enum Hazard {
     OtherRecord,
     /// A record was changed whatever it held.
     NotCompared,
-    /// Users were taken from a site that is alive while resolvers still kept its address for long.
+    /// Users were taken from a site that had not died while resolvers still kept its address for long.
     LongTtl,
     /// An application was opened to users on a database that refuses writes.
     OpenedReadOnly,
@@ -75,6 +75,8 @@ pub(crate) struct Ward {
     judged: BTreeSet<String>,
     /// Highest TTL of the service's own record in seconds.
     highest_ttl: u32,
+    /// Sites that died in this run: waiting before users are taken from one would help nobody.
+    died: BTreeSet<SiteName>,
     /// TTL that it was given by the last flip.
     flipped_with: Option<u32>,
     /// When resolvers that honour TTLs have forgotten every longer one of it.
@@ -137,6 +139,11 @@ impl World {
                 what,
             });
         self.ward.seen.iter().cloned().chain(at_end).collect()
+    }
+
+    /// A site has died.
+    pub(crate) fn note_death(&mut self, site: &SiteName) {
+        self.ward.died.insert(site.clone());
     }
 
     fn is_alive(&self, site: &SiteName) -> bool {
