@@ -15,7 +15,7 @@ test: setup plugins
 
 ## Take one guard or one move out of the strategies at a time, and print which rule catches it. WORDS="fence ttl" for some.
 mutants:
-	cargo test -p understudy --test mutants -- $(WORDS)
+	cargo test -p understudy --test mutants -- --all $(WORDS)
 
 lint:
 	cargo fmt --all --check

@@ -6,6 +6,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test: what does not hold must end it"
 )]
@@ -183,7 +184,12 @@ fn the_shipped_runbook_commits_none() {
 }
 
 /// Rules that neither a row above nor a mutant breaks, and the test that has them broken.
-const ELSEWHERE: [(&str, &str, &str); 7] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
+    (
+        "SR0006",
+        "tests/defects.rs",
+        "a_plan_that_ends_badly_is_refused",
+    ),
     (
         "SR0008",
         "tests/defects.rs",
@@ -257,6 +263,10 @@ fn a_plan_that_ends_badly_is_refused() {
     let again = "[[steps]]\nstep = \"replica/flip-again\"\nrun = \"replica/flip\"\n\
                  needs = [\"replica/await-old-ttl\", \"replica/validate-direct\"]\n";
     let cases = [
+        (
+            "[[steps]]\nstep = \"replica/activate\"\ndrop = true\n[[steps]]\nstep = \"replica/expose\"\ndrop = true\n",
+            "SR0006 serve-before-flip",
+        ),
         (
             "[[steps]]\nstep = \"replica/validate-public\"\ndrop = true\n",
             "SR0008 validate-after-flip",

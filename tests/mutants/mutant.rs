@@ -19,8 +19,8 @@ pub(crate) struct Mutant {
     /// Codes of rules that must catch it; others may too.
     #[serde(default)]
     caught_by: Vec<String>,
-    /// Why nothing catches it: who holds the same, in every scenario. Said of a guard that stands before another one.
-    backed_by: Option<String>,
+    /// Why no shipped scenario feels it: mostly another guard behind it.
+    unfelt: Option<String>,
 }
 
 /// A change of a file.
@@ -71,7 +71,7 @@ impl Mutant {
         let mutants: Vec<Self> = files.into_iter().flat_map(read).collect();
         for mutant in &mutants {
             assert!(
-                mutant.caught_by.is_empty() == mutant.backed_by.is_some(),
+                mutant.caught_by.is_empty() == mutant.unfelt.is_some(),
                 "{}: say what catches it, or what holds without it",
                 mutant.name
             );
@@ -103,15 +103,21 @@ impl Mutant {
         })
     }
 
-    /// Why it stands behind another guard, where it does.
-    pub(crate) fn backed_by(&self) -> Option<&str> {
-        self.backed_by.as_deref()
+    /// Why no shipped scenario feels it, where none does.
+    pub(crate) fn unfelt(&self) -> Option<&str> {
+        self.unfelt.as_deref()
+    }
+
+    /// Whether everything that must catch it has.
+    pub(crate) fn is_caught(&self, verdict: &Verdict) -> bool {
+        let caught = |code| verdict.codes.contains(code);
+        !self.caught_by.is_empty() && self.caught_by.iter().all(caught)
     }
 
     /// What is wrong with what came of it.
     pub(crate) fn problem_with(&self, verdict: &Verdict) -> Option<String> {
         let name = &self.name;
-        if self.backed_by.is_none() && verdict.codes.is_empty() {
+        if self.unfelt.is_none() && verdict.codes.is_empty() {
             return Some(format!("{name}: nothing catches it"));
         }
         let missing = self

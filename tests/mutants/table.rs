@@ -9,8 +9,8 @@ use understudy::rules;
 use crate::mutant::Mutant;
 use crate::trial::Verdict;
 
-/// One line per mutant, one column per rule that catches any; then what the columns are, and what stands behind guards
-/// whose absence nothing catches.
+/// One line per mutant, one column per rule that catches any; then what the columns are, and why some are not
+/// felt.
 pub(crate) fn of(verdicts: &[(&Mutant, Verdict)]) -> String {
     let codes: BTreeSet<&String> = verdicts
         .iter()
@@ -44,11 +44,11 @@ pub(crate) fn of(verdicts: &[(&Mutant, Verdict)]) -> String {
         let name = names.iter().find(|(known, _)| known == code);
         writeln!(text, "{code} {}", name.map_or("", |(_, name)| name)).unwrap();
     }
-    let backed = verdicts
+    let unfelt = verdicts
         .iter()
         .filter(|(_, verdict)| verdict.codes.is_empty());
-    for (mutant, _) in backed {
-        let by = mutant.backed_by().unwrap_or("NOTHING");
+    for (mutant, _) in unfelt {
+        let by = mutant.unfelt().unwrap_or("NOTHING");
         writeln!(text, "{} is not felt: {by}", mutant.name).unwrap();
     }
     text

@@ -75,12 +75,14 @@ impl Trials {
         }
     }
 
-    /// What the host says of the strategies in `plugins`, which are a mutant's or the shipped ones.
+    /// What the host says of the strategies in `plugins`, which are a mutant's or the shipped ones: in every scenario, or
+    /// until what must catch the mutant has.
     pub(crate) fn judge(
         &self,
         engines: &Engines,
         plugins: &Path,
         mutant: Option<&Mutant>,
+        all: bool,
     ) -> Verdict {
         let folder = self.folder.join(plugins.file_name().unwrap());
         std::fs::create_dir_all(&folder).unwrap();
@@ -95,6 +97,9 @@ impl Trials {
         let mut verdict = Verdict::default();
         for text in &self.scenarios {
             self.rehearse(engines, &runbook, text, &mut verdict);
+            if !all && mutant.is_some_and(|mutant| mutant.is_caught(&verdict)) {
+                break;
+            }
         }
         verdict
     }
@@ -137,10 +142,14 @@ fn note(rehearsed: &Rehearsed, scenario: &str, verdict: &mut Verdict) {
         verdict.add(broken.code, scenario, &broken.message);
     }
     for entry in &rehearsed.entries {
-        if let Record::StepChanged { to, detail, .. } = &entry.record
-            && *to == StepState::Failed
-            && let Some((code, message)) = detail.split_once(':')
-            && code.starts_with("SR")
+        // What rules on runs hold back says so.
+        let said = match &entry.record {
+            Record::StepChanged { to, detail, .. } if *to == StepState::Failed => detail,
+            Record::RunEnded { detail, .. } => detail,
+            _ => continue,
+        };
+        if let Some((rule, message)) = said.split_once(": ")
+            && let Some((code, _)) = rule.split_once(' ').filter(|_| rule.starts_with("SR"))
         {
             verdict.add(code, scenario, message);
         }

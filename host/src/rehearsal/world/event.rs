@@ -233,6 +233,7 @@ impl World {
             app.running.clear();
         }
         self.drop_jobs(name);
+        self.note_death(name);
         if *name == self.primary && self.watch.outage.is_none() && self.watch.recovered.is_none() {
             self.watch.outage = Some(self.now);
         }

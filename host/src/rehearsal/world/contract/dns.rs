@@ -101,7 +101,7 @@ impl World {
             }
         }
         let ttl = now.map(|record| record.ttl_seconds);
-        self.note_ttl(&wanted.name, ttl, wanted.ttl_seconds);
+        self.note_change(&wanted.name, ttl, wanted.ttl_seconds, !same);
         let before = self.current_address();
         self.population.settle(&self.zone, self.now);
         self.zone.set(
