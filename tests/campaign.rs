@@ -13,6 +13,7 @@ use serde_json::Value;
 use stage::{PLUGINS, Stage, cache, root, text};
 use understudy::clock::{Instant, VirtualClock};
 use understudy::plugin::Engines;
+use understudy::plugin::limits::STRATEGIES_AT_ONCE;
 use understudy::prepare::{Order, prepare};
 use understudy::rehearsal::campaign::Campaign;
 use understudy::rehearsal::campaign::random::Palette;
@@ -200,6 +201,17 @@ fn a_run_beside_others_writes_the_bytes_that_it_writes_alone() {
             assert!(other.join().unwrap() == alone, "another journal");
         }
     });
+}
+
+#[test]
+fn a_campaign_has_room_for_every_step_of_the_runs_that_go_on_at_once() {
+    let mut campaign = in_process();
+    assert_eq!(campaign.at_once(), 1);
+    campaign.threads = NonZeroUsize::MAX;
+    let steps = campaign.rehearsal.prepared.plan.steps.len();
+    let room = usize::try_from(STRATEGIES_AT_ONCE).unwrap();
+    let most = campaign.at_once();
+    assert!(most * steps <= room && (most + 1) * steps > room, "{most}");
 }
 
 /// A campaign of the shipped drill with random troubles.

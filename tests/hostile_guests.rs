@@ -248,6 +248,15 @@ fn a_provider_is_stopped_by_each_limit_of_its_instance() {
     assert!(stopped("trap").contains("panicked"));
 }
 
+/// Instances take turns in the same memory.
+#[test]
+fn nothing_that_an_instance_wrote_is_seen_by_the_next() {
+    for _ in 0..3 {
+        let answer = strategy(&json!({"attack": "leave-behind"}), Arc::new(NoImports));
+        assert_eq!(answer.unwrap(), "found: 0");
+    }
+}
+
 #[test]
 fn a_strategy_has_nothing_ambient() {
     let answer = strategy(&json!({"attack": "ambient"}), Arc::new(NoImports)).unwrap();

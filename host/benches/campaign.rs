@@ -62,10 +62,10 @@ fn main() {
         }
     });
     let guests = guests(&engines, &campaign);
-    let runs: Vec<Recorded<'_>> = (1..=DRILLS)
+    let runs: Vec<Recorded> = (1..=DRILLS)
         .map(|seed| Recorded::new(&campaign, &guests, seed))
         .collect();
-    let count = |of: fn(&Recorded<'_>) -> usize| {
+    let count = |of: fn(&Recorded) -> usize| {
         runs.iter().map(of).sum::<usize>() / usize::try_from(DRILLS).unwrap()
     };
     let game_days: f64 = runs.iter().map(Recorded::game_days).sum();
@@ -129,8 +129,8 @@ fn guests(engines: &Engines, campaign: &Campaign) -> Guests {
 }
 
 /// What one drill left behind, taken apart.
-struct Recorded<'a> {
-    campaign: &'a Campaign,
+struct Recorded {
+    campaign: Campaign,
     seed: u64,
     rehearsed: Rehearsed,
     header: Header,
@@ -147,8 +147,8 @@ struct Attempt {
     replies: VecDeque<Reply>,
 }
 
-impl<'a> Recorded<'a> {
-    fn new(campaign: &'a Campaign, guests: &Guests, seed: u64) -> Self {
+impl Recorded {
+    fn new(campaign: &Campaign, guests: &Guests, seed: u64) -> Self {
         let rehearsal = campaign.rehearsal(seed, &[]).unwrap();
         let rehearsed = campaign.rehearse(seed, &[]).unwrap();
         let entries = &rehearsed.entries;
@@ -180,7 +180,7 @@ impl<'a> Recorded<'a> {
             }
         };
         Self {
-            campaign,
+            campaign: campaign.clone(),
             seed,
             attempts: begun.map(attempt).collect(),
             seen: rebuild::calls(entries),
@@ -298,7 +298,7 @@ impl Imports for Told {
     }
 }
 
-fn each(runs: &[Recorded<'_>], part: fn(&Recorded<'_>)) -> Duration {
+fn each(runs: &[Recorded], part: fn(&Recorded)) -> Duration {
     cpu_time(|| runs.iter().for_each(part))
 }
 

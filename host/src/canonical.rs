@@ -31,12 +31,12 @@ pub fn arguments(args: &Map<String, Value>) -> String {
 /// # Errors
 /// What has no JSON: a map whose keys are not text, or whatever the type itself refuses.
 pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
-    let text = Text::default();
+    let text = Text(Rc::new(RefCell::new(Vec::with_capacity(USUAL_BYTES))));
     let order = Sorting {
         text: text.clone(),
-        members: Vec::new(),
-        open: Vec::new(),
-        sorted: Vec::new(),
+        members: Vec::with_capacity(USUAL_MEMBERS),
+        open: Vec::with_capacity(USUAL_DEPTH),
+        sorted: Vec::with_capacity(USUAL_BYTES),
     };
     value.serialize(&mut Serializer::with_formatter(text.clone(), order))?;
     let bytes = text.0.take();
@@ -44,8 +44,15 @@ pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error>
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
+/// Bytes of most records of a journal.
+const USUAL_BYTES: usize = 512;
+
+/// Members of all objects that are open at once in most records, and how deep these are.
+const USUAL_MEMBERS: usize = 32;
+const USUAL_DEPTH: usize = 8;
+
 /// What is written so far: the serialiser's way out, and the formatter's way back to what it has written.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Text(Rc<RefCell<Vec<u8>>>);
 
 impl Text {
@@ -78,20 +85,31 @@ struct Member {
     end: usize,
 }
 
+/// An object whose end has not come.
+struct Open {
+    /// Where its members begin.
+    first: usize,
+    /// They have come in order so far.
+    in_order: bool,
+}
+
 /// Puts the members of every object in order once the object is complete.
 struct Sorting {
     text: Text,
     /// Members of all open objects, outermost first.
     members: Vec<Member>,
-    /// Where the members of each open object begin.
-    open: Vec<usize>,
+    /// The open objects, outermost first.
+    open: Vec<Open>,
     /// Room for the members of one object, in order.
     sorted: Vec<u8>,
 }
 
 impl Formatter for Sorting {
     fn begin_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.open.push(self.members.len());
+        self.open.push(Open {
+            first: self.members.len(),
+            in_order: true,
+        });
         writer.write_all(b"{")
     }
 
@@ -112,8 +130,16 @@ impl Formatter for Sorting {
     }
 
     fn end_object_key<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
-        if let Some(member) = self.members.last_mut() {
-            member.key.end = self.text.len();
+        let text = self.text.0.borrow();
+        let Some((member, before)) = self.members.split_last_mut() else {
+            return Ok(());
+        };
+        member.key.end = text.len();
+        if let Some(object) = self.open.last_mut()
+            && let Some(before) = before.get(object.first..).and_then(<[Member]>::last)
+            && key(&text, before) > key(&text, member)
+        {
+            object.in_order = false;
         }
         Ok(())
     }
@@ -126,11 +152,13 @@ impl Formatter for Sorting {
     }
 
     fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        let first = self.open.pop().unwrap_or_default();
-        if let Some(members) = self.members.get_mut(first..) {
-            sort(&mut self.text.0.borrow_mut(), members, &mut self.sorted);
+        if let Some(Open { first, in_order }) = self.open.pop() {
+            let members = self.members.get_mut(first..).filter(|_| !in_order);
+            if let Some(members) = members {
+                sort(&mut self.text.0.borrow_mut(), members, &mut self.sorted);
+            }
+            self.members.truncate(first);
         }
-        self.members.truncate(first);
         writer.write_all(b"}")
     }
 }
@@ -138,9 +166,6 @@ impl Formatter for Sorting {
 /// Puts the members that end a text in the order of their keys.
 fn sort(text: &mut Vec<u8>, members: &mut [Member], sorted: &mut Vec<u8>) {
     let written: &[u8] = text;
-    if members.is_sorted_by(|a, b| key(written, a) <= key(written, b)) {
-        return;
-    }
     let begin = members
         .first()
         .map_or(written.len(), |first| first.key.start);

@@ -13,7 +13,7 @@ use understudy::runbook::lock::Lock;
 use understudy::runbook::types::Runbook;
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")
         .canonicalize()
@@ -21,7 +21,7 @@ pub fn root() -> PathBuf {
 }
 
 /// With compiled plugins cached.
-pub fn engines() -> Engines {
+pub(crate) fn engines() -> Engines {
     Engines::new(Some(root().join("target/understudy-cache"))).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn runbook() -> Runbook {
 }
 
 /// The drill, from its files: what every command begins with.
-pub fn prepared(engines: &Engines) -> Prepared {
+pub(crate) fn prepared(engines: &Engines) -> Prepared {
     let order = Order {
         procedure: vec!["replica".parse().unwrap(), "failback".parse().unwrap()],
         mode: Mode::Ungraceful,
@@ -51,7 +51,7 @@ pub fn prepared(engines: &Engines) -> Prepared {
 }
 
 /// `understudy rehearse runbooks/wordpress/runbook.toml --procedure drill --scenario primary-lost`.
-pub fn rehearsal(engines: &Engines) -> Rehearsal {
+pub(crate) fn rehearsal(engines: &Engines) -> Rehearsal {
     let prepared = prepared(engines);
     let scenario = prepared.runbook.folder.join("scenarios/primary-lost.toml");
     Rehearsal {

@@ -29,8 +29,10 @@ const TABLES: u32 = 2;
 /// Memories and tables of one core module: no less than [`limits::INSTANCES`], which bounds those of a component.
 const INSTANCES: u32 = 32;
 
-/// Memory of a place in the pool that is cleared rather than given back, in bytes: what a strategy of Rust touches.
-const KEPT_BYTES: usize = 64 << 10;
+/// Memory and tables of a place in the pool that are cleared rather than given back, in bytes: what a strategy of Rust
+/// touches of them.
+const KEPT_MEMORY_BYTES: usize = 256 << 10;
+const KEPT_TABLE_BYTES: usize = 16 << 10;
 
 /// One engine per kind of plugin. Cheap to clone.
 #[derive(Clone)]
@@ -118,7 +120,8 @@ fn pool() -> PoolingAllocationConfig {
         .total_tables(at_once.saturating_mul(TABLES))
         .max_memories_per_module(INSTANCES)
         .max_tables_per_module(INSTANCES)
-        .linear_memory_keep_resident(KEPT_BYTES)
+        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
+        .table_keep_resident(KEPT_TABLE_BYTES)
         .pagemap_scan(Enabled::Auto);
     pool
 }

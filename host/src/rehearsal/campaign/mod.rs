@@ -46,7 +46,7 @@ pub struct Campaign {
     pub scenario_text: String,
     /// One run each.
     pub seeds: Range<u64>,
-    /// How many runs go on at once.
+    /// How many runs go on at once, at most.
     pub threads: NonZeroUsize,
     /// What goes wrong beyond the scenario.
     pub troubles: Troubles,
@@ -142,7 +142,7 @@ impl Campaign {
     /// [`CampaignError`] if threads cannot be had or die; a run without an outcome is an outcome that says so.
     pub fn run(&self, each: &mut dyn FnMut(Outcome)) -> Result<(), CampaignError> {
         let next = AtomicU64::new(self.seeds.start);
-        let threads = self.threads();
+        let threads = self.at_once();
         let (sender, receiver) = sync_channel(threads * WAITING_PER_THREAD);
         let wanted = self.seeds.end.saturating_sub(self.seeds.start);
         let done = std::thread::scope(|scope| {
@@ -165,8 +165,10 @@ impl Campaign {
         Ok(())
     }
 
-    /// No more than there is room for: every step of every run may have an instance of its strategy at once.
-    fn threads(&self) -> usize {
+    /// How many runs go on at once: as many as wanted, but no more than there is room for where every step of each has an
+    /// instance of its strategy.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
         let steps = self.rehearsal.prepared.plan.steps.len().max(1);
         let room = usize::try_from(STRATEGIES_AT_ONCE).unwrap_or(usize::MAX) / steps;
         self.threads.get().min(room.max(1))

@@ -33,6 +33,8 @@ pub(crate) struct Zone {
     pub(crate) name: String,
     pub(crate) min_ttl_seconds: u32,
     records: BTreeMap<String, BTreeMap<String, Arc<RecordSet>>>,
+    /// Changes so far.
+    version: u64,
 }
 
 impl Zone {
@@ -41,6 +43,7 @@ impl Zone {
             name: start.zone.clone(),
             min_ttl_seconds: start.min_ttl_seconds,
             records: BTreeMap::new(),
+            version: 0,
         };
         for record in &start.records {
             zone.set(
@@ -65,6 +68,7 @@ impl Zone {
         ttl_seconds: u32,
     ) {
         values.sort();
+        self.version += 1;
         let kinds = self.records.entry(name.to_owned()).or_default();
         if values.is_empty() {
             kinds.remove(kind);
@@ -168,13 +172,17 @@ impl Cache {
         None
     }
 
-    /// The next moment at which resolving `name` may give another answer than now.
-    fn next_change(&self, zone: &Zone, name: &str) -> Option<Instant> {
+    /// The next moment at which resolving `name` may give another answer than now, and the one until which it needs to
+    /// ask nobody.
+    fn outlook(&self, zone: &Zone, name: &str) -> (Option<Instant>, Instant) {
         let (mut name, mut next) = (name, None::<Instant>);
+        let mut fresh_until = Instant(u64::MAX);
         for _ in 0..MAX_CHAIN {
             let Some(entry) = self.entries.get(name) else {
+                fresh_until = Instant(0);
                 break;
             };
+            fresh_until = fresh_until.min(entry.expires);
             let current = zone.get(name, entry.kind).map(|record| &record.values);
             if current != Some(&entry.record.values) {
                 next = Some(next.map_or(entry.expires, |next| next.min(entry.expires)));
@@ -184,7 +192,28 @@ impl Cache {
                 _ => break,
             }
         }
-        next
+        (next, fresh_until)
+    }
+}
+
+/// Clients behind one cache, and what it told them last.
+#[derive(Debug, Clone)]
+struct Client {
+    cache: Cache,
+    /// Empty for none.
+    address: String,
+    next_change: Option<Instant>,
+    /// Before that the cache asks nobody.
+    fresh_until: Instant,
+}
+
+impl Client {
+    fn settle(&mut self, zone: &Zone, name: &str, at: Instant) {
+        let record = self.cache.resolve(zone, name, at);
+        let address = record.as_deref().and_then(|record| record.values.first());
+        self.address.clear();
+        self.address.push_str(address.map_or("", String::as_str));
+        (self.next_change, self.fresh_until) = self.cache.outlook(zone, name);
     }
 }
 
@@ -192,11 +221,13 @@ impl Cache {
 #[derive(Debug, Clone)]
 pub(crate) struct Population {
     name: String,
-    clients: Vec<Cache>,
+    clients: Vec<Client>,
     panel: Vec<(String, Cache)>,
     /// Shares of the clients by the address they get; an empty address for none.
     shares: Vec<(String, u64)>,
     next_change: Option<Instant>,
+    /// Version of the zone that clients were last settled with.
+    settled: Option<u64>,
 }
 
 impl Population {
@@ -227,7 +258,12 @@ impl Population {
                 // Evenly spread ages, each drawn within its own slice; shares add up exactly.
                 let age = (n * ALL_PPM + phases.below(ALL_PPM)) / count;
                 let share_ppm = share * (n + 1) / count - share * n / count;
-                caches.push(warm(share_ppm, habit, zone, name, age, at));
+                caches.push(Client {
+                    cache: warm(share_ppm, habit, zone, name, age, at),
+                    address: String::new(),
+                    next_change: None,
+                    fresh_until: at,
+                });
             }
         }
         let panel = start.panel.iter().map(|resolver| {
@@ -243,6 +279,7 @@ impl Population {
             clients: caches,
             shares: Vec::new(),
             next_change: None,
+            settled: None,
         };
         population.settle(zone, at);
         population
@@ -250,19 +287,18 @@ impl Population {
 
     /// Brings every cache up to `at`. Must be called before the zone changes, and again after.
     pub(crate) fn settle(&mut self, zone: &Zone, at: Instant) {
+        let changed = self.settled.replace(zone.version) != Some(zone.version);
         let mut shares = BTreeMap::<String, u64>::new();
         let mut next = None::<Instant>;
-        for cache in &mut self.clients {
-            let record = cache.resolve(zone, &self.name, at);
-            let address = record.as_deref().and_then(|record| record.values.first());
-            let address = address.map_or("", String::as_str);
-            match shares.get_mut(address) {
-                Some(share) => *share += cache.share_ppm,
-                None => drop(shares.insert(address.to_owned(), cache.share_ppm)),
+        for client in &mut self.clients {
+            if changed || client.fresh_until <= at {
+                client.settle(zone, &self.name, at);
             }
-            if let Some(change) = cache.next_change(zone, &self.name) {
-                next = Some(next.map_or(change, |next| next.min(change)));
+            match shares.get_mut(&client.address) {
+                Some(share) => *share += client.cache.share_ppm,
+                None => drop(shares.insert(client.address.clone(), client.cache.share_ppm)),
             }
+            next = next.into_iter().chain(client.next_change).min();
         }
         for (_, cache) in &mut self.panel {
             cache.resolve(zone, &self.name, at);

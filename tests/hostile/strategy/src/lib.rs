@@ -6,6 +6,7 @@
 
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use exports::understudy::plugin::strategy::{
     Act, Context, Description, Error, Finding, Guest, Reversal, Step,
@@ -69,6 +70,8 @@ enum Attack {
         needles: Vec<canary::Needle>,
         journey: Option<String>,
     },
+    /// Write to memory of every kind; answers how much was there that an earlier instance wrote.
+    LeaveBehind,
     /// Try files, environment, network and threads by the standard library; answers what worked.
     Ambient,
     /// Read the machine's clock by the standard library, which panics on this target.
@@ -140,6 +143,7 @@ impl Guest for Hostile {
                 Ok(repeat(None, || dns::get_record(&name, "A").map(drop)))
             }
             Attack::PayloadAliased { strings } => send_aliased(strings),
+            Attack::LeaveBehind => Ok(leave_behind()),
             Attack::DenyDns => {
                 let values = ["198.51.100.66".to_owned()];
                 let answers = ["wp-pz.example.test", "wp-bz.example.test"]
@@ -189,6 +193,17 @@ fn exhaust_memory() -> ! {
     loop {
         kept.push(black_box(vec![1; 1 << 20]));
     }
+}
+
+/// What is static, and memory that had to grow for it and is said to be zero.
+fn leave_behind() -> String {
+    static LEFT: AtomicU64 = AtomicU64::new(0);
+    let mut grown = black_box(vec![0_u8; 4 << 20]);
+    let found = grown.iter().filter(|byte| **byte != 0).count();
+    let found = LEFT.fetch_add(1, Ordering::Relaxed) + u64::try_from(found).unwrap_or(u64::MAX);
+    grown.fill(1);
+    drop(black_box(grown));
+    format!("found: {found}")
 }
 
 fn compute_for_ever() -> ! {
