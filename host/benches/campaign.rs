@@ -14,7 +14,7 @@
 
 mod drill;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
@@ -183,7 +183,7 @@ impl Recorded {
             campaign: campaign.clone(),
             seed,
             attempts: begun.map(attempt).collect(),
-            seen: rebuild::calls(entries),
+            seen: rebuild::calls(entries, &BTreeSet::new()),
             header: *header,
             records,
             rehearsed,
@@ -271,6 +271,9 @@ impl Recorded {
             plan: &rehearsal.prepared.plan,
             scenario: &rehearsal.scenario,
             truth,
+            // The drill does no harm.
+            seen: &[],
+            rpo_target_ms: self.header.rpo_target_ms,
             ending: ended.ending,
         }));
         black_box(Outcome::of(self.seed, Vec::new(), &self.rehearsed));
