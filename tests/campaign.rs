@@ -30,6 +30,22 @@ mod stage;
 /// The scenarios that campaigns are made of here.
 const SCENARIOS: [&str; 2] = ["primary-lost.toml", "silent-commander.toml"];
 
+/// Scenarios that recover and whose runs report what the clients saw. `late-return` is not among them: what a zone takes after
+/// the recovery has stopped looking for it is found to be lost on the way back, which is another leg's figure.
+const AGREEING: [&str; 11] = [
+    "back-from-the-dead",
+    "corrupt-backup",
+    "dns-throttled",
+    "host-killed",
+    "issuer-limited",
+    "planned",
+    "primary-lost",
+    "promotion-hangs",
+    "regional-outage",
+    "replica-behind",
+    "restore",
+];
+
 /// The shipped runbook with these scenarios alone, changed by `edit`, with plugins locked.
 fn edited(edit: impl Fn(String) -> String) -> Stage {
     let stage = shipped::edited(edit);
@@ -386,16 +402,21 @@ fn a_probability_that_is_not_met_fails_and_names_a_seed() {
 }
 
 #[test]
-fn runs_of_every_shipped_scenario_report_what_the_clients_saw() {
+fn runs_report_what_the_clients_saw() {
     let stage = shipped::edited(|text| text).locked();
-    let (document, _) = stage.campaign(0, &["--runs", "60", "--require-agreement"]);
-    let scenarios = document["scenarios"].as_array().unwrap();
-    assert_eq!(scenarios.len(), 10);
-    for found in scenarios {
-        let served = found["rto"]["difference"]["runs"].as_u64().unwrap();
-        let is_to_recover = found["is-to-recover"].as_bool().unwrap();
-        assert_eq!(served, if is_to_recover { 60 } else { 0 }, "{found}");
+    let mut campaign = vec!["--runs", "24", "--require-agreement"];
+    for scenario in AGREEING {
+        campaign.extend(["--scenario", scenario]);
     }
+    let (document, _) = stage.campaign(0, &campaign);
+    let scenarios = document["scenarios"].as_array().unwrap().iter();
+    let served = scenarios.filter(|found| {
+        let recovered = &found["endings"]["recovered"];
+        let compared = &found["rto"]["difference"]["runs"];
+        assert!(compared.as_u64() >= recovered.as_u64(), "{found}");
+        compared.as_u64() > Some(0)
+    });
+    assert_eq!(served.count(), AGREEING.len());
 }
 
 #[test]
@@ -408,11 +429,14 @@ fn a_strategy_that_calls_the_service_served_early_fails() {
 path = "{plugins}/hostile-strategy.wasm"
 [strategies.liar]
 plugin = "hostile"
-parameters = {{ attack = "mark", name = "served", site = "bz" }}
+parameters = {{ attack = "served-early", site = "bz", journey = "front-page" }}
+[[grants]]
+strategy = "liar"
+allow = "probe/ensure-journey"
 [[steps]]
 step = "replica/call-it-served"
 run = "liar/attack"
-needs = ["replica/promote"]
+needs = ["replica/validate-direct"]
 "#
         )
     });
@@ -425,7 +449,7 @@ needs = ["replica/promote"]
     assert!(!said.contains("RPO of primary-lost"), "{said}");
     let command = "understudy rehearse runbook.toml --scenario primary-lost --seed";
     assert!(said.contains(command), "{said}");
-    // Nothing else is wrong with it.
+    // Nothing else is wrong with it: each run alone looks as it should.
     stage.campaign(0, &some);
 }
 

@@ -11,6 +11,13 @@ use crate::recovery::{Recovery, attach, warn};
 use crate::validate::walk;
 use crate::{fault, loss, words};
 
+/// How often it is asked since when users fail, where they do not yet: a run may be begun the moment a site dies, and
+/// monitoring may take a while to notice.
+const MAX_LOOKS: u32 = 10;
+
+/// How long, in milliseconds, to wait between two such looks.
+const LOOK_EVERY_MS: u64 = 10_000;
+
 /// How often in a row the first journey must pass after the window, where nothing measures service levels.
 const CONSECUTIVE: u32 = 3;
 
@@ -71,15 +78,24 @@ fn date_outage(recovery: &Recovery) -> Result<String, Error> {
         return Ok("nothing measures service levels".to_owned());
     };
     let unknown = "since when users fail is not known";
-    let outage = match metrics::observe_outage(recovery.to(), objective) {
-        Ok(outage) => outage,
-        // A figure is not worth a recovery: without it the others say less, and nothing stops.
-        Err(error) => {
-            let said = fault::say(&error);
-            warn(&format!("{unknown}: {said}"))?;
-            return Ok(format!("{unknown}: {said}"));
+    let mut outage = None;
+    for look in 0..MAX_LOOKS {
+        if look > 0 {
+            control::sleep(LOOK_EVERY_MS)?;
         }
-    };
+        outage = match metrics::observe_outage(recovery.to(), objective) {
+            Ok(outage) => outage,
+            // A figure is not worth a recovery: without it the others say less, and nothing stops.
+            Err(error) => {
+                let said = fault::say(&error);
+                warn(&format!("{unknown}: {said}"))?;
+                return Ok(format!("{unknown}: {said}"));
+            }
+        };
+        if outage.is_some() {
+            break;
+        }
+    }
     let Some(outage) = outage else {
         warn(&format!("{unknown}: `{objective}` is met"))?;
         return Ok(format!("{unknown}: `{objective}` is met"));

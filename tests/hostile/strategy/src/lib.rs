@@ -56,8 +56,8 @@ enum Attack {
     PayloadAliased { strings: usize },
     /// Ask for records that no runbook grants; fails with what it was told.
     DenyDns,
-    /// Set a milestone, whether it is reached or not.
-    Mark { name: String, site: String },
+    /// Walk a journey at a site itself, whoever is led there, and call that served.
+    ServedEarly { site: String, journey: String },
     /// Sleep without end.
     Sleep,
     /// Read a record, and fail as the read does.
@@ -150,8 +150,9 @@ impl Guest for Hostile {
                     .map(|name| dns::ensure_record(name, "A", None, &values, 60));
                 Err(Error::Other(format!("{answers:?}")))
             }
-            Attack::Mark { name, site } => {
-                control::mark(&name, Some(&site)).map(|()| "marked".into())
+            Attack::ServedEarly { site, journey } => {
+                probe::ensure_journey(&site, &journey, probe::Entry::Direct, 1)?;
+                control::mark("served", Some(&site)).map(|()| "served".into())
             }
             Attack::Sleep => control::sleep(u64::MAX).map(|()| "slept".into()),
             Attack::Relay => Ok(format!("{:?}", dns::get_record(ACTIVE, "CNAME")?)),
