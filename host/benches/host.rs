@@ -9,19 +9,23 @@
     reason = "a benchmark: what does not work must end it"
 )]
 
+mod drill;
+
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use drill::{engines, prepared, rehearsal, root};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use understudy::call::{CallSite, Direction, FunctionName, Reply, Request, Service};
+use understudy::canonical;
 use understudy::clock::{BoxFuture, Clock, Instant, SystemClock, VirtualClock};
 use understudy::journal::memory::MemoryStore;
-use understudy::journal::record::{Mode, Record, Stage};
+use understudy::journal::record::{Record, Stage};
 use understudy::journal::redact::Redactor;
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
 use understudy::journal::store::Store;
@@ -30,85 +34,31 @@ use understudy::mediation::deadline::Deadline;
 use understudy::mediation::routing::Route;
 use understudy::mediation::spent::Spent;
 use understudy::mediation::{Mediation, StepCalls};
-use understudy::plugin::Engines;
 use understudy::plugin::component::Component;
 use understudy::plugin::engine::Kind;
 use understudy::plugin::guest::Guest;
 use understudy::plugin::link::{Imports, NoImports};
-use understudy::prepare::{Order, Prepared, Staging, prepare};
+use understudy::prepare::{Prepared, Staging};
 use understudy::rehearsal::driver::{Rehearsal, Switches};
 use understudy::rehearsal::people::SimulatedPeople;
-use understudy::rehearsal::scenario::Scenario;
 use understudy::rehearsal::service::SimulatedService;
 use understudy::rehearsal::world::World;
 use understudy::run::Run;
 use understudy::run::attempt::attempt;
 use understudy::run::board::Board;
-use understudy::runbook::lock::Lock;
-use understudy::runbook::types::Runbook;
 
 /// Records of the journal that is resumed.
 const RECORDS: usize = 10_000;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
-}
-
-fn engines() -> Engines {
-    Engines::new(Some(root().join("target/understudy-cache"))).unwrap()
-}
-
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-fn runbook() -> Runbook {
-    let path = root().join("runbooks/wordpress/runbook.toml");
-    let mut runbook = Runbook::load(&path, &[]).unwrap();
-    Lock::load(&path)
-        .unwrap()
-        .fill(&mut runbook, &path)
-        .unwrap();
-    runbook
-}
-
-/// The drill, from its files: what every command begins with.
-fn prepared(engines: &Engines) -> Prepared {
-    let order = Order {
-        procedure: vec!["replica".parse().unwrap(), "failback".parse().unwrap()],
-        mode: Mode::Ungraceful,
-        run: "benchmark".parse().unwrap(),
-        started_by: "benchmark".to_owned(),
-    };
-    let preparing = prepare(engines, Arc::new(runbook()), order);
-    VirtualClock::starting_at(Instant(0))
-        .block_on(preparing)
-        .unwrap()
-        .unwrap()
-}
-
-fn rehearsal(engines: &Engines) -> Rehearsal {
-    let prepared = prepared(engines);
-    let scenario = prepared.runbook.folder.join("scenarios/primary-lost.toml");
-    Rehearsal {
-        scenario: Arc::new(Scenario::parse(&std::fs::read_to_string(scenario).unwrap()).unwrap()),
-        prepared,
-        seed: 1,
-        runbook_path: String::new(),
-        overlays: Vec::new(),
-        scenario_name: "primary-lost".to_owned(),
-        host_version: "benchmark".to_owned(),
-    }
 }
 
 /// Serves everything at once.
 struct AtOnce;
 
 impl Service for AtOnce {
-    fn call(&self, _: Request) -> BoxFuture<'_, Reply> {
+    fn call<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Reply> {
         Box::pin(async { Ok(json!("unchanged")) })
     }
 }
@@ -315,7 +265,7 @@ fn read(ordinal: u32) -> [Record; 2] {
     let mut args = Map::new();
     args.insert("objective".to_owned(), json!("error-rate"));
     let intent = Record::Intent {
-        hash: understudy::call::call_hash(&function, &args),
+        hash: understudy::call::call_hash(&function, &canonical::arguments(&args)),
         key: understudy::call::IdempotencyKey(format!("{ordinal:032x}")),
         kind: understudy::call::CallKind::Read,
         site: site.clone(),

@@ -115,7 +115,7 @@ pub type Reply = Result<Value, CallError>;
 /// Whatever serves a contract: a provider plugin, a capability of the host, or the simulated world.
 pub trait Service: Send + Sync {
     /// Serves one call. The mediation bounds it by the request's deadline; dropping the future abandons the call.
-    fn call(&self, request: Request) -> BoxFuture<'_, Reply>;
+    fn call<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reply>;
 }
 
 /// `types.error` of the contracts.
@@ -203,14 +203,6 @@ pub struct Operation {
     pub poll_after_ms: u64,
 }
 
-/// The canonical text of a JSON value: keys sorted, no white space. Equal values give equal bytes.
-#[must_use]
-pub fn canonical(value: &Value) -> String {
-    // serde_json's map is a BTreeMap here (its `preserve_order` feature is off), so printing sorts. The other way gives
-    // the same text, more slowly; neither fails for a value.
-    serde_json::to_string(value).unwrap_or_else(|_| value.to_string())
-}
-
 /// How many bytes a value takes as JSON.
 #[must_use]
 pub fn json_bytes(value: &impl Serialize) -> usize {
@@ -232,15 +224,12 @@ pub fn json_bytes(value: &impl Serialize) -> usize {
     }
 }
 
-/// The hash by which a replayed call is recognised.
+/// The hash by which a replayed call is recognised. `args` is the canonical text of the arguments
+/// ([`arguments`](crate::canonical::arguments)).
 #[must_use]
-pub fn call_hash(function: &FunctionName, args: &Map<String, Value>) -> CallHash {
+pub fn call_hash(function: &FunctionName, args: &str) -> CallHash {
     let mut hasher = Sha256::new();
-    for part in [
-        function.interface.as_str(),
-        &function.function,
-        &canonical(&Value::Object(args.clone())),
-    ] {
+    for part in [function.interface.as_str(), &function.function, args] {
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -250,13 +239,14 @@ pub fn call_hash(function: &FunctionName, args: &Map<String, Value>) -> CallHash
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-            text
-        })
+    let digit = |nibble: u8| match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    };
+    let digits = bytes.iter();
+    let digits = digits.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    // Digits are ASCII.
+    String::from_utf8(digits.collect()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -288,7 +278,7 @@ mod tests {
             interface: "understudy:dns/dns@0.1.0".parse().unwrap(),
             function: name.to_owned(),
         };
-        let args = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let args = |text: &str| crate::canonical::arguments(&serde_json::from_str(text).unwrap());
         let base = call_hash(&function("ensure-record"), &args(r#"{"a":1,"b":2}"#));
         assert_eq!(
             base,

@@ -4,8 +4,8 @@
 //! [`block_on`](VirtualClock::block_on) a four-hour drill takes as long as its computing takes, and the same seed
 //! gives the same run.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -114,8 +114,8 @@ pub struct VirtualClock(Arc<Mutex<Virtual>>);
 struct Virtual {
     now: Instant,
     next_timer: u64,
-    timers: BinaryHeap<Reverse<(Instant, u64)>>,
-    wakers: std::collections::BTreeMap<u64, Waker>,
+    /// Who waits, by when and by who came first. A sleep that is dropped takes its timer with it.
+    timers: BTreeMap<(Instant, u64), Waker>,
 }
 
 /// Nothing is left that could ever wake the future: it waits for something that cannot come.
@@ -133,8 +133,7 @@ impl VirtualClock {
         Self(Arc::new(Mutex::new(Virtual {
             now: start,
             next_timer: 0,
-            timers: BinaryHeap::new(),
-            wakers: std::collections::BTreeMap::new(),
+            timers: BTreeMap::new(),
         })))
     }
 
@@ -163,19 +162,14 @@ impl VirtualClock {
 
     /// Jumps to the earliest timer that is still waited for and wakes it.
     fn advance(&self) -> Result<(), Deadlock> {
-        loop {
-            let mut state = self.lock();
-            let Some(Reverse((at, timer))) = state.timers.pop() else {
-                return Err(Deadlock { at: state.now });
-            };
-            // A sleep that was dropped has taken its waker with it.
-            if let Some(waker) = state.wakers.remove(&timer) {
-                state.now = state.now.max(at);
-                drop(state);
-                waker.wake();
-                return Ok(());
-            }
-        }
+        let mut state = self.lock();
+        let Some(((at, _), waker)) = state.timers.pop_first() else {
+            return Err(Deadlock { at: state.now });
+        };
+        state.now = state.now.max(at);
+        drop(state);
+        waker.wake();
+        Ok(())
     }
 }
 
@@ -196,6 +190,7 @@ impl Clock for VirtualClock {
 struct VirtualSleep {
     clock: VirtualClock,
     deadline: Instant,
+    /// Its number, once it has waited.
     timer: Option<u64>,
 }
 
@@ -203,22 +198,25 @@ impl Future for VirtualSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let clock = self.clock.clone();
+        let Self {
+            clock,
+            deadline,
+            timer,
+        } = &mut *self;
         let mut state = clock.lock();
-        if state.now >= self.deadline {
+        if state.now >= *deadline {
             return Poll::Ready(());
         }
-        let timer = match self.timer {
-            Some(timer) => timer,
-            None => {
-                let timer = state.next_timer;
-                state.next_timer += 1;
-                state.timers.push(Reverse((self.deadline, timer)));
-                self.timer = Some(timer);
-                timer
+        let number = *timer.get_or_insert_with(|| {
+            state.next_timer += 1;
+            state.next_timer
+        });
+        match state.timers.entry((*deadline, number)) {
+            Entry::Vacant(new) => {
+                new.insert(cx.waker().clone());
             }
-        };
-        state.wakers.insert(timer, cx.waker().clone());
+            Entry::Occupied(mut known) => known.get_mut().clone_from(cx.waker()),
+        }
         Poll::Pending
     }
 }
@@ -226,7 +224,7 @@ impl Future for VirtualSleep {
 impl Drop for VirtualSleep {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            self.clock.lock().wakers.remove(&timer);
+            self.clock.lock().timers.remove(&(self.deadline, timer));
         }
     }
 }

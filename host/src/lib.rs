@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod call;
+pub mod canonical;
 pub mod capability;
 pub mod clock;
 pub mod estimate;

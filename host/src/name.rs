@@ -1,11 +1,13 @@
 //! Names of the domain, parsed once at the door: after it, no `String` stands for a thing.
 //!
-//! Each is a newtype with one constructor, [`FromStr`], which says in its error what a valid name looks like.
+//! Each is a newtype with one constructor, [`FromStr`], which says in its error what a valid name looks like. Names are
+//! copied into every record and request, so copies share their text.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Longest name accepted, in bytes: long enough for any vendor's, short enough for every table and log line.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -72,9 +74,9 @@ fn is_digest(text: &str) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $check:ident, $rule:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as text.
@@ -89,7 +91,7 @@ macro_rules! name {
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
                 if $check(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(InvalidName { kind: $kind, text: text.to_owned(), rule: $rule })
                 }
@@ -104,9 +106,15 @@ macro_rules! name {
             }
         }
 
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
 
@@ -188,10 +196,8 @@ impl PluginDigest {
     #[must_use]
     pub fn of(component: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256};
-        Self(format!(
-            "sha256:{}",
-            crate::call::hex(&Sha256::digest(component))
-        ))
+        let hex = crate::call::hex(&Sha256::digest(component));
+        Self(format!("sha256:{hex}").into())
     }
 }
 

@@ -462,11 +462,11 @@ impl Capability for ProbeService {
 
 /// Strategies call the probe as they call a provider.
 impl Service for ProbeService {
-    fn call(&self, request: Request) -> BoxFuture<'_, Reply> {
+    fn call<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let asked = Asked {
                 function: &request.function.function,
-                args: request.args,
+                args: request.args.clone(),
                 key: &request.key,
                 deadline: request.deadline,
             };

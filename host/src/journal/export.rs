@@ -9,7 +9,7 @@ use super::chain::{self, Verified};
 use super::error::JournalError;
 use super::record::Entry;
 use super::store::StoredEntry;
-use crate::call::canonical;
+use crate::canonical;
 use crate::clock::Instant;
 
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ pub fn import(text: &str) -> Result<(Vec<Entry>, Verified), JournalError> {
             seq: line.seq,
             at: line.at,
             epoch: line.epoch,
-            record: canonical(&line.record),
+            record: canonical::value(&line.record),
             hash: line.hash,
         });
     }

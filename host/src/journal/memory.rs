@@ -60,7 +60,7 @@ impl Store for MemoryStore {
 
     fn append(
         &mut self,
-        batch: &[StoredEntry],
+        batch: Vec<StoredEntry>,
         _durability: Durability,
     ) -> Result<(), JournalError> {
         let mut kept = self.lock();
@@ -70,7 +70,7 @@ impl Store for MemoryStore {
         if first.epoch != kept.epoch || first.seq != kept.seen().next_seq {
             return Err(JournalError::Fenced { epoch: first.epoch });
         }
-        kept.entries.extend_from_slice(batch);
+        kept.entries.extend(batch);
         Ok(())
     }
 }

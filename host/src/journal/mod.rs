@@ -21,7 +21,7 @@ mod writer;
 pub use error::JournalError;
 pub use export::{export, import};
 pub use store::Durability;
-pub use writer::{Cut, Hook, Journal, MAX_BATCH, MAX_QUEUED, Setup};
+pub use writer::{Cut, Hook, Journal, MAX_BATCH, MAX_QUEUED, Place, Setup};
 
 /// The pages of this module's codes: code and text, for `understudy explain`.
 pub const PAGES: &[(&str, &str)] = &[

@@ -160,10 +160,10 @@ impl Store for SqliteStore {
 
     fn append(
         &mut self,
-        batch: &[StoredEntry],
+        batch: Vec<StoredEntry>,
         durability: Durability,
     ) -> Result<(), JournalError> {
-        match self.write(batch, durability) {
+        match self.write(&batch, durability) {
             Ok(true) => Ok(()),
             Ok(false) => Err(JournalError::Fenced {
                 epoch: batch.first().map_or(0, |first| first.epoch),
@@ -332,7 +332,7 @@ mod tests {
             hash: String::new(),
         };
         let mut level_after = |seq, durability| {
-            store.append(&[line(seq)], durability).unwrap();
+            store.append(vec![line(seq)], durability).unwrap();
             let level = store
                 .connection
                 .pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));

@@ -59,6 +59,9 @@ pub trait Store: Send {
     /// # Errors
     /// [`JournalError::Fenced`] if their epoch is over, [`JournalError::Full`] or [`JournalError::Io`] if they cannot
     /// be kept; then none of them counts as written.
-    fn append(&mut self, batch: &[StoredEntry], durability: Durability)
-    -> Result<(), JournalError>;
+    fn append(
+        &mut self,
+        batch: Vec<StoredEntry>,
+        durability: Durability,
+    ) -> Result<(), JournalError>;
 }

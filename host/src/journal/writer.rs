@@ -17,8 +17,8 @@ use super::error::JournalError;
 use super::record::{Entry, Header, Record};
 use super::redact::Redactor;
 use super::store::{Durability, Store, StoredEntry};
-use crate::call::canonical;
-use crate::clock::Clock;
+use crate::canonical;
+use crate::clock::{Clock, Instant};
 
 /// Most records in one transaction: bounds how long the first of them waits for the others' writing.
 pub const MAX_BATCH: usize = 512;
@@ -32,6 +32,15 @@ pub type Hook = Arc<dyn Fn(&Entry) + Send + Sync>;
 
 /// Asked before a record is written, by its number: true where the journal takes no more, as if its host had died.
 pub type Cut = Arc<dyn Fn(u64, &Record) -> bool + Send + Sync>;
+
+/// Where a record stands once it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// From 0, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Instant,
+}
 
 /// How a journal is written.
 #[derive(Clone)]
@@ -135,12 +144,12 @@ struct Job {
     entry: Entry,
     line: StoredEntry,
     durability: Durability,
-    answer: oneshot::Sender<Result<Entry, JournalError>>,
+    answer: oneshot::Sender<Result<Place, JournalError>>,
 }
 
 enum Pending {
-    Done(Box<Result<Entry, JournalError>>),
-    Queued(oneshot::Receiver<Result<Entry, JournalError>>),
+    Done(Result<Place, JournalError>),
+    Queued(oneshot::Receiver<Result<Place, JournalError>>),
 }
 
 impl Journal {
@@ -178,7 +187,7 @@ impl Journal {
         Ok((journal, entries))
     }
 
-    /// Appends a record and answers once it is kept as `durability` says, with the entry as it is kept: redacted.
+    /// Appends a record and answers once it is kept as `durability` says, with where it stands.
     ///
     /// The record has its place in the order when this function returns, before the future is first polled; dropping
     /// the future does not take it back.
@@ -189,11 +198,11 @@ impl Journal {
         &self,
         record: Record,
         durability: Durability,
-    ) -> impl Future<Output = Result<Entry, JournalError>> + Send + use<> {
+    ) -> impl Future<Output = Result<Place, JournalError>> + Send + use<> {
         let pending = self.0.enqueue(record, durability);
         async move {
             match pending {
-                Pending::Done(result) => *result,
+                Pending::Done(result) => result,
                 Pending::Queued(answer) => answer.await.unwrap_or(Err(JournalError::WriterGone)),
             }
         }
@@ -203,6 +212,15 @@ impl Journal {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.read(<[Entry]>::to_vec)
+    }
+
+    /// As [`entries`](Self::entries), and closes this handle: the last one has nothing to copy.
+    #[must_use]
+    pub fn into_entries(mut self) -> Vec<Entry> {
+        match Arc::get_mut(&mut self.0) {
+            Some(last) => std::mem::take(&mut lock(&last.shared.entries)),
+            None => self.entries(),
+        }
     }
 
     /// Looks at everything written or read so far without copying it. `look` must not append.
@@ -251,7 +269,7 @@ impl Journal {
             tail: Mutex::new(tail),
         };
         if let Pending::Done(result) = inner.enqueue(first, Durability::Durable) {
-            (*result)?;
+            result?;
         }
         if setup.threaded {
             inner.spawn_writer()?;
@@ -266,12 +284,12 @@ impl Inner {
         let prepared = prepare(&self.redactor, record);
         let mut tail = lock(&self.tail);
         if let Some(failure) = self.shared.failure.get() {
-            return Pending::Done(Box::new(Err(failure.clone())));
+            return Pending::Done(Err(failure.clone()));
         }
         let chained = prepared.and_then(|(record, text)| self.chain(&mut tail, record, text));
         match chained {
             Ok((entry, line)) => self.hand_over(&mut tail, entry, line, durability),
-            Err(error) => Pending::Done(Box::new(Err(self.shared.poison(error)))),
+            Err(error) => Pending::Done(Err(self.shared.poison(error))),
         }
     }
 
@@ -319,15 +337,11 @@ impl Inner {
     ) -> Pending {
         match &mut tail.sink {
             Sink::Inline(store) => {
-                let written = store.append(std::slice::from_ref(&line), durability);
-                let result = match written {
-                    Ok(()) => {
-                        self.shared.keep(&entry);
-                        Ok(entry)
-                    }
+                let written = store.append(vec![line], durability);
+                Pending::Done(match written {
+                    Ok(()) => Ok(self.shared.keep(entry)),
                     Err(error) => Err(self.shared.poison(error)),
-                };
-                Pending::Done(Box::new(result))
+                })
             }
             Sink::Threaded { queue, .. } => {
                 let (answer, pending) = oneshot::channel();
@@ -344,7 +358,7 @@ impl Inner {
                     }
                     Some(Err(TrySendError::Disconnected(_))) | None => JournalError::WriterGone,
                 };
-                Pending::Done(Box::new(Err(self.shared.poison(refused))))
+                Pending::Done(Err(self.shared.poison(refused)))
             }
         }
     }
@@ -387,11 +401,16 @@ impl Drop for Inner {
 }
 
 impl Shared {
-    fn keep(&self, entry: &Entry) {
-        lock(&self.entries).push(entry.clone());
+    fn keep(&self, entry: Entry) -> Place {
+        let place = Place {
+            seq: entry.seq,
+            at: entry.at,
+        };
         if let Some(hook) = &self.on_append {
-            hook(entry);
+            hook(&entry);
         }
+        lock(&self.entries).push(entry);
+        place
     }
 
     /// The first failure is the answer to everything after it.
@@ -425,15 +444,12 @@ fn write_batch(batch: Vec<Job>, store: &mut dyn Store, shared: &Shared) {
     let written = match shared.failure.get() {
         Some(failure) => Err(failure.clone()),
         None => store
-            .append(&lines, durability)
+            .append(lines, durability)
             .map_err(|error| shared.poison(error)),
     };
     for (entry, answer) in waiting {
         let result = match &written {
-            Ok(()) => {
-                shared.keep(&entry);
-                Ok(entry)
-            }
+            Ok(()) => Ok(shared.keep(entry)),
             Err(error) => Err(error.clone()),
         };
         // Whoever dropped the future did not want to know; the record is kept all the same.
@@ -448,14 +464,15 @@ fn prepare(redactor: &Redactor, record: Record) -> Result<(Record, String), Jour
         kind,
         source: Arc::new(error),
     };
-    let mut value = serde_json::to_value(&record).map_err(unrecordable)?;
-    redactor.redact_value(&mut value);
-    let text = canonical(&value);
     // Only these have numbers that JSON may not know: they are read back even where nothing was redacted.
     let is_exact = !matches!(record, Record::Truth { .. });
     if is_exact && redactor.is_none() {
+        let text = canonical::of(&record).map_err(unrecordable)?;
         return Ok((record, text));
     }
+    let mut value = serde_json::to_value(&record).map_err(unrecordable)?;
+    redactor.redact_value(&mut value);
+    let text = canonical::value(&value);
     let record = serde_json::from_value(value).map_err(unrecordable)?;
     Ok((record, text))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -36,10 +37,12 @@ pub struct Admission(Mutex<HashMap<String, Arc<Semaphore>>>);
 impl Admission {
     fn of(&self, service: &str) -> Arc<Semaphore> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            all.entry(service.to_owned())
-                .or_insert_with(|| Arc::new(Semaphore::new(CALLS_AT_ONCE))),
-        )
+        if let Some(known) = all.get(service) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+        all.insert(service.to_owned(), Arc::clone(&new));
+        new
     }
 }
 
@@ -47,7 +50,7 @@ impl StepCalls {
     /// Sends the call until it has an outcome. Answers it with the number of attempts.
     pub(super) async fn dispatch(
         &self,
-        request: &Request,
+        request: &mut Request,
         kind: CallKind,
         begun: Begun,
     ) -> Result<(Reply, u32), Halt> {
@@ -115,7 +118,7 @@ impl StepCalls {
     }
 
     /// One attempt: admitted, then bounded.
-    async fn attempt(&self, route: &Route, request: &Request, kind: CallKind) -> Reply {
+    async fn attempt(&self, route: &Route, request: &mut Request, kind: CallKind) -> Reply {
         let permits = self.mediation.admission.of(&route.name);
         let Ok(_permit) = permits.acquire().await else {
             return Err(CallError::unavailable("the host is shutting down"));
@@ -127,13 +130,10 @@ impl StepCalls {
         };
         let now = self.mediation.clock.now();
         let until = now.after(patience).min(self.deadline.now());
-        let request = Request {
-            deadline: until,
-            ..request.clone()
-        };
-        let silent = format!("{} gave no answer for {} s", route.name, patience.as_secs());
+        request.deadline = until;
         let served = timeout_at(&*self.mediation.clock, until, route.service.call(request)).await;
         served.unwrap_or_else(|| {
+            let silent = format!("{} gave no answer for {} s", route.name, patience.as_secs());
             Err(match kind {
                 CallKind::Read => CallError::unavailable(silent),
                 CallKind::Ensure | CallKind::Once => CallError::InDoubt(silent),
@@ -164,7 +164,7 @@ pub(crate) fn poll_pause(operation: &Operation) -> Duration {
 /// The work in progress that a reply speaks of.
 fn operation(reply: &Reply) -> Option<Operation> {
     let value = reply.as_ref().ok()?.get("in-progress")?;
-    serde_json::from_value(value.clone()).ok()
+    Operation::deserialize(value).ok()
 }
 
 /// After waiting, `unchanged` means that our own work is done: the world was changed by this call.

@@ -31,8 +31,9 @@ use self::routing::Routes;
 use self::spent::Spent;
 use crate::call::{
     CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply,
-    Request, call_hash, canonical, hex, json_bytes,
+    Request, call_hash, hex, json_bytes,
 };
+use crate::canonical;
 use crate::clock::{BoxFuture, Clock, Instant};
 use crate::journal::record::Record;
 use crate::journal::{Durability, Journal};
@@ -100,8 +101,8 @@ impl Imports for StepCalls {
     ) -> BoxFuture<'_, Result<Reply, Halt>> {
         Box::pin(async move {
             let ordinal = self.spent.call()?;
-            let size = json_bytes(&args);
-            self.spent.carry(size)?;
+            let canonical = canonical::arguments(&args);
+            self.spent.carry(canonical.len())?;
             let site = CallSite {
                 step: self.step.id.clone(),
                 direction: self.direction,
@@ -111,7 +112,7 @@ impl Imports for StepCalls {
             let span = tracing::info_span!(
                 "call.mediate", step = %site.step, ordinal, call = %function, outcome = tracing::field::Empty
             );
-            let call = Call::identify(&self.mediation.run, site, function, args, size);
+            let call = Call::identify(&self.mediation.run, site, function, args, &canonical);
             async {
                 let reply = self.mediate(call).await;
                 let outcome = match &reply {
@@ -158,9 +159,9 @@ impl Call {
         site: CallSite,
         function: FunctionName,
         args: Map<String, Value>,
-        size: usize,
+        canonical: &str,
     ) -> Self {
-        let hash = call_hash(&function, &args);
+        let hash = call_hash(&function, canonical);
         let key = key(run, &site);
         let kind = if function.interface.unversioned() == CONTROL {
             crate::run::control::kind_of(&function.function)
@@ -171,7 +172,7 @@ impl Call {
             site,
             function,
             args,
-            size,
+            size: canonical.len(),
             hash,
             key,
             kind,
@@ -185,7 +186,7 @@ impl Call {
 
 /// A call in one line, for people.
 fn describe(function: &FunctionName, args: &Map<String, Value>) -> String {
-    format!("{function} {}", canonical(&Value::Object(args.clone())))
+    format!("{function} {}", canonical::arguments(args))
 }
 
 /// The key that every attempt at this call carries, and no other call.
@@ -239,15 +240,15 @@ impl StepCalls {
                 next_at: None,
             },
         };
-        let request = Request {
+        let mut request = Request {
             function: call.function,
             args: call.args,
             key: call.key,
             site: call.site,
             deadline: self.deadline.now(),
         };
-        let (reply, attempts) = self.dispatch(&request, call.kind, known).await?;
-        self.conclude(&request.site, call.kind, &reply, attempts)
+        let (reply, attempts) = self.dispatch(&mut request, call.kind, known).await?;
+        self.conclude(request.site, call.kind, &reply, attempts)
             .await?;
         Ok(reply)
     }
@@ -304,7 +305,7 @@ impl StepCalls {
         }
         self.intend(&call).await?;
         let reply = Err(error);
-        self.conclude(&call.site, CallKind::Read, &reply, 0).await?;
+        self.conclude(call.site, CallKind::Read, &reply, 0).await?;
         Ok(reply)
     }
 
@@ -324,13 +325,13 @@ impl StepCalls {
     /// Step 8: the outcome.
     async fn conclude(
         &self,
-        site: &CallSite,
+        site: CallSite,
         kind: CallKind,
         reply: &Reply,
         attempts: u32,
     ) -> Result<(), Halt> {
         let record = Record::Outcome {
-            site: site.clone(),
+            site,
             reply: reply.clone(),
             attempts,
         };
@@ -344,7 +345,7 @@ impl StepCalls {
     ) -> Result<Instant, Halt> {
         let appended = self.mediation.journal.append(record, durability).await;
         appended
-            .map(|entry| entry.at)
+            .map(|place| place.at)
             .map_err(|error| Halt::Journal(error.with_cause()))
     }
 }

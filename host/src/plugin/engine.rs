@@ -1,12 +1,14 @@
 //! The two engines and how they are configured: one place, so that what was compiled can be loaded.
 //!
 //! Strategies are metered by fuel, which is the same on every machine; providers by epochs, which cost less and measure
-//! time. Strategies canonicalise NaN and run SIMD deterministically, so that a rehearsal is reproducible.
+//! time. Strategies canonicalise NaN and run SIMD deterministically, so that a rehearsal is reproducible. Their instances
+//! take memory and stack from a pool: a campaign makes dozens for every rehearsal, and mapping memory for each costs more
+//! than what most of them compute.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use wasmtime::{Cache, CacheConfig, Config, Engine};
+use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, PoolingAllocationConfig};
 
 use super::error::PluginError;
 use super::limits;
@@ -19,6 +21,16 @@ pub enum Kind {
     /// Serves contracts.
     Provider,
 }
+
+/// Core instances and tables of a component on average; componentized Rust has three and two.
+const CORE_INSTANCES: u32 = 4;
+const TABLES: u32 = 2;
+
+/// Memories and tables of one core module: no less than [`limits::INSTANCES`], which bounds those of a component.
+const INSTANCES: u32 = 32;
+
+/// Memory of a place in the pool that is cleared rather than given back, in bytes: what a strategy of Rust touches.
+const KEPT_BYTES: usize = 64 << 10;
 
 /// One engine per kind of plugin. Cheap to clone.
 #[derive(Clone)]
@@ -79,12 +91,36 @@ fn engine(kind: Kind, cache: Option<Cache>) -> Result<Engine, PluginError> {
                 .consume_fuel(true)
                 .cranelift_nan_canonicalization(true)
                 .relaxed_simd_deterministic(true);
+            let mut pooled = config.clone();
+            pooled.allocation_strategy(pool());
+            // A system that does not give so much address space gets the same, more slowly.
+            if let Ok(engine) = Engine::new(&pooled) {
+                return Ok(engine);
+            }
         }
         Kind::Provider => {
             config.epoch_interruption(true);
         }
     }
     Engine::new(&config).map_err(PluginError::engine)
+}
+
+/// Room for [`limits::STRATEGIES_AT_ONCE`] instances. It is address space until it is used; what an instance leaves in
+/// its place is taken back before the next one has it. How much an instance may use is not said here but where it grows
+/// ([`limits::GuestLimits`]).
+fn pool() -> PoolingAllocationConfig {
+    let at_once = limits::STRATEGIES_AT_ONCE;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(at_once)
+        .total_core_instances(at_once.saturating_mul(CORE_INSTANCES))
+        .total_memories(at_once)
+        .total_stacks(at_once)
+        .total_tables(at_once.saturating_mul(TABLES))
+        .max_memories_per_module(INSTANCES)
+        .max_tables_per_module(INSTANCES)
+        .linear_memory_keep_resident(KEPT_BYTES)
+        .pagemap_scan(Enabled::Auto);
+    pool
 }
 
 /// Advances the epoch from a thread of its own: an async task would stand still with the guest it is to stop.

@@ -19,6 +19,10 @@ pub const TABLE_ELEMENTS: usize = 10_000;
 /// Core instances, memories and tables of one component; componentized Rust has fewer than ten of each.
 pub const INSTANCES: usize = 32;
 
+/// Instances of strategies that a process has at once: a thousand runs that go on with four steps each. A campaign has no
+/// more threads than this has room for every step of the plan on each.
+pub const STRATEGIES_AT_ONCE: u32 = 4_096;
+
 /// Fuel of one call into a strategy: about a second of guest time, and the same on every machine.
 pub const STRATEGY_FUEL: u64 = 2_000_000_000;
 

@@ -160,14 +160,14 @@ impl BoundProvider {
 }
 
 impl crate::call::Service for BoundProvider {
-    fn call(&self, request: Request) -> BoxFuture<'_, Reply> {
+    fn call<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
-            let imports = self.capable.imports(&request);
+            let imports = self.capable.imports(request);
             let served = self
                 .plugin
                 .serve(
                     &self.config,
-                    &request,
+                    request,
                     Arc::clone(&imports) as Arc<dyn Imports>,
                 )
                 .await;

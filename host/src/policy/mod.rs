@@ -93,12 +93,13 @@ impl Policy {
                 grant: String::new(),
             });
         }
+        let contracts = [function.interface.short(), function.interface.unversioned()];
         let naming: Vec<&Grant> = self
             .grants
             .get(asker.strategy)
             .into_iter()
             .flatten()
-            .filter(|grant| names_function(&grant.allow, function))
+            .filter(|grant| names_function(&grant.allow, contracts, &function.function))
             .collect();
         if naming.iter().any(|grant| {
             grant
@@ -120,14 +121,12 @@ impl Policy {
     }
 }
 
-/// Whether `contract/function` or `contract/*` names this function.
-fn names_function(allow: &str, function: &FunctionName) -> bool {
-    let Some((contract, name)) = allow.rsplit_once('/') else {
-        return false;
-    };
-    let contract_matches =
-        contract == function.interface.short() || contract == function.interface.unversioned();
-    contract_matches && (name == "*" || name == function.function)
+/// Whether `contract/function` or `contract/*` names this function of a contract that goes by these names.
+fn names_function(allow: &str, contracts: [&str; 2], function: &str) -> bool {
+    let mut names = contracts
+        .into_iter()
+        .filter_map(|contract| allow.strip_prefix(contract)?.strip_prefix('/'));
+    names.any(|name| name == "*" || name == function)
 }
 
 /// Whether an argument has one of the allowed values; a list is within when each element is.

@@ -53,6 +53,10 @@ pub struct Prepared {
     pub actors: Actors,
     /// The merged plan.
     pub plan: Arc<Plan>,
+    /// Its digest.
+    pub plan_digest: String,
+    /// Digest of bindings and grants.
+    pub policy_digest: String,
     /// The merged plans that people may switch to.
     pub alternatives: Alternatives,
     /// Safety rules that one of the plans breaks.
@@ -108,6 +112,8 @@ pub async fn prepare(
     let violations = alternatives::violations(all());
     let contracts = all().flat_map(|plan| contracts(&actors, plan)).collect();
     Ok(Prepared {
+        plan_digest: plan.digest(),
+        policy_digest: served::policy_digest(&runbook),
         runbook,
         actors,
         plan,
@@ -259,7 +265,7 @@ impl Prepared {
             rto_target_ms: millis(self.runbook.targets.rto),
             rpo_target_ms: millis(self.runbook.targets.rpo),
             plugins: self.digests(),
-            policy_digest: served::policy_digest(&self.runbook),
+            policy_digest: self.policy_digest.clone(),
             host_version: host_version.to_owned(),
             started_by: self.order.started_by.clone(),
             plan: (*self.plan).clone(),

@@ -39,7 +39,7 @@ impl Prepared {
             clock: Arc::clone(&staging.clock),
             journal: staging.journal.clone(),
             keeper: staging.keeper,
-            plan: CurrentPlan::new(self.plan.digest()),
+            plan: CurrentPlan::new(self.plan_digest.clone()),
             started_by: self.order.started_by.clone(),
         };
         let mediation = Mediation {

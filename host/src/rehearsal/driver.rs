@@ -16,7 +16,7 @@ use super::scenario::crash::{Crash, Moment};
 use super::service::SimulatedService;
 use super::trace::{Broken, Trace, broken};
 use super::truth::Truth;
-use super::world::World;
+use super::world::{self, World};
 use crate::call::CallSite;
 use crate::clock::{Clock, Instant, VirtualClock, millis};
 use crate::journal::record::{Ending, Entry, Missed, Record, Stage};
@@ -140,7 +140,7 @@ impl Rehearsal {
     /// # Errors
     /// [`PrepareErrors`] naming what it does not.
     pub fn check(&self) -> Result<(), PrepareErrors> {
-        let offered = self.world().interfaces();
+        let offered = world::interfaces(&self.scenario.stand_ins);
         let way_out = "the simulated world does not know it: add `[[stand-ins]]` to the scenario";
         served::check_served(&self.prepared, &offered, way_out)
     }
@@ -212,7 +212,7 @@ impl Rehearsal {
             &self.host_version,
         );
         let journal = Journal::create(store, setup(&clock, switches), header)?;
-        self.carry_on(&clock, self.world(), &journal, &[])
+        self.carry_on(&clock, self.world(), journal, &[])
     }
 
     /// Goes on where a journal was cut off.
@@ -245,7 +245,7 @@ impl Rehearsal {
         }
         let (journal, entries) =
             Journal::resume(store, setup(&clock, switches), &self.host_version)?;
-        self.carry_on(&clock, world, &journal, &entries)
+        self.carry_on(&clock, world, journal, &entries)
     }
 
     fn start(&self) -> Instant {
@@ -261,15 +261,15 @@ impl Rehearsal {
         &self,
         clock: &VirtualClock,
         world: World,
-        journal: &Journal,
+        journal: Journal,
         entries: &[Entry],
     ) -> Result<Rehearsed, RehearsalError> {
-        let interfaces = world.interfaces();
+        let interfaces = world::interfaces(&self.scenario.stand_ins);
         let world = Arc::new(Mutex::new(world));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let run = self.prepared.staged(Staging {
             clock: Arc::clone(&shared),
-            journal,
+            journal: &journal,
             entries,
             keeper: Arc::new(SimulatedPeople {
                 world: Arc::clone(&world),
@@ -278,7 +278,9 @@ impl Rehearsal {
             routes: routes(interfaces, &world, &shared),
             seed: self.seed,
         });
-        let ended = match clock.block_on(run.execute()) {
+        let ended = clock.block_on(run.execute());
+        drop(run);
+        let ended = match ended {
             Ok(ended) => ended?,
             Err(deadlock) => {
                 let detail = format!(
@@ -291,7 +293,7 @@ impl Rehearsal {
                 };
                 append(
                     clock,
-                    journal,
+                    &journal,
                     Record::RunEnded {
                         ending: Ending::Stuck,
                         detail,
@@ -304,12 +306,12 @@ impl Rehearsal {
             let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
             (world.truth(clock.now()), world.sightings())
         };
-        append(clock, journal, truth.clone().into_record())?;
+        append(clock, &journal, truth.clone().into_record())?;
         let missed = journal.read(|entries| self.scenario.judge(&truth, ended.ending, entries));
         let judged = Record::Judged {
             missed: missed.clone(),
         };
-        append(clock, journal, judged)?;
+        append(clock, &journal, judged)?;
         let broken = journal.read(|entries| {
             broken(&Trace {
                 entries,
@@ -326,7 +328,7 @@ impl Rehearsal {
             truth,
             missed,
             broken,
-            entries: journal.entries(),
+            entries: journal.into_entries(),
         })
     }
 }

@@ -21,12 +21,12 @@ impl SimulatedService {
 }
 
 impl Service for SimulatedService {
-    fn call(&self, request: Request) -> BoxFuture<'_, Reply> {
+    fn call<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let now = self.clock.now();
             let served = {
                 let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-                world.call(now, &request)
+                world.call(now, request)
             };
             self.clock.sleep_until(now.after(served.took)).await;
             served.reply

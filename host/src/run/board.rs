@@ -11,7 +11,7 @@ use crate::name::StepId;
 use crate::plan::{Plan, Reversal, Step};
 
 /// One step on the board.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Square {
     /// Where it stands.
     pub state: StepState,
@@ -94,7 +94,7 @@ impl Board {
             attempt: 0,
             since: None,
         };
-        self.squares.get(step).cloned().unwrap_or(nowhere)
+        self.squares.get(step).copied().unwrap_or(nowhere)
     }
 
     /// Steps in this state, in order of their ids.
@@ -214,9 +214,9 @@ impl Board {
             to,
             detail: detail.into(),
         };
-        let entry = journal.append(record, Durability::Buffered).await;
-        let entry = entry.map_err(|error| RunError::Parked(error.with_cause()))?;
-        self.set(step, to, attempt, entry.at);
+        let kept = journal.append(record, Durability::Buffered).await;
+        let place = kept.map_err(|error| RunError::Parked(error.with_cause()))?;
+        self.set(step, to, attempt, place.at);
         Ok(())
     }
 }

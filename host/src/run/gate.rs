@@ -223,7 +223,7 @@ impl Gates {
     async fn append(&self, record: Record) -> Result<Instant, Halt> {
         let appended = self.journal.append(record, Durability::Durable).await;
         appended
-            .map(|entry| entry.at)
+            .map(|place| place.at)
             .map_err(|error| Halt::Journal(error.with_cause()))
     }
 }

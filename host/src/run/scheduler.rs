@@ -84,8 +84,6 @@ pub(super) enum Happening {
         attempt: u32,
     },
     Abort(AbortRequest),
-    /// Withdrawn: the step it was about is over.
-    Nothing,
 }
 
 /// A run being executed.
@@ -94,7 +92,8 @@ pub(super) struct Execution<'a> {
     /// The graph as it is now.
     pub(super) plan: Arc<Plan>,
     pub(super) board: Board,
-    tasks: FuturesUnordered<BoxFuture<'a, Happening>>,
+    /// What goes on; a task that was withdrawn, because the step it was about is over, comes back with nothing.
+    tasks: FuturesUnordered<BoxFuture<'a, Option<Happening>>>,
     /// Tasks that will come back by themselves; the wait for an abort is not one.
     active: usize,
     /// What can be withdrawn, by step: its attempt, its budget and its gates.
@@ -147,10 +146,7 @@ impl<'a> Execution<'a> {
             if self.stuck.is_none() {
                 self.start_ready().await?;
             }
-            if self.active == 0 {
-                return Ok(self.rest());
-            }
-            let Some(happening) = self.tasks.next().await else {
+            let Some(happening) = self.next().await else {
                 return Ok(self.rest());
             };
             match self.handle(happening).await? {
@@ -172,8 +168,20 @@ impl<'a> Execution<'a> {
     /// Waits for somebody who wants the run taken back.
     pub(super) fn listen(&mut self) {
         let keeper = &self.run.gates.keeper;
-        self.tasks
-            .push(Box::pin(async { Happening::Abort(keeper.abort().await) }));
+        self.tasks.push(Box::pin(async {
+            Some(Happening::Abort(keeper.abort().await))
+        }));
+    }
+
+    /// The next happening; `None` once nothing is under way.
+    async fn next(&mut self) -> Option<Happening> {
+        while self.active > 0 {
+            if let Some(happening) = self.tasks.next().await? {
+                return Some(happening);
+            }
+            self.active -= 1;
+        }
+        None
     }
 
     /// Nothing is under way and nothing can start.
@@ -244,7 +252,6 @@ impl<'a> Execution<'a> {
             self.active -= 1;
         }
         match happening {
-            Happening::Nothing => Ok(Turn::GoOn),
             Happening::Abort(request) => Ok(Turn::TakeBack(request)),
             Happening::Attempted {
                 step,
@@ -420,8 +427,7 @@ impl<'a> Execution<'a> {
         self.handles.entry(step.clone()).or_default().push(handle);
         self.active += 1;
         let task = Abortable::new(task, registration);
-        self.tasks
-            .push(Box::pin(async { task.await.unwrap_or(Happening::Nothing) }));
+        self.tasks.push(Box::pin(async { task.await.ok() }));
     }
 
     /// Ends everything that is under way about a step.

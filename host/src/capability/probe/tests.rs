@@ -550,6 +550,6 @@ async fn strategies_call_it_as_a_service() {
         },
         deadline: soon(),
     };
-    let reply = Service::call(&probe, request).await.unwrap();
+    let reply = Service::call(&probe, &request).await.unwrap();
     assert_eq!(reply["passed"], json!(true));
 }

@@ -26,6 +26,7 @@ use super::driver::{Rehearsal, RehearsalError, Rehearsed, Switches};
 use super::scenario::{Scenario, ScenarioError};
 use crate::journal::memory::MemoryStore;
 use crate::name::InvalidName;
+use crate::plugin::limits::STRATEGIES_AT_ONCE;
 use crate::prepare::PrepareErrors;
 use outcome::Outcome;
 use trouble::{Trouble, Troubles};
@@ -141,7 +142,7 @@ impl Campaign {
     /// [`CampaignError`] if threads cannot be had or die; a run without an outcome is an outcome that says so.
     pub fn run(&self, each: &mut dyn FnMut(Outcome)) -> Result<(), CampaignError> {
         let next = AtomicU64::new(self.seeds.start);
-        let threads = self.threads.get();
+        let threads = self.threads();
         let (sender, receiver) = sync_channel(threads * WAITING_PER_THREAD);
         let wanted = self.seeds.end.saturating_sub(self.seeds.start);
         let done = std::thread::scope(|scope| {
@@ -162,6 +163,13 @@ impl Campaign {
             return Err(CampaignError::Died { done, wanted });
         }
         Ok(())
+    }
+
+    /// No more than there is room for: every step of every run may have an instance of its strategy at once.
+    fn threads(&self) -> usize {
+        let steps = self.rehearsal.prepared.plan.steps.len().max(1);
+        let room = usize::try_from(STRATEGIES_AT_ONCE).unwrap_or(usize::MAX) / steps;
+        self.threads.get().min(room.max(1))
     }
 
     /// Takes seeds until there are none, or nobody listens.

@@ -208,17 +208,7 @@ impl World {
     /// The contracts it serves.
     #[must_use]
     pub fn interfaces(&self) -> Vec<InterfaceName> {
-        let own = CONTRACTS.iter().filter_map(|name| {
-            format!("understudy:{name}/{name}@{CONTRACT_VERSION}")
-                .parse()
-                .ok()
-        });
-        let declared = self
-            .stand_ins
-            .iter()
-            .map(|stand_in| stand_in.contract.clone());
-        let all: BTreeSet<InterfaceName> = own.chain(declared).collect();
-        all.into_iter().collect()
+        interfaces(&self.stand_ins)
     }
 
     /// Whether it serves a contract: an own one, or one the scenario declares a stand-in for.
@@ -294,6 +284,19 @@ impl World {
         self.dirty = true;
         self.settle();
     }
+}
+
+/// The contracts that a world serves: its own, and those that a scenario declares stand-ins for.
+#[must_use]
+pub fn interfaces(stand_ins: &[StandIn]) -> Vec<InterfaceName> {
+    let own = CONTRACTS.iter().filter_map(|name| {
+        format!("understudy:{name}/{name}@{CONTRACT_VERSION}")
+            .parse()
+            .ok()
+    });
+    let declared = stand_ins.iter().map(|stand_in| stand_in.contract.clone());
+    let all: BTreeSet<InterfaceName> = own.chain(declared).collect();
+    all.into_iter().collect()
 }
 
 fn databases(scenario: &Scenario, draws: Draws, at: Instant) -> BTreeMap<String, Database> {

@@ -5,6 +5,7 @@
 //! changes of the zone it costs nothing. Lowering a TTL therefore helps only those who have asked since.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::draw::Draws;
 use crate::clock::Instant;
@@ -31,7 +32,7 @@ pub(crate) struct RecordSet {
 pub(crate) struct Zone {
     pub(crate) name: String,
     pub(crate) min_ttl_seconds: u32,
-    records: BTreeMap<String, BTreeMap<String, RecordSet>>,
+    records: BTreeMap<String, BTreeMap<String, Arc<RecordSet>>>,
 }
 
 impl Zone {
@@ -52,7 +53,7 @@ impl Zone {
         zone
     }
 
-    pub(crate) fn get(&self, name: &str, kind: &str) -> Option<&RecordSet> {
+    pub(crate) fn get(&self, name: &str, kind: &str) -> Option<&Arc<RecordSet>> {
         self.records.get(name)?.get(kind)
     }
 
@@ -70,10 +71,10 @@ impl Zone {
         } else {
             kinds.insert(
                 kind.to_owned(),
-                RecordSet {
+                Arc::new(RecordSet {
                     values,
                     ttl_seconds,
-                },
+                }),
             );
         }
     }
@@ -90,7 +91,8 @@ enum Habit {
 #[derive(Debug, Clone)]
 struct Entry {
     kind: &'static str,
-    values: Vec<String>,
+    /// As it was when it was asked for.
+    record: Arc<RecordSet>,
     fetched: Instant,
     expires: Instant,
 }
@@ -135,24 +137,33 @@ impl Cache {
         let fetched = Instant(due.0 + at.0.saturating_sub(due.0) / keeps * keeps);
         let entry = Entry {
             kind,
-            values: record.values.clone(),
+            record: Arc::clone(record),
             fetched,
             expires: Instant(fetched.0 + keeps),
         };
-        self.entries.insert(name.to_owned(), entry);
+        if let Some(known) = self.entries.get_mut(name) {
+            *known = entry;
+        } else {
+            self.entries.insert(name.to_owned(), entry);
+        }
         self.entries.get(name)
     }
 
-    /// The address that `name` leads to, as this cache has it.
-    fn resolve(&mut self, zone: &Zone, name: &str, at: Instant) -> Option<String> {
-        let (mut name, mut asked) = (name.to_owned(), at);
+    /// The record whose first value is the address that `name` leads to, as this cache has it.
+    fn resolve(&mut self, zone: &Zone, name: &str, at: Instant) -> Option<Arc<RecordSet>> {
+        let (mut alias, mut asked) = (None::<Arc<RecordSet>>, at);
         for _ in 0..MAX_CHAIN {
-            let entry = self.look_up(zone, &name, asked, at)?;
-            let value = entry.values.first()?.clone();
+            let name = match &alias {
+                Some(alias) => alias.values.first()?.as_str(),
+                None => name,
+            };
+            let entry = self.look_up(zone, name, asked, at)?;
+            let record = Arc::clone(&entry.record);
             if entry.kind == "A" {
-                return Some(value);
+                return Some(record);
             }
-            (name, asked) = (value, entry.fetched);
+            asked = entry.fetched;
+            alias = Some(record);
         }
         None
     }
@@ -165,10 +176,10 @@ impl Cache {
                 break;
             };
             let current = zone.get(name, entry.kind).map(|record| &record.values);
-            if current != Some(&entry.values) {
+            if current != Some(&entry.record.values) {
                 next = Some(next.map_or(entry.expires, |next| next.min(entry.expires)));
             }
-            match entry.values.first() {
+            match entry.record.values.first() {
                 Some(value) if entry.kind == "CNAME" => name = value,
                 _ => break,
             }
@@ -242,8 +253,13 @@ impl Population {
         let mut shares = BTreeMap::<String, u64>::new();
         let mut next = None::<Instant>;
         for cache in &mut self.clients {
-            let address = cache.resolve(zone, &self.name, at).unwrap_or_default();
-            *shares.entry(address).or_default() += cache.share_ppm;
+            let record = cache.resolve(zone, &self.name, at);
+            let address = record.as_deref().and_then(|record| record.values.first());
+            let address = address.map_or("", String::as_str);
+            match shares.get_mut(address) {
+                Some(share) => *share += cache.share_ppm,
+                None => drop(shares.insert(address.to_owned(), cache.share_ppm)),
+            }
             if let Some(change) = cache.next_change(zone, &self.name) {
                 next = Some(next.map_or(change, |next| next.min(change)));
             }
@@ -276,7 +292,7 @@ impl Population {
         let ask = |(resolver, cache): &mut (String, Cache)| {
             let answer = match cache.look_up(zone, name, at, at) {
                 Some(entry) if entry.kind == kind => Answer {
-                    values: entry.values.clone(),
+                    values: entry.record.values.clone(),
                     ttl_seconds: u32::try_from(entry.expires.0.saturating_sub(at.0) / 1_000)
                         .unwrap_or(u32::MAX),
                 },
@@ -300,15 +316,17 @@ impl Population {
     /// The address that each resolver of the panel gives for the service.
     pub(crate) fn addresses(&mut self, zone: &Zone, at: Instant) -> Vec<(String, Option<String>)> {
         let (name, panel) = (&self.name, self.panel.iter_mut());
+        let address = |cache: &mut Cache| cache.resolve(zone, name, at)?.values.first().cloned();
         panel
-            .map(|(resolver, cache)| (resolver.clone(), cache.resolve(zone, name, at)))
+            .map(|(resolver, cache)| (resolver.clone(), address(cache)))
             .collect()
     }
 
     /// The address that the first resolver of the panel gives for the service.
     pub(crate) fn public_address(&mut self, zone: &Zone, at: Instant) -> Option<String> {
         let (_, cache) = self.panel.first_mut()?;
-        cache.resolve(zone, &self.name, at)
+        let record = cache.resolve(zone, &self.name, at)?;
+        record.values.first().cloned()
     }
 }
 

@@ -14,7 +14,6 @@ mod workload;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::call::{CallError, Outcome, Reply, Request};
 
@@ -23,7 +22,7 @@ use crate::call::{CallError, Outcome, Reply, Request};
 /// # Errors
 /// `invalid`, in the reader's words.
 pub(crate) fn args<T: DeserializeOwned>(request: &Request) -> Result<T, CallError> {
-    serde_json::from_value(Value::Object(request.args.clone())).map_err(|error| {
+    T::deserialize(&request.args).map_err(|error| {
         CallError::Invalid(format!("arguments of `{}`: {error}", request.function))
     })
 }

@@ -158,7 +158,7 @@ impl World {
     /// The record that users ask for.
     fn own_record(&self) -> Option<&RecordSet> {
         let of_kind = |kind| self.zone.get(&self.clients.name, kind);
-        of_kind("CNAME").or_else(|| of_kind("A"))
+        of_kind("CNAME").or_else(|| of_kind("A")).map(AsRef::as_ref)
     }
 
     /// An application is about to be changed.

@@ -1,0 +1,331 @@
+//! How fast rehearsals are and where their time goes: `cargo bench -p understudy --bench campaign`.
+//!
+//! The shipped drill with the shipped components, as a campaign runs it on one thread. Its parts are measured apart, on
+//! what the same drills recorded: the calls of the journals are made to fresh worlds, the records appended to fresh
+//! journals, every attempt performed again with the recorded replies, the runs judged once more. *The rest* is what is
+//! left of the whole: scheduler, mediation, policy, control, clock. Times are of the processor, where the system tells
+//! (Linux), so that other work on the machine hardly matters.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark: what does not work must end it, and what it finds is printed"
+)]
+
+mod drill;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use understudy::call::{CallSite, Direction, FunctionName, Reply};
+use understudy::clock::{BoxFuture, Clock, VirtualClock};
+use understudy::journal::memory::MemoryStore;
+use understudy::journal::record::{Entry, Header, Record};
+use understudy::journal::redact::Redactor;
+use understudy::journal::{Durability, Journal, Setup};
+use understudy::name::StrategyName;
+use understudy::plugin::Engines;
+use understudy::plugin::error::Halt;
+use understudy::plugin::guest::Guest;
+use understudy::plugin::link::{Imports, NoImports};
+use understudy::rehearsal::campaign::Campaign;
+use understudy::rehearsal::campaign::outcome::Outcome;
+use understudy::rehearsal::campaign::trouble::Troubles;
+use understudy::rehearsal::driver::Rehearsed;
+use understudy::rehearsal::rebuild;
+use understudy::rehearsal::trace::{Trace, broken};
+use understudy::rehearsal::world::World;
+use understudy::run::attempt::Actor;
+use understudy::run::state::StepState;
+
+/// Drills that are measured, one for each seed from 1.
+const DRILLS: u64 = 200;
+
+/// Drills before that, so that caches and pools are filled.
+const WARM_UP: u64 = 20;
+
+const DAY_MS: f64 = 86_400_000.0;
+
+fn main() {
+    let engines = drill::engines();
+    let campaign = campaign(&engines);
+    for seed in 1..=WARM_UP {
+        black_box(campaign.outcome(seed, Vec::new()));
+    }
+    let whole = cpu_time(|| {
+        for seed in 1..=DRILLS {
+            black_box(campaign.outcome(seed, Vec::new()));
+        }
+    });
+    let guests = guests(&engines, &campaign);
+    let runs: Vec<Recorded<'_>> = (1..=DRILLS)
+        .map(|seed| Recorded::new(&campaign, &guests, seed))
+        .collect();
+    let count = |of: fn(&Recorded<'_>) -> usize| {
+        runs.iter().map(of).sum::<usize>() / usize::try_from(DRILLS).unwrap()
+    };
+    let game_days: f64 = runs.iter().map(Recorded::game_days).sum();
+    println!(
+        "{DRILLS} drills of {:.0} min, each {} records, {} calls, {} of them to the world {} times, {} instances",
+        game_days / drills() * 24.0 * 60.0,
+        count(|run| run.records.len() + 1),
+        count(|run| run
+            .attempts
+            .iter()
+            .map(|attempt| attempt.replies.len())
+            .sum()),
+        count(|run| run.sites()),
+        count(|run| run.seen.len()),
+        count(|run| run.attempts.len()),
+    );
+    println!("{:>8.2} ms of processor time per drill", per_drill(whole));
+    println!(
+        "{:>8.1} game-days per second per core",
+        game_days / whole.as_secs_f64()
+    );
+    let instances = each(&runs, Recorded::instantiate);
+    let seam = each(&runs, Recorded::perform).saturating_sub(instances);
+    let parts = [
+        ("instances of strategies, made and dropped", instances),
+        ("strategies and their calls across the seam", seam),
+        ("the world", each(&runs, Recorded::live)),
+        ("the journal", each(&runs, Recorded::write)),
+        (
+            "rules on the trace, figures, outcome",
+            each(&runs, Recorded::judge),
+        ),
+    ];
+    let known = parts.iter().map(|(_, time)| *time).sum();
+    let rest = ("the rest", whole.saturating_sub(known));
+    for (name, time) in parts.into_iter().chain([rest]) {
+        let percent = 100.0 * time.as_secs_f64() / whole.as_secs_f64();
+        println!("{:>8.2} ms {percent:>5.1} %  {name}", per_drill(time));
+    }
+}
+
+fn campaign(engines: &Engines) -> Campaign {
+    Campaign {
+        rehearsal: drill::rehearsal(engines),
+        scenario_text: String::new(),
+        seeds: 1..1,
+        threads: NonZeroUsize::MIN,
+        troubles: Troubles::None,
+    }
+}
+
+/// The strategies again, to make instances that nobody calls.
+type Guests = BTreeMap<StrategyName, Guest>;
+
+fn guests(engines: &Engines, campaign: &Campaign) -> Guests {
+    let actors = campaign.rehearsal.prepared.actors.iter();
+    let guest = |actor: &Actor| Guest::new(engines, actor.plugin.component().clone()).unwrap();
+    actors
+        .map(|(name, actor)| (name.clone(), guest(actor)))
+        .collect()
+}
+
+/// What one drill left behind, taken apart.
+struct Recorded<'a> {
+    campaign: &'a Campaign,
+    seed: u64,
+    rehearsed: Rehearsed,
+    header: Header,
+    records: Vec<Record>,
+    seen: Vec<rebuild::Seen>,
+    attempts: Vec<Attempt>,
+}
+
+/// One attempt at a step.
+struct Attempt {
+    actor: Actor,
+    guest: Guest,
+    step: String,
+    replies: VecDeque<Reply>,
+}
+
+impl<'a> Recorded<'a> {
+    fn new(campaign: &'a Campaign, guests: &Guests, seed: u64) -> Self {
+        let rehearsal = campaign.rehearsal(seed, &[]).unwrap();
+        let rehearsed = campaign.rehearse(seed, &[]).unwrap();
+        let entries = &rehearsed.entries;
+        let mut records = entries.iter().map(|entry| entry.record.clone());
+        let Some(Record::RunStarted(header)) = records.next() else {
+            unreachable!("every journal begins so")
+        };
+        let records = records.collect();
+        let mut replies = replies(entries);
+        let begun = entries.iter().filter_map(|entry| match &entry.record {
+            Record::StepChanged {
+                step,
+                attempt,
+                to: StepState::Running,
+                ..
+            } => Some((step, *attempt)),
+            _ => None,
+        });
+        let attempt = |(step, attempt)| {
+            let performs = &rehearsal.prepared.plan.step(step).unwrap().performs;
+            let strategy: StrategyName = performs.strategy().parse().unwrap();
+            Attempt {
+                actor: rehearsal.prepared.actors.get(&strategy).unwrap().clone(),
+                guest: guests.get(&strategy).unwrap().clone(),
+                step: performs.step().to_owned(),
+                replies: replies
+                    .remove(&(step.to_string(), attempt))
+                    .unwrap_or_default(),
+            }
+        };
+        Self {
+            campaign,
+            seed,
+            attempts: begun.map(attempt).collect(),
+            seen: rebuild::calls(entries),
+            header: *header,
+            records,
+            rehearsed,
+        }
+    }
+
+    fn game_days(&self) -> f64 {
+        let times = self
+            .rehearsed
+            .entries
+            .first()
+            .zip(self.rehearsed.entries.last());
+        let ms = times.map(|(first, last)| last.at.since(first.at).as_secs_f64() * 1_000.0);
+        ms.unwrap_or_default() / DAY_MS
+    }
+
+    /// Calls that reach the world.
+    fn sites(&self) -> usize {
+        let mut sites: Vec<&CallSite> = self.seen.iter().map(|seen| &seen.request.site).collect();
+        sites.sort_unstable();
+        sites.dedup();
+        sites.len()
+    }
+
+    fn clock(&self) -> VirtualClock {
+        VirtualClock::starting_at(self.campaign.rehearsal.scenario.world.start)
+    }
+
+    /// As many instances as there were attempts.
+    fn instantiate(&self) {
+        let clock = self.clock();
+        for attempt in &self.attempts {
+            let made = clock.block_on(attempt.guest.instantiate(Arc::new(NoImports)));
+            drop(black_box(made.unwrap().unwrap()));
+        }
+    }
+
+    /// Every attempt, with what it was told.
+    fn perform(&self) {
+        let clock = self.clock();
+        for attempt in &self.attempts {
+            let Actor { plugin, context } = &attempt.actor;
+            let told = Arc::new(Told(Mutex::new(attempt.replies.clone())));
+            let performing = plugin.perform(Direction::Run, context, &attempt.step, told);
+            black_box(clock.block_on(performing).unwrap().unwrap()).unwrap();
+        }
+    }
+
+    /// The same calls at the same times.
+    fn live(&self) {
+        let rehearsal = &self.campaign.rehearsal;
+        let start = rehearsal.scenario.world.start;
+        let sites: Vec<_> = rehearsal.prepared.runbook.sites.keys().cloned().collect();
+        let mut world = World::new(&rehearsal.scenario, &sites, self.seed, start);
+        for seen in &self.seen {
+            drop(black_box(world.call(seen.at, &seen.request)));
+        }
+    }
+
+    /// The same records.
+    fn write(&self) {
+        let clock = self.clock();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let setup = Setup::inline(shared, Redactor::none());
+        let store = Box::new(MemoryStore::new());
+        let journal = Journal::create(store, setup, self.header.clone()).unwrap();
+        for record in &self.records {
+            let append = journal.append(record.clone(), Durability::Durable);
+            clock.block_on(append).unwrap().unwrap();
+        }
+        black_box(journal.into_entries());
+    }
+
+    /// The same judgement.
+    fn judge(&self) {
+        let Rehearsed {
+            entries,
+            truth,
+            ended,
+            ..
+        } = &self.rehearsed;
+        let rehearsal = &self.campaign.rehearsal;
+        black_box(broken(&Trace {
+            entries,
+            plan: &rehearsal.prepared.plan,
+            scenario: &rehearsal.scenario,
+            truth,
+            ending: ended.ending,
+        }));
+        black_box(Outcome::of(self.seed, Vec::new(), &self.rehearsed));
+    }
+}
+
+/// What every attempt was told, by step and attempt, in the order of its calls.
+fn replies(entries: &[Entry]) -> BTreeMap<(String, u32), VecDeque<Reply>> {
+    let mut all: BTreeMap<(String, u32), VecDeque<Reply>> = BTreeMap::new();
+    for entry in entries {
+        if let Record::Outcome { site, reply, .. } = &entry.record {
+            let attempt = (site.step.to_string(), site.attempt);
+            all.entry(attempt).or_default().push_back(reply.clone());
+        }
+    }
+    all
+}
+
+/// Imports that answer as they did.
+struct Told(Mutex<VecDeque<Reply>>);
+
+impl Imports for Told {
+    fn call(&self, _: FunctionName, _: Map<String, Value>) -> BoxFuture<'_, Result<Reply, Halt>> {
+        Box::pin(async { Ok(self.0.lock().unwrap().pop_front().unwrap()) })
+    }
+}
+
+fn each(runs: &[Recorded<'_>], part: fn(&Recorded<'_>)) -> Duration {
+    cpu_time(|| runs.iter().for_each(part))
+}
+
+fn drills() -> f64 {
+    f64::from(u32::try_from(DRILLS).unwrap())
+}
+
+fn per_drill(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0 / drills()
+}
+
+/// Processor time of this thread; time on the wall where the system does not tell.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark is about the machine's own time"
+)]
+fn cpu_time(work: impl FnOnce()) -> Duration {
+    let used = || {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+        Some(Duration::from_nanos(nanoseconds))
+    };
+    let (begun, before) = (std::time::Instant::now(), used());
+    work();
+    let both = used().zip(before);
+    both.map_or_else(
+        || begun.elapsed(),
+        |(after, before)| after.saturating_sub(before),
+    )
+}
