@@ -20,7 +20,7 @@ pub const TABLE_ELEMENTS: usize = 10_000;
 pub const INSTANCES: usize = 32;
 
 /// Instances of strategies that a process has at once: every step of four runs of the largest plan. A campaign has no more
-/// threads than this has room for every step of the plan on each. Each place costs two microseconds at the start.
+/// threads than this has room for every step of the plan on each. Each place costs a system call at the start.
 pub const STRATEGIES_AT_ONCE: u32 = 2_048;
 
 /// Fuel of one call into a strategy: about a second of guest time, and the same on every machine.
