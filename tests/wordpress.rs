@@ -187,7 +187,7 @@ fn an_api_that_lies_about_the_ttl_is_read_back_and_asked_again() {
         intents.filter(at_lower_ttl).filter(these).count()
     };
     assert_eq!(of("ensure-record"), 2, "said to be lowered, and was not");
-    assert_eq!(of("sleep"), 1, "servers may take a moment to agree");
+    assert!(of("sleep") > 0, "servers may take a moment to agree");
 }
 
 #[test]

@@ -48,8 +48,6 @@ const DRILLS: u64 = 200;
 /// Drills before that, so that caches and pools are filled.
 const WARM_UP: u64 = 20;
 
-const DAY_MS: f64 = 86_400_000.0;
-
 fn main() {
     let engines = drill::engines();
     let campaign = campaign(&engines);
@@ -68,10 +66,10 @@ fn main() {
     let count = |of: fn(&Recorded) -> usize| {
         runs.iter().map(of).sum::<usize>() / usize::try_from(DRILLS).unwrap()
     };
-    let game_days: f64 = runs.iter().map(Recorded::game_days).sum();
+    let minutes: f64 = runs.iter().map(Recorded::minutes).sum();
     println!(
         "{DRILLS} drills of {:.0} min, each {} records, {} calls, {} of them to the world {} times, {} instances",
-        game_days / drills() * 24.0 * 60.0,
+        minutes / drills(),
         count(|run| run.records.len() + 1),
         count(|run| run
             .attempts
@@ -84,8 +82,8 @@ fn main() {
     );
     println!("{:>8.2} ms of processor time per drill", per_drill(whole));
     println!(
-        "{:>8.1} game-days per second per core",
-        game_days / whole.as_secs_f64()
+        "{:>8.1} game-days (drills) per second per core",
+        drills() / whole.as_secs_f64()
     );
     let instances = each(&runs, Recorded::instantiate);
     let seam = each(&runs, Recorded::perform).saturating_sub(instances);
@@ -190,14 +188,12 @@ impl Recorded {
         }
     }
 
-    fn game_days(&self) -> f64 {
-        let times = self
-            .rehearsed
-            .entries
-            .first()
-            .zip(self.rehearsed.entries.last());
-        let ms = times.map(|(first, last)| last.at.since(first.at).as_secs_f64() * 1_000.0);
-        ms.unwrap_or_default() / DAY_MS
+    /// Simulated time.
+    fn minutes(&self) -> f64 {
+        let entries = &self.rehearsed.entries;
+        let times = entries.first().zip(entries.last());
+        let time = times.map(|(first, last)| last.at.since(first.at));
+        time.unwrap_or_default().as_secs_f64() / 60.0
     }
 
     /// Calls that reach the world.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::sample::Sample;
+use super::sample::{Origin, Sample};
 use crate::name::{StepId, StrategyName};
 use crate::plan::Plan;
 use crate::statistics::median;
@@ -77,6 +77,18 @@ impl<'a> Course<'a> {
         let (step, after_ms) = self.sample.milestone(strategy, name)?;
         let (step, (begins, _)) = self.lives.get_key_value(step)?;
         Some((*step, begins.saturating_add(after_ms)))
+    }
+
+    /// What the recovery time of a strategy counts from, in milliseconds from the beginning; before it for an outage that
+    /// the run answers.
+    pub(super) fn origin(&self, strategy: &StrategyName) -> Option<i64> {
+        match self.sample.origin(strategy)? {
+            Origin::Outage(before_ms) => Some(-before_ms),
+            Origin::Milestone(name) => {
+                let (_, at_ms) = self.milestone(strategy, name)?;
+                i64::try_from(at_ms).ok()
+            }
+        }
     }
 
     /// The chain of steps, each of which waited for the one before, to `step` at `at_ms`.

@@ -58,8 +58,7 @@ pub struct StepEstimate {
 pub struct LegEstimate {
     /// The strategy.
     pub strategy: StrategyName,
-    /// Recovery time as reports count it: from `declared` until `served`, for a move planned after another strategy from
-    /// `frozen`. Runs that never served are counted as such.
+    /// Recovery time as reports count it, see [`crate::rehearsal::truth`]. Runs that never served are counted as such.
     pub rto: Distribution,
     /// Its steps in the chain that decides when clients are served, in the course whose time is in the middle. Empty where
     /// no run came so far.
@@ -76,8 +75,7 @@ impl Estimate {
         let to_end: Vec<Way> = courses.iter().map(Way::to_end).collect();
         let legs: Vec<Leg<'_>> = procedure
             .iter()
-            .enumerate()
-            .map(|(place, strategy)| Leg::of(strategy, place > 0, &courses))
+            .map(|strategy| Leg::of(strategy, &courses))
             .collect();
         let step = |step: &Step| StepEstimate {
             step: step.id.clone(),
@@ -115,11 +113,9 @@ impl Way {
     }
 
     /// To `served` of a strategy.
-    fn to_served(course: &Course<'_>, strategy: &StrategyName, is_planned_move: bool) -> Self {
-        let mark = |name| course.milestone(strategy, name);
-        let frozen = is_planned_move.then(|| mark("frozen")).flatten();
-        let from = frozen.or_else(|| mark("declared"));
-        let (Some((step, at_ms)), Some((_, from_ms))) = (mark("served"), from) else {
+    fn to_served(course: &Course<'_>, strategy: &StrategyName) -> Self {
+        let served = course.milestone(strategy, "served");
+        let (Some((step, at_ms)), Some(from_ms)) = (served, course.origin(strategy)) else {
             return Self {
                 took_ms: None,
                 path: Vec::new(),
@@ -127,8 +123,9 @@ impl Way {
         };
         let mut path = course.path(step, at_ms);
         path.retain(|link| link.step.strategy() == strategy.as_str());
+        let took_ms = i64::try_from(at_ms).unwrap_or(i64::MAX) - from_ms;
         Self {
-            took_ms: Some(at_ms.saturating_sub(from_ms)),
+            took_ms: Some(u64::try_from(took_ms).unwrap_or(0)),
             path,
         }
     }
@@ -141,8 +138,8 @@ struct Leg<'a> {
 }
 
 impl<'a> Leg<'a> {
-    fn of(strategy: &'a StrategyName, is_planned_move: bool, courses: &[Course<'_>]) -> Self {
-        let way = |course| Way::to_served(course, strategy, is_planned_move);
+    fn of(strategy: &'a StrategyName, courses: &[Course<'_>]) -> Self {
+        let way = |course| Way::to_served(course, strategy);
         Self {
             strategy,
             ways: courses.iter().map(way).collect(),

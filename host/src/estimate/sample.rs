@@ -7,6 +7,7 @@ use crate::journal::record::{Entry, Record};
 use crate::name::{StepId, StrategyName};
 use crate::plan::Plan;
 use crate::report::account::StepLine;
+use crate::report::model::Leg;
 use crate::report::{Figures, ReportError};
 use crate::run::state::StepState;
 
@@ -18,6 +19,17 @@ pub struct Sample {
     times: BTreeMap<StepId, u64>,
     /// By strategy and name: the first time it set the milestone.
     milestones: BTreeMap<(String, String), Moment>,
+    /// By strategy: what its recovery time counts from.
+    origins: BTreeMap<String, Origin>,
+}
+
+/// What a recovery time counts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A milestone of the strategy.
+    Milestone(String),
+    /// The outage, so long before the run began, in milliseconds; negative if it came later.
+    Outage(i64),
 }
 
 /// A moment in the life of a step.
@@ -56,9 +68,11 @@ impl Sample {
                     });
             }
         }
+        let times = done.collect();
         Ok(Self {
-            times: done.collect(),
+            times,
             milestones,
+            origins: origins(entries, &figures),
         })
     }
 
@@ -74,12 +88,43 @@ impl Sample {
         self.times.get(step).copied()
     }
 
+    /// What the recovery time of a strategy counts from; `None` where the run did not come so far.
+    pub(super) fn origin(&self, strategy: &StrategyName) -> Option<&Origin> {
+        self.origins.get(strategy.as_str())
+    }
+
     /// In which step a strategy reached a milestone, and how long after the step's beginning, in milliseconds.
     pub(super) fn milestone(&self, strategy: &StrategyName, name: &str) -> Option<(&StepId, u64)> {
         let key = (strategy.as_str().to_owned(), name.to_owned());
         let moment = self.milestones.get(&key)?;
         Some((&moment.step, moment.after_ms))
     }
+}
+
+/// What the recovery time of each leg counts from, where it is known.
+fn origins(entries: &[Entry], figures: &Figures) -> BTreeMap<String, Origin> {
+    let started = entries.first().map(|entry| entry.at).unwrap_or_default();
+    let origin = |leg: &Leg| {
+        let from = leg.rto_from?;
+        let strategy = leg.strategy.as_str();
+        let mut marks = entries
+            .iter()
+            .filter_map(|entry| match &entry.record {
+                Record::Marked { step, name, .. } if entry.at == from => Some((step, name)),
+                _ => None,
+            })
+            .filter(|(step, _)| step.strategy() == strategy);
+        let origin = match marks.next() {
+            Some((_, name)) if leg.outage_began_at != Some(from) => Origin::Milestone(name.clone()),
+            _ => Origin::Outage(signed(started) - signed(from)),
+        };
+        Some((strategy.to_owned(), origin))
+    };
+    figures.legs.iter().filter_map(origin).collect()
+}
+
+fn signed(at: Instant) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
 /// A step that was done, with its time.

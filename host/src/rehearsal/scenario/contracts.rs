@@ -32,6 +32,7 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
             "observe",
             "list-recovery-points",
             "observe-contents",
+            "observe-newest-write",
             "ensure-fenced",
             "ensure-promoted",
             "ensure-replica-of",
@@ -77,10 +78,12 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
         "probe" => &[
             "observe-journey",
             "ensure-journey",
+            "observe-vantages",
+            "ensure-served",
             "observe-names",
             "ensure-converged",
         ],
-        "metrics" => &["observe-objective", "ensure-held"],
+        "metrics" => &["observe-objective", "observe-outage", "ensure-held"],
         "notify" => &["ensure-announced"],
         _ => &[],
     }

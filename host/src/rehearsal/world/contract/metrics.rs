@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::super::World;
 use super::{args, no_such_function, ok, outcome};
-use crate::call::{CallError, Outcome, Reply, Request};
+use crate::call::{CallError, Operation, Outcome, Reply, Request};
 use crate::clock::Instant;
 use crate::name::SiteName;
 use crate::rehearsal::scenario::start::{Measure, Objective};
+
+/// How often an objective that is to hold is looked at, in milliseconds: twice a minute, as alerting rules commonly are.
+const LOOK_EVERY_MS: u64 = 30_000;
 
 #[derive(Serialize)]
 struct Level {
@@ -103,12 +106,15 @@ impl World {
                 )));
             }
         }
-        if self.now.0 >= held.since.0.saturating_add(held.window) {
+        let until = held.since.0.saturating_add(held.window);
+        let left_ms = until.saturating_sub(self.now.0);
+        if left_ms == 0 {
             return outcome(Outcome::Unchanged);
         }
-        outcome(World::wait(
-            format!("window at {site}"),
-            format!("objectives held for {} ms", held.window),
-        ))
+        outcome(Outcome::InProgress(Operation {
+            id: format!("window at {site}"),
+            description: format!("objectives held for {} ms", held.window),
+            poll_after_ms: left_ms.min(LOOK_EVERY_MS),
+        }))
     }
 }
