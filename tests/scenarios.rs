@@ -93,6 +93,23 @@ fn a_host_that_is_killed_where_it_hurts_does_what_one_that_lives_does() {
 }
 
 #[test]
+fn a_refused_call_whose_host_died_is_on_record_once() {
+    let elsewhere = |text: String| text.replace("channel = [\"status\"]", "channel = [\"none\"]");
+    let stage = shipped::edited(elsewhere).locked();
+    let path = stage.path("scenarios/primary-lost.toml");
+    let death = "\n[[crashes]]\nafter = \"intent\"\ncall = \"notify/ensure-announced\"\n";
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, shipped + death).unwrap();
+    let output = rehearse(&stage, &["--scenario", "primary-lost"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "nobody is told: {said}");
+    assert!(!said.contains("rule broken"), "{said}");
+    let written = records(&stage.journal());
+    let resumed = written.iter().filter(|r| r["type"] == "run-resumed");
+    assert_eq!(resumed.count(), 1);
+}
+
+#[test]
 fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_report() {
     let stage = unchanged().locked();
     let path = stage.path("scenarios/game-day.toml");

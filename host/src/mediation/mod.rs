@@ -226,7 +226,7 @@ impl StepCalls {
             None => None,
         };
         if let Some(error) = self.refuse(&call) {
-            return self.refused(call, error).await;
+            return self.refused(call, error, known.is_some()).await;
         }
         let known = match known {
             Some(known) => Begun {
@@ -298,12 +298,20 @@ impl StepCalls {
         })
     }
 
-    /// A refusal is recorded like any outcome, with no attempt made. Arguments that are too large are not kept.
-    async fn refused(&self, mut call: Call, error: CallError) -> Result<Reply, Halt> {
+    /// A refusal is recorded like any outcome, with no attempt made. Arguments that are too large are not kept. The host may
+    /// have died after the intent of one was `on_record`.
+    async fn refused(
+        &self,
+        mut call: Call,
+        error: CallError,
+        on_record: bool,
+    ) -> Result<Reply, Halt> {
         if matches!(error, CallError::Invalid(_)) {
             call.args = Map::new();
         }
-        self.intend(&call).await?;
+        if !on_record {
+            self.intend(&call).await?;
+        }
         let reply = Err(error);
         self.conclude(call.site, CallKind::Read, &reply, 0).await?;
         Ok(reply)
