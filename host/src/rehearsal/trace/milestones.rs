@@ -62,7 +62,8 @@ pub(super) fn milestones_are_earned(trace: &Trace<'_>) -> Option<String> {
                 };
                 let called = |call: &str| done.contains(&(step, call.to_owned()));
                 let earned = calls.iter().any(|call| called(call)) || called(FOREIGN);
-                if !earned && !(*may_be_answered && answered.contains(step)) {
+                let is_answered = *may_be_answered && answered.contains(step);
+                if !earned && !is_answered {
                     return Some(format!(
                         "`{step}` set the milestone `{name}` before {} came back without an error",
                         calls.join(" or ")
