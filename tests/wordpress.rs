@@ -467,3 +467,59 @@ fn a_journal_that_was_changed_is_told_apart() {
     let output = stage.run(&["verify", file]);
     assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
 }
+
+#[test]
+fn coverage_tells_what_steps_cover_what_is_declared_and_what_a_rehearsal_carried_out() {
+    let stage = unchanged().locked();
+    let checklist = "id\tkind\titem\n\
+        S0-A2.1\top\tPromote the replica\n\
+        S0-B2.2\top\tRestore a backup\n\
+        S0-M2\tmetric\tRPO\n\
+        S0-N1\tdoc\tBacklog\n\
+        S7-A1\top\tOf another document\n";
+    let declared = "sources = [\"S0\"]\n\
+        [[rows]]\nitems = [\"S0-N1\"]\nwhy-not = \"no part of a recovery\"\n";
+    std::fs::write(stage.path("items.tsv"), checklist).unwrap();
+    std::fs::write(stage.path("coverage.toml"), declared).unwrap();
+    let rehearsed = rehearse(
+        &stage,
+        &["--procedure", "failover", "--scenario", "primary-lost"],
+    );
+    assert_eq!(
+        rehearsed.status.code(),
+        Some(0),
+        "{}",
+        text(&rehearsed.stderr)
+    );
+    let asked = ["coverage", ".", "--items", "items.tsv", "-o", "json"];
+    let output = stage.run(&asked);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let coverage: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(coverage["left-out"], 1);
+    let row = |id: &str| {
+        let mut rows = coverage["rows"].as_array().unwrap().iter();
+        rows.find(|row| row["id"] == id).unwrap().clone()
+    };
+    assert_eq!(
+        row("S0-A2.1")["steps"],
+        serde_json::json!(["replica/promote"])
+    );
+    assert_eq!(row("S0-A2.1")["rehearsed"], true);
+    assert_eq!(row("S0-A2.1")["live"], false);
+    // In the plan of another procedure, and in no run.
+    assert_eq!(
+        row("S0-B2.2")["steps"],
+        serde_json::json!(["restore/restore"])
+    );
+    assert_eq!(row("S0-B2.2")["rehearsed"], false);
+    assert_eq!(row("S0-N1")["why-not"], "no part of a recovery");
+
+    std::fs::write(stage.path("coverage.toml"), "sources = [\"S0\"]\n").unwrap();
+    let forgotten = stage.run(&asked);
+    assert_eq!(forgotten.status.code(), Some(2));
+    assert!(
+        text(&forgotten.stderr).contains("S0-N1"),
+        "{}",
+        text(&forgotten.stderr)
+    );
+}

@@ -9,6 +9,7 @@ pub mod call;
 pub mod canonical;
 pub mod capability;
 pub mod clock;
+pub mod coverage;
 pub mod estimate;
 pub mod explain;
 pub mod journal;

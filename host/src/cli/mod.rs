@@ -9,6 +9,7 @@ mod campaign;
 mod campaign_text;
 mod check;
 mod completions;
+mod coverage;
 mod decide;
 mod environment;
 mod error;
@@ -87,6 +88,8 @@ enum Command {
     Check(check::Args),
     /// Show the merged plan of a procedure
     Plan(plan::Args),
+    /// Show which rows of a checklist a runbook covers, and which were carried out
+    Coverage(coverage::Args),
     /// Rehearse in a simulated world, in seconds
     Rehearse(rehearse::Args),
     /// Run for real
@@ -170,6 +173,7 @@ impl Command {
         match self {
             Self::Check(args) => args.run(context),
             Self::Plan(args) => args.run(context),
+            Self::Coverage(args) => args.run(context),
             Self::Rehearse(args) => args.run(context),
             Self::Run(args) => args.run(context),
             Self::Resume(args) => args.run(context),

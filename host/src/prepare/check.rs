@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::bindings::{check_bound, load_provider};
-use super::{Order, PrepareErrors, Prepared, prepare};
+use super::{Order, PrepareError, PrepareErrors, Prepared, prepare};
 use crate::journal::record::Mode;
 use crate::name::StrategyName;
 use crate::plugin::Engines;
@@ -51,7 +51,28 @@ pub async fn check(
             errors.push(error);
         }
     }
-    let mut plans = Vec::new();
+    match every_plan(engines, runbook, order).await {
+        Ok(plans) if errors.is_empty() => {
+            let checked = |(procedure, prepared): &(String, Prepared)| checked(procedure, prepared);
+            return Ok(plans.iter().map(checked).collect());
+        }
+        Ok(_) => {}
+        Err(PrepareErrors(found)) => errors.extend(found),
+    }
+    Err(once_each(errors))
+}
+
+/// The plans of every procedure in both modes, with the procedures' names; strategies that no procedure names are planned
+/// alone.
+///
+/// # Errors
+/// Everything that is wrong with any of them, each thing once.
+pub async fn every_plan(
+    engines: &Engines,
+    runbook: &Arc<Runbook>,
+    order: &Order,
+) -> Result<Vec<(String, Prepared)>, PrepareErrors> {
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
     for (procedure, strategies) in procedures(runbook) {
         for mode in [Mode::Graceful, Mode::Ungraceful] {
             let order = Order {
@@ -60,18 +81,22 @@ pub async fn check(
                 ..order.clone()
             };
             match prepare(engines, Arc::clone(runbook), order).await {
-                Ok(prepared) => plans.push(checked(&procedure, &prepared)),
+                Ok(prepared) => plans.push((procedure.clone(), prepared)),
                 Err(PrepareErrors(found)) => errors.extend(found),
             }
         }
     }
-    let mut seen = BTreeSet::new();
-    errors.retain(|error| seen.insert(error.to_string()));
     if errors.is_empty() {
         Ok(plans)
     } else {
-        Err(PrepareErrors(errors))
+        Err(once_each(errors))
     }
+}
+
+fn once_each(mut errors: Vec<PrepareError>) -> PrepareErrors {
+    let mut seen = BTreeSet::new();
+    errors.retain(|error| seen.insert(error.to_string()));
+    PrepareErrors(errors)
 }
 
 /// The runbook's procedures, and each strategy that is in none as one of its own.

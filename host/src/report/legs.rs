@@ -4,8 +4,9 @@
 //! The definitions, the same as those of the simulated world (`rehearsal/truth.rs`): RTO is the time from when users
 //! failed until most of them are served by the other site (`served`). Users failed from the measured `outage-began`; in a
 //! planned move, whose service is not down while it prepares, from the freeze (`frozen`). Where neither is known RTO counts
-//! from the declaration (`declared`), says so, and leaves out what was before. RPO is the measured loss (`rpo`), else the
-//! replication lag or the age of the backup; where the outage is not dated the measured loss is an upper bound.
+//! from the declaration (`declared`), says so, and leaves out what was before. RPO is the measured loss (`rpo`, or what a way
+//! home gives up, `rpo-given-up`, where that is more), else the replication lag or the age of the backup; where the outage
+//! is not dated the measured loss is an upper bound.
 
 use std::collections::BTreeSet;
 
@@ -128,7 +129,8 @@ impl Own<'_> {
     /// The loss, and what to call it.
     fn rpo(&self, planned: bool) -> (Option<u64>, &'static str) {
         let dated = planned || self.outage_began().is_some();
-        let (loss, lag) = (self.measured("rpo"), self.measured("replication-lag"));
+        let loss = self.measured("rpo").max(self.measured("rpo-given-up"));
+        let lag = self.measured("replication-lag");
         match (loss, lag, self.measured("backup-age")) {
             (Some(0), ..) => (Some(0), "measured loss"),
             (Some(rpo), ..) if dated => (Some(rpo), "measured loss"),
@@ -218,7 +220,8 @@ fn objective(target_ms: u64, (achieved_ms, basis): (Option<u64>, &str)) -> Objec
     }
 }
 
-/// The world's own figures, beside those of the first leg: that is the one an outage began.
+/// The world's own figures, beside those of the run: the recovery time of the first leg, which is the one that an outage
+/// began, and the largest loss of any (a way back gives up what a primary took that came back).
 pub(super) fn truth(entries: &[Entry], legs: &[Leg]) -> Option<Truth> {
     let truth = entries.iter().rev().find_map(|entry| match &entry.record {
         Record::Truth {
@@ -238,15 +241,12 @@ pub(super) fn truth(entries: &[Entry], legs: &[Leg]) -> Option<Truth> {
         }),
         _ => None,
     })?;
-    let (rto, rpo) = match legs.first() {
-        None => (None, None),
-        // What a leg that served nobody would lose is no loss yet.
-        Some(leg) => (
-            compare(&leg.rto, truth.rto_ms),
-            leg.served_at
-                .and_then(|_| compare(&leg.rpo, Some(truth.rpo_ms))),
-        ),
-    };
+    let rto = legs.first().and_then(|leg| compare(&leg.rto, truth.rto_ms));
+    // What a leg that served nobody would lose is no loss yet.
+    let served = legs.iter().filter(|leg| leg.served_at.is_some());
+    let rpo = served
+        .max_by_key(|leg| leg.rpo.achieved_ms)
+        .and_then(|leg| compare(&leg.rpo, Some(truth.rpo_ms)));
     Some(Truth { rto, rpo, ..truth })
 }
 

@@ -50,6 +50,10 @@ pub const FENCE_RETURNED: Move = Move {
 /// resolvers still lead clients there.
 const MAX_LOOKS: u32 = 10;
 
+/// For how long, in milliseconds, a person's answer that a site is dead stands without another look: as long as a look at a
+/// dead site takes itself, with the host's retries.
+const ANSWER_HOLDS_MS: u64 = 60_000;
+
 /// How long, in milliseconds, to wait between two looks.
 const LOOK_EVERY_MS: u64 = 30_000;
 
@@ -63,6 +67,8 @@ pub fn may_be_answered(recovery: &Recovery) -> bool {
 pub const CLOSED: &str = "closed";
 /// How the fence came about: a person answered for it.
 pub const ANSWERED: &str = "answered";
+/// How the fence came about: a person answered for it, and the site came back since and was closed.
+pub const CLOSED_SINCE: &str = "closed-since";
 
 /// Where the fence leaves word of how it came about.
 #[must_use]
@@ -170,7 +176,7 @@ fn replica_evidence(recovery: &Recovery) -> Result<String, Error> {
 }
 
 fn fence_returned(recovery: &Recovery) -> Result<String, Error> {
-    let (from, parameters) = (recovery.from(), &recovery.parameters);
+    let from = recovery.from();
     if recall_text(&word(recovery))?.as_deref() != Some(ANSWERED) {
         return Ok(format!("{from} was fenced by its own database"));
     }
@@ -178,36 +184,62 @@ fn fence_returned(recovery: &Recovery) -> Result<String, Error> {
         if look > 0 {
             control::sleep(LOOK_EVERY_MS)?;
         }
-        match database::ensure_fenced(from, &parameters.database) {
-            Ok(outcome) => {
-                let came = if matches!(outcome, database::Outcome::Changed) {
-                    match loss::count_on(recovery)? {
-                        Some(lost) => format!(
-                            "taking writes (the last {} are lost)",
-                            words::duration(lost)
-                        ),
-                        None => "open for writes".to_owned(),
-                    }
-                } else {
-                    "refusing writes".to_owned()
-                };
-                warn(&format!("{from} came back {came}, and is fenced"))?;
-                if let Err(error) = workload::ensure_maintenance(from, &parameters.app, true) {
-                    warn(&format!(
-                        "{} at {from} is not in maintenance: {}",
-                        parameters.app,
-                        fault::say(&error)
-                    ))?;
-                }
-                return Ok(format!("{from} came back {came}, and is fenced"));
-            }
-            Err(error) if fault::is_out_of_reach(&error) => {}
-            Err(error) => return Err(error),
+        if let Some(found) = look_again(recovery)? {
+            return Ok(found);
         }
     }
     Ok(format!(
         "{from} has not come back; whoever revives it must keep it read-only"
     ))
+}
+
+/// Fences a site that was taken for dead where it has come back, and says how it came; none where it is out of reach still.
+fn look_again(recovery: &Recovery) -> Result<Option<String>, Error> {
+    let (from, parameters) = (recovery.from(), &recovery.parameters);
+    let outcome = match database::ensure_fenced(from, &parameters.database) {
+        Ok(outcome) => outcome,
+        Err(error) if fault::is_out_of_reach(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let came = if matches!(outcome, database::Outcome::Changed) {
+        match loss::count_on(recovery)? {
+            Some(lost) => format!(
+                "taking writes (the last {} are lost)",
+                words::duration(lost)
+            ),
+            None => "open for writes".to_owned(),
+        }
+    } else {
+        "refusing writes".to_owned()
+    };
+    let found = format!("{from} came back {came}, and is fenced");
+    warn(&found)?;
+    if let Err(error) = workload::ensure_maintenance(from, &parameters.app, true) {
+        warn(&format!(
+            "{} at {from} is not in maintenance: {}",
+            parameters.app,
+            fault::say(&error)
+        ))?;
+    }
+    Ok(Some(found))
+}
+
+/// Looks once more where a person answered for the fence and that was not just now: a site that was dead then may have come
+/// back since, while somebody thought about the loss or a call hung.
+///
+/// # Errors
+/// Whatever `control` and the database answer, other than that the site is out of reach.
+pub fn confirm(recovery: &Recovery) -> Result<(), Error> {
+    if recall_text(&word(recovery))?.as_deref() != Some(ANSWERED) {
+        return Ok(());
+    }
+    let answered_at = control::recall_mark("fenced", Some(recovery.from()))?.unwrap_or(0);
+    if control::now()?.saturating_sub(answered_at) > ANSWER_HOLDS_MS
+        && look_again(recovery)?.is_some()
+    {
+        measure_text(&word(recovery), CLOSED_SINCE.to_owned())?;
+    }
+    Ok(())
 }
 
 /// Accepts writes at the site left again, unless the other site accepts them.

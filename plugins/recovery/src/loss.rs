@@ -8,7 +8,9 @@ use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
 use understudy_sdk::strategy::understudy::database::database::{self, Observation, Replication};
 
 use crate::plan::{At, Budget, DB_LEAD, INCIDENT_COMMANDER, Move, Reversal};
-use crate::recovery::{Recovery, attach, measure_duration, measure_text, recall_text, warn};
+use crate::recovery::{
+    Recovery, attach, measure_duration, measure_text, recall_duration, recall_text, warn,
+};
 use crate::{Error, fence, slo, words};
 
 /// Reads and records the lag of the replica at the site gone to.
@@ -144,14 +146,44 @@ pub fn count_again(recovery: &Recovery) -> Result<(), Error> {
     }
 }
 
-/// Counts the loss on to the newest write of a site that came back and is fenced now: nothing else has what it took. Where
-/// the database cannot tell, to now. None where nothing was lost to it beyond what is counted already.
+/// Counts the loss on to the newest write of the site left, which came back, took writes and is fenced now. None where that
+/// is no more than what is counted already, and where nothing says in this run what was kept.
 ///
 /// # Errors
 /// Whatever `control` and the database answer.
 pub fn count_on(recovery: &Recovery) -> Result<Option<u64>, Error> {
-    let (from, database) = (recovery.from(), &recovery.parameters.database);
-    let newest = match database::observe_newest_write(from, database) {
+    let loss = loss_at(recovery, recovery.from())?;
+    if let Some(loss) = loss {
+        measure_duration("rpo", loss)?;
+    }
+    Ok(loss)
+}
+
+/// What is given up with the database at the site gone to, which came back, took writes and is fenced now: on the way home it
+/// is re-seeded. Beyond the objective the incident commander decides. Says what was found; none as for [`count_on`].
+///
+/// # Errors
+/// `conflict`: the answer was no-go. Whatever `control` and the database answer.
+pub fn give_up(recovery: &Recovery) -> Result<Option<String>, Error> {
+    let to = recovery.to();
+    let Some(loss) = loss_at(recovery, to)? else {
+        return Ok(None);
+    };
+    measure_duration(GIVEN_UP, loss)?;
+    let said = format!(
+        "{to} came back taking writes, which only a backup of it keeps: the last {} before its fence",
+        words::duration(loss)
+    );
+    accept_beyond_objective(recovery, &said, loss > recovery.rpo_target_ms).map(Some)
+}
+
+/// Where a loss on the way home is kept, for reports too: nothing is lost by that promotion itself.
+const GIVEN_UP: &str = "rpo-given-up";
+
+/// From the recovery point to the newest write at `site`, which nothing else has; where the database cannot tell, to now.
+/// None where it is not more than the loss counted before, and where no recovery point is known.
+fn loss_at(recovery: &Recovery, site: &str) -> Result<Option<u64>, Error> {
+    let newest = match database::observe_newest_write(site, &recovery.parameters.database) {
         Ok(Some(newest)) => newest,
         Err(error @ Error::Denied(_)) => return Err(error),
         Ok(None) | Err(_) => control::now()?,
@@ -159,12 +191,8 @@ pub fn count_on(recovery: &Recovery) -> Result<Option<u64>, Error> {
     let Some(Quantity::InstantMs(kept)) = control::recall(RECOVERY_POINT)? else {
         return Ok(None);
     };
-    if newest <= writes_ended_at(recovery)? {
-        return Ok(None);
-    }
-    let loss = newest.saturating_sub(kept);
-    measure_duration("rpo", loss)?;
-    Ok(Some(loss))
+    let (loss, counted) = (newest.saturating_sub(kept), recall_duration("rpo")?);
+    Ok(Some(loss).filter(|loss| counted.is_none_or(|counted| *loss > counted)))
 }
 
 fn replication_of(recovery: &Recovery, seen: &Observation) -> Result<Replication, Error> {

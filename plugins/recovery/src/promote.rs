@@ -4,9 +4,9 @@ use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
 use understudy_sdk::strategy::understudy::database::database;
 
-use crate::Error;
 use crate::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, attach};
+use crate::{Error, fence};
 
 /// Makes the database at the site gone to the writer. From here the way is forward.
 pub const PROMOTE: Move = Move {
@@ -15,7 +15,7 @@ pub const PROMOTE: Move = Move {
     budget: Budget::Minutes(10),
     reversal: Reversal::PointOfNoReturn,
     acts: &[("promote", At::To)],
-    uses: &["control", "database"],
+    uses: &["control", "database", "workload"],
     perform: promote,
 };
 
@@ -41,6 +41,7 @@ fn promote(recovery: &Recovery) -> Result<String, Error> {
             "{from} was not fenced in this run: put the step `fence` before this one"
         )));
     }
+    fence::confirm(recovery)?;
     database::ensure_promoted(to, database)?;
     Ok(format!("{database} at {to} is the writer"))
 }

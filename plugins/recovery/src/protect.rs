@@ -4,7 +4,7 @@ use understudy_sdk::strategy::understudy::database::database;
 
 use crate::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, measure_text, recall_text, warn};
-use crate::{Error, fault, loss};
+use crate::{Error, fault, loss, words};
 
 /// Makes the site left a replica of the new writer where it gave everything away cleanly; else takes a backup. Sets
 /// `protected`.
@@ -76,6 +76,14 @@ fn protect_by_what_is_left(recovery: &Recovery) -> Result<String, Error> {
         &recovery.parameters.database,
     );
     match database::ensure_fenced(from, database) {
+        Ok(database::Outcome::Changed) => {
+            if let Some(lost) = loss::count_on(recovery)? {
+                warn(&format!(
+                    "{from} had come back taking writes: the last {} are lost",
+                    words::duration(lost)
+                ))?;
+            }
+        }
         Ok(_) => {}
         Err(error) if fault::is_out_of_reach(&error) => {
             return Err(Error::Conflict(format!(

@@ -3,12 +3,12 @@
 //! It may come back believing that it is the writer: it is fenced first. What it holds and the other does not is kept as
 //! a backup before it is discarded, or a person says that it may go.
 
-use understudy_recovery::Error;
 use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use understudy_recovery::protect::keep_what_it_holds;
-use understudy_recovery::recovery::Recovery;
+use understudy_recovery::recovery::{Recovery, warn};
+use understudy_recovery::{Error, loss};
 use understudy_sdk::strategy::understudy::database::database::{
-    self, Observation, RecoveryTarget, Role,
+    self, Observation, Outcome, RecoveryTarget, Role,
 };
 
 use crate::parameters::{Failback, Reseed};
@@ -33,8 +33,7 @@ fn reseed(recovery: &Recovery) -> Result<String, Error> {
     let seen = database::observe(to, database)?;
     if !replicates(&seen) {
         if seen.role != Role::Absent {
-            database::ensure_fenced(to, database)?;
-            keep_what_it_holds(recovery, to, from)?;
+            take_in(recovery)?;
         }
         if Failback::of(recovery)?.reseed == Reseed::Restore {
             restore_backup(recovery)?;
@@ -42,6 +41,20 @@ fn reseed(recovery: &Recovery) -> Result<String, Error> {
     }
     database::ensure_replica_of(to, database, from)?;
     Ok(format!("{database} at {to} replicates from {from}"))
+}
+
+/// Closes the old primary and keeps what it holds. It may have taken writes since it came back, from users whose resolvers
+/// still led there: the re-seed gives them up, so they are counted, and accepted by a person where they are many.
+fn take_in(recovery: &Recovery) -> Result<(), Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let fenced = database::ensure_fenced(to, database)?;
+    keep_what_it_holds(recovery, to, recovery.from())?;
+    if matches!(fenced, Outcome::Changed)
+        && let Some(given_up) = loss::give_up(recovery)?
+    {
+        warn(&given_up)?;
+    }
+    Ok(())
 }
 
 /// A replica that runs came from a clean change of sides: it holds nothing of its own.
