@@ -30,20 +30,23 @@ mod stage;
 /// The scenarios that campaigns are made of here.
 const SCENARIOS: [&str; 2] = ["primary-lost.toml", "silent-commander.toml"];
 
-/// Scenarios that recover and whose runs report what the clients saw. `late-return` is not among them: what a zone takes after
-/// the recovery has stopped looking for it is found to be lost on the way back, which is another leg's figure.
-const AGREEING: [&str; 11] = [
+/// Scenarios that recover and whose runs report what the clients saw.
+const AGREEING: [&str; 15] = [
     "back-from-the-dead",
     "corrupt-backup",
     "dns-throttled",
     "host-killed",
     "issuer-limited",
+    "late-return",
+    "no-backups",
     "planned",
     "primary-lost",
     "promotion-hangs",
     "regional-outage",
     "replica-behind",
     "restore",
+    "return-mid-restore",
+    "return-while-deciding",
 ];
 
 /// The shipped runbook with these scenarios alone, changed by `edit`, with plugins locked.

@@ -130,10 +130,16 @@ impl Standing<'_> {
         })
     }
 
+    /// A step weighs a loss that says so in the plan, or that has measured one.
     fn weighs_loss(&self, step: &StepId) -> bool {
-        let acts = self.plan.step(step).into_iter().flat_map(|step| &step.acts);
-        acts.into_iter()
-            .any(|act| WEIGHING.contains(&act.verb.as_str()))
+        let mut acts = self.plan.step(step).into_iter().flat_map(|step| &step.acts);
+        acts.any(|act| WEIGHING.contains(&act.verb.as_str()))
+            || self.entries.iter().any(|entry| match &entry.record {
+                Record::Measured { step: by, name, .. } => {
+                    by == step && LOSSES.iter().any(|word| is_word(name, word))
+                }
+                _ => false,
+            })
     }
 
     /// Durations in milliseconds that were measured under one of these names or, with a suffix, under one that begins so;
@@ -335,6 +341,29 @@ mod tests {
         journal.answer("q:1", false, "sam", "");
         assert_eq!(broken(&journal, "replica/promote", 0), ["SR0013"]);
         journal.answer("q:1", true, "kim", "");
+        assert_eq!(broken(&journal, "replica/promote", 0), [""; 0]);
+    }
+
+    #[test]
+    fn a_step_that_finds_a_greater_loss_asks_for_that_one() {
+        let mut journal = journal();
+        journal.mark("replica/fence", "fenced", Some("pz"));
+        journal.measure(
+            "replica/weigh-loss",
+            "rpo",
+            json!({ "duration-ms": 60_001 }),
+        );
+        journal.ask("q:1", "replica/weigh-loss", GateKind::Question, "Accept?");
+        journal.answer("q:1", true, "kim", "");
+        journal.measure("replica/promote", "rpo", json!({ "duration-ms": 90_000 }));
+        assert_eq!(broken(&journal, "replica/promote", 0), ["SR0013"]);
+        journal.ask(
+            "q:2",
+            "replica/promote",
+            GateKind::Question,
+            "All the same?",
+        );
+        journal.answer("q:2", true, "kim", "");
         assert_eq!(broken(&journal, "replica/promote", 0), [""; 0]);
     }
 

@@ -193,13 +193,12 @@ fn fence_returned(recovery: &Recovery) -> Result<String, Error> {
     ))
 }
 
-/// Fences a site that was taken for dead where it has come back, and says how it came; none where it is out of reach still.
+/// Fences a site that was taken for dead where it has come back, counts what it took and says how it came; none where it is
+/// out of reach still.
 fn look_again(recovery: &Recovery) -> Result<Option<String>, Error> {
-    let (from, parameters) = (recovery.from(), &recovery.parameters);
-    let outcome = match database::ensure_fenced(from, &parameters.database) {
-        Ok(outcome) => outcome,
-        Err(error) if fault::is_out_of_reach(&error) => return Ok(None),
-        Err(error) => return Err(error),
+    let from = recovery.from();
+    let Some(outcome) = reach(recovery)? else {
+        return Ok(None);
     };
     let came = if matches!(outcome, database::Outcome::Changed) {
         match loss::count_on(recovery)? {
@@ -214,6 +213,17 @@ fn look_again(recovery: &Recovery) -> Result<Option<String>, Error> {
     };
     let found = format!("{from} came back {came}, and is fenced");
     warn(&found)?;
+    Ok(Some(found))
+}
+
+/// Fences the site left and puts its application into maintenance; none where it is out of reach.
+fn reach(recovery: &Recovery) -> Result<Option<database::Outcome>, Error> {
+    let (from, parameters) = (recovery.from(), &recovery.parameters);
+    let outcome = match database::ensure_fenced(from, &parameters.database) {
+        Ok(outcome) => outcome,
+        Err(error) if fault::is_out_of_reach(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     if let Err(error) = workload::ensure_maintenance(from, &parameters.app, true) {
         warn(&format!(
             "{} at {from} is not in maintenance: {}",
@@ -221,25 +231,28 @@ fn look_again(recovery: &Recovery) -> Result<Option<String>, Error> {
             fault::say(&error)
         ))?;
     }
-    Ok(Some(found))
+    Ok(Some(outcome))
 }
 
 /// Looks once more where a person answered for the fence and that was not just now: a site that was dead then may have come
-/// back since, while somebody thought about the loss or a call hung.
+/// back since, while somebody thought about the loss or a call hung. True where it has; it is fenced by its own database
+/// then, and what it has can be caught up with.
 ///
 /// # Errors
 /// Whatever `control` and the database answer, other than that the site is out of reach.
-pub fn confirm(recovery: &Recovery) -> Result<(), Error> {
+pub fn has_come_back(recovery: &Recovery) -> Result<bool, Error> {
+    let from = recovery.from();
     if recall_text(&word(recovery))?.as_deref() != Some(ANSWERED) {
-        return Ok(());
+        return Ok(false);
     }
-    let answered_at = control::recall_mark("fenced", Some(recovery.from()))?.unwrap_or(0);
-    if control::now()?.saturating_sub(answered_at) > ANSWER_HOLDS_MS
-        && look_again(recovery)?.is_some()
+    let answered_at = control::recall_mark("fenced", Some(from))?.unwrap_or(0);
+    if control::now()?.saturating_sub(answered_at) <= ANSWER_HOLDS_MS || reach(recovery)?.is_none()
     {
-        measure_text(&word(recovery), CLOSED_SINCE.to_owned())?;
+        return Ok(false);
     }
-    Ok(())
+    warn(&format!("{from} came back, and is fenced"))?;
+    measure_text(&word(recovery), CLOSED_SINCE.to_owned())?;
+    Ok(true)
 }
 
 /// Accepts writes at the site left again, unless the other site accepts them.

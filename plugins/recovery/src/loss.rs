@@ -133,11 +133,36 @@ pub fn keep_recovery_point(at_ms: u64) -> Result<(), Error> {
     control::measure(RECOVERY_POINT, &Quantity::InstantMs(at_ms))
 }
 
+/// Weighs the loss again, now that the site left came back before anything was promoted and is fenced. A replica applies
+/// everything it has, so nothing is lost; for a restored copy the incident commander decides, who may rather take the run back.
+///
+/// # Errors
+/// `conflict`: replication does not get there, or the answer was no-go. Whatever `control` and the database answer.
+pub fn weigh_again(recovery: &Recovery) -> Result<(), Error> {
+    let (from, to) = (recovery.from(), recovery.to());
+    let seen = database::observe(to, &recovery.parameters.database)?;
+    if seen.role == database::Role::Replica {
+        catch_up(recovery)?;
+        return weigh_loss(recovery).map(drop);
+    }
+    count_on(recovery)?;
+    let loss = words::duration_or_unknown(recall_duration("rpo")?);
+    let title = format!("{from} came back with its data and is fenced. Promote {to} all the same?");
+    let detail = format!(
+        "Go promotes what was restored at {to} and loses the last {loss}. No-go stops here: taken back, {from} serves again with \
+         everything it has."
+    );
+    recovery.ask(INCIDENT_COMMANDER, title, detail).map(drop)
+}
+
 /// Counts a loss that was weighed before it was known since when users fail again, now that it is.
 ///
 /// # Errors
 /// Whatever `control` answers.
 pub fn count_again(recovery: &Recovery) -> Result<(), Error> {
+    if recall_text(&word(recovery))?.as_deref() == Some(EVERYTHING) {
+        return Ok(());
+    }
     match control::recall(RECOVERY_POINT)? {
         Some(Quantity::InstantMs(kept)) => {
             measure_duration("rpo", writes_ended_at(recovery)?.saturating_sub(kept))

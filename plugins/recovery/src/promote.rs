@@ -6,7 +6,7 @@ use understudy_sdk::strategy::understudy::database::database;
 
 use crate::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, attach};
-use crate::{Error, fence};
+use crate::{Error, fence, loss};
 
 /// Makes the database at the site gone to the writer. From here the way is forward.
 pub const PROMOTE: Move = Move {
@@ -41,7 +41,9 @@ fn promote(recovery: &Recovery) -> Result<String, Error> {
             "{from} was not fenced in this run: put the step `fence` before this one"
         )));
     }
-    fence::confirm(recovery)?;
+    if fence::has_come_back(recovery)? {
+        loss::weigh_again(recovery)?;
+    }
     database::ensure_promoted(to, database)?;
     Ok(format!("{database} at {to} is the writer"))
 }
