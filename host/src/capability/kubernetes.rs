@@ -20,6 +20,7 @@ use crate::runbook::types::{KubernetesGrant, KubernetesVerb};
 use super::credential::Redactor;
 use super::{Asked, Capability, Facilities, Fault, Used, arguments};
 
+mod args;
 mod change;
 mod discovery;
 pub mod grant;
@@ -28,6 +29,10 @@ mod object;
 mod secret;
 mod server;
 
+use args::{
+    ApplyArgs, ChangeArgs, DeleteArgs, ListArgs, LogArgs, ObjectArgs, PatchArgs, PatchKind,
+    ScaleArgs, StatusArgs, TimeArgs,
+};
 use discovery::{Discovery, Served};
 use grant::Wanted;
 use kubeconfig::Access;
@@ -47,6 +52,9 @@ const PAGE_OBJECTS: u32 = 100;
 /// The subresource that says how many replicas.
 const SCALE: &str = "scale";
 
+/// The subresource that controllers write.
+const STATUS: &str = "status";
+
 /// Most lines of a log that are asked for.
 pub const MAX_LOG_LINES: u32 = 5_000;
 
@@ -64,91 +72,6 @@ pub struct Kubernetes {
 
 /// The answer with its result line for the journal.
 type Done = Result<(Value, String), Fault>;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ObjectArgs {
-    cluster: String,
-    object: ObjectRef,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ListArgs {
-    cluster: String,
-    api_version: String,
-    kind: String,
-    namespace: String,
-    label_selector: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ApplyArgs {
-    cluster: String,
-    manifest: String,
-    field_manager: String,
-    force: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct PatchArgs {
-    cluster: String,
-    object: ObjectRef,
-    kind: PatchKind,
-    patch: String,
-    resource_version: Option<String>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-enum PatchKind {
-    Merge,
-    Strategic,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct DeleteArgs {
-    cluster: String,
-    object: ObjectRef,
-    uid: Option<String>,
-    resource_version: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ScaleArgs {
-    cluster: String,
-    object: ObjectRef,
-    replicas: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ChangeArgs {
-    cluster: String,
-    object: ObjectRef,
-    resource_version: String,
-    at_most_ms: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct LogArgs {
-    cluster: String,
-    namespace: String,
-    pod: String,
-    container: Option<String>,
-    lines: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct TimeArgs {
-    cluster: String,
-}
 
 /// A granted use of an object, or of the objects of a namespace.
 struct Granted<'a> {
@@ -228,6 +151,7 @@ impl Kubernetes {
             "list-objects" => self.list(args, action).await,
             "ensure-applied" => self.apply(args, action).await,
             "ensure-patched" => self.patch(args, action).await,
+            "ensure-status-patched" => self.patch_status(args, action).await,
             "ensure-deleted" => self.delete(args, action).await,
             "get-scale" => self.get_scale(args, action).await,
             "ensure-scaled" => self.scale(args, action).await,
@@ -373,6 +297,24 @@ impl Kubernetes {
         };
         let params = PatchParams::default();
         let request = granted.requests().patch(&place.name, &params, &patch);
+        let answer = granted.server.ask(&granted.asked(), request).await?;
+        self.object(&granted, &answer)
+    }
+
+    async fn patch_status(&self, args: Map<String, Value>, action: &mut String) -> Done {
+        let args: StatusArgs = arguments(args)?;
+        let place = Place::of(args.object)?;
+        let mut patch = object::json_object("patch", &args.patch)?;
+        let granted = self
+            .granted(&place, &args.cluster, KubernetesVerb::PatchStatus, action)
+            .await?;
+        if let Some(version) = args.resource_version {
+            object::at_version(&mut patch, version)?;
+        }
+        let (patch, params) = (Patch::Merge(patch), PatchParams::default());
+        let request = granted
+            .requests()
+            .patch_subresource(STATUS, &place.name, &params, &patch);
         let answer = granted.server.ask(&granted.asked(), request).await?;
         self.object(&granted, &answer)
     }

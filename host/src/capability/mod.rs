@@ -554,7 +554,12 @@ mod tests {
             get("understudy:kubernetes/api@0.1.0"),
             Some("understudy:kubernetes/api")
         );
-        assert_eq!(capabilities.interfaces().count(), 4);
+        let served: Vec<String> = capabilities.interfaces().collect();
+        let importable = crate::plugin::component::CAPABILITIES;
+        assert_eq!(served.len(), importable.len());
+        for name in importable {
+            assert!(served.contains(&format!("{name}@{VERSION}")), "{name}");
+        }
     }
 
     #[test]

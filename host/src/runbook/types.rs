@@ -204,6 +204,8 @@ pub enum KubernetesVerb {
     ForceApply,
     /// Merge and strategic patches.
     Patch,
+    /// Merge patches of the status.
+    PatchStatus,
     /// Delete one.
     Delete,
     /// Set the scale of one.
@@ -237,6 +239,7 @@ impl fmt::Display for KubernetesVerb {
             Self::Apply => "apply",
             Self::ForceApply => "force-apply",
             Self::Patch => "patch",
+            Self::PatchStatus => "patch-status",
             Self::Delete => "delete",
             Self::Scale => "scale",
             Self::Logs => "logs",

@@ -7,26 +7,26 @@
 //! | resource | verbs | for |
 //! |---|---|---|
 //! | `certificates` | get, watch, create, patch | issuing |
+//! | `certificates/status` | patch | renewing |
 //! | `certificates` (the test's) | delete | the throw-away one |
 //! | `clusterissuers` or `issuers` | get | whether an issuer is ready |
 //! | `secrets` (the test's) | get, watch, delete | the throw-away one; no key of any Secret is read |
 //! | `configmaps` (the test's) | get, create, patch | remembering the newest proof |
 //!
-//! The binding grants the same as `get`, `watch`, `apply` and `delete`, and `tls` to the address of each site.
+//! The binding grants the same as `get`, `watch`, `apply`, `patch-status` and `delete`, and `tls` to the address of each site.
 //!
 //! # What each function does there
 //! * `observe-issuer`: its `Ready` condition.
 //! * `observe-served`: one handshake at the site's own address, asking for the name.
 //! * `ensure-certificate`: applies a Certificate where the one that is there asks for something else, and waits until it is
-//!   `Ready` for as it is now. One that ends too soon is renewed by the declarative way: `renewBefore` is set to what is
-//!   asked for, and cert-manager issues anew; it stays so. Failed issuance is a `conflict` in the issuer's words, a rate
-//!   limit `unavailable`.
+//!   `Ready` for as it is now. One that ends too soon is renewed as `cmctl renew` does it, by its condition `Issuing`.
+//!   Failed issuance is a `conflict` in the issuer's words, a rate limit `unavailable`.
 //! * `ensure-test-issued`: a Certificate of the test's name, waited for, then deleted with its Secret. The proof is kept in a
 //!   ConfigMap by what was asked, so that the same token does not cost another issuance.
 //!
 //! # Limits
-//! The time is the API server's, to the second. `renewBefore` must be shorter than what the issuer makes certificates last;
-//! cert-manager refuses it else.
+//! The time is the API server's, to the second. More validity than the issuer gives is asked for in vain: it is issued anew
+//! until the step's budget is over.
 //!
 //! Start at [`CertManager::ensure_certificate`](certificates::Guest::ensure_certificate); judgement is in `order`.
 
@@ -45,7 +45,7 @@ understudy_sdk::provider_bindings!("understudy:plugin/provider-certificates");
 use certificates::Outcome;
 use config::Config;
 use exports::understudy::{certificates::certificates, plugin::provider};
-use order::{Order, is_issuing, progress, remaining_ms};
+use order::{Order, is_issuing, progress, remaining_ms, renewal};
 
 /// Names of one certificate: what public authorities take.
 const MAX_NAMES: usize = 100;
@@ -110,7 +110,6 @@ impl certificates::Guest for CertManager {
             name: &name,
             dns_names: &dns_names,
             issuer: &issuer,
-            renew_before_ms: None,
         };
         certify(config, config.cluster(&site), &order, min_valid_ms)
     }
@@ -154,25 +153,26 @@ fn certify(
     let now_ms = api::get_time(cluster.0)?;
     let found = cluster.find(&object)?;
     let placed = found.filter(|found| order.is_placed(found, config));
-    // Short-lived is what a certificate is that was issued, not one that is being issued.
-    let short = placed.as_ref().is_some_and(|found| {
-        let left = remaining_ms(found, now_ms);
-        !is_issuing(found) && left.is_some_and(|left| left < min_valid_ms)
-    });
-    let done = if placed.is_none() || short {
-        let order = Order {
-            renew_before_ms: short.then_some(min_valid_ms),
-            ..*order
-        };
-        cluster.apply(&order.manifest(config, &json!({})), false)?;
-        Outcome::Changed
-    } else {
-        Outcome::Unchanged
+    let done = match placed {
+        None => {
+            cluster.apply(&order.manifest(config, &json!({})), false)?;
+            Outcome::Changed
+        }
+        // Short-lived is what a certificate is that was issued, not one that is being issued.
+        Some(found) if !is_issuing(&found) && is_short(&found, now_ms, min_valid_ms) => {
+            cluster.set_condition(&object, renewal(&found, now_ms), &found)?;
+            Outcome::Changed
+        }
+        Some(_) => Outcome::Unchanged,
     };
     cluster.settle(&object, done, || {
         let seen = cluster.get(&object)?;
         Ok((progress(&seen, now_ms, min_valid_ms)?, Some(seen)))
     })
+}
+
+fn is_short(found: &Value, now_ms: u64, min_valid_ms: u64) -> bool {
+    remaining_ms(found, now_ms).is_some_and(|left| left < min_valid_ms)
 }
 
 /// Issues and deletes a certificate, once for a proof.
@@ -193,7 +193,6 @@ fn test_issue(
         name: &config.test_name,
         dns_names: &[dns_name],
         issuer,
-        renew_before_ms: None,
     };
     let found = cluster.find(&object)?;
     match found {

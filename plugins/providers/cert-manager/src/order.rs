@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use understudy_sdk::host::understudy::types::types::{Error, RetryHint};
-use understudy_sdk::kubernetes::{Progress, condition, list, text};
-use understudy_sdk::time::parse_rfc3339;
+use understudy_sdk::kubernetes::{Progress, condition, list, number, text};
+use understudy_sdk::time::{parse_rfc3339, rfc3339};
 
 use crate::config::Config;
-
-/// Shortest time before its end at which cert-manager may be told to renew (its own lower bound), in milliseconds.
-const MIN_RENEW_BEFORE_MS: u64 = 5 * 60 * 1000;
 
 /// What a Certificate should say.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +16,13 @@ pub(crate) struct Order<'a> {
     pub(crate) name: &'a str,
     pub(crate) dns_names: &'a [String],
     pub(crate) issuer: &'a str,
-    /// How long before its end it is to be renewed; none for cert-manager's own choice.
-    pub(crate) renew_before_ms: Option<u64>,
 }
 
 impl Order<'_> {
     /// The manifest, with these annotations.
     pub(crate) fn manifest(&self, config: &Config, annotations: &Value) -> Value {
         let object = config.certificate(self.name);
-        let mut manifest = json!({
+        json!({
             "apiVersion": object.api_version,
             "kind": object.kind,
             "metadata": { "namespace": object.namespace, "name": object.name, "annotations": annotations },
@@ -36,12 +31,7 @@ impl Order<'_> {
                 "dnsNames": self.dns_names.iter().collect::<BTreeSet<_>>(),
                 "issuerRef": { "group": "cert-manager.io", "kind": config.issuer_kind.name(), "name": self.issuer }
             }
-        });
-        if let Some(before) = self.renew_before_ms {
-            let seconds = before.max(MIN_RENEW_BEFORE_MS).div_ceil(1000);
-            manifest["spec"]["renewBefore"] = Value::from(go_duration(seconds));
-        }
-        manifest
+        })
     }
 
     /// True where a Certificate asks for the same names of the same issuer, into the same Secret.
@@ -61,10 +51,16 @@ impl Order<'_> {
     }
 }
 
-/// As Go prints it, and API servers give it back: hours, minutes and seconds.
-fn go_duration(seconds: u64) -> String {
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{hours}h{minutes}m{seconds}s")
+/// The condition that has cert-manager issue anew, as `cmctl renew` sets it.
+pub(crate) fn renewal(found: &Value, now_ms: u64) -> Value {
+    json!({
+        "type": "Issuing",
+        "status": "True",
+        "reason": "ManuallyTriggered",
+        "message": "Certificate re-issuance manually triggered",
+        "observedGeneration": number(found, "/metadata/generation"),
+        "lastTransitionTime": rfc3339(now_ms),
+    })
 }
 
 /// How far a Certificate is with being valid for `min_valid_ms` more than `now_ms`.
@@ -110,8 +106,8 @@ pub(crate) fn is_issuing(found: &Value) -> bool {
 
 /// A failed issuance for the Certificate as it is now: cert-manager tries again, an hour later.
 fn failure(found: &Value) -> Result<Option<Progress>, Error> {
-    let failed = condition(found, "Issuing")
-        .filter(|issuing| !issuing.holds && issuing.current && issuing.reason == "Failed");
+    let failed =
+        condition(found, "Issuing").filter(|issuing| issuing.current && issuing.reason == "Failed");
     let Some(failed) = failed else {
         return Ok(None);
     };
@@ -148,7 +144,6 @@ mod tests {
             name: "wordpress-tls",
             dns_names: names,
             issuer: "production",
-            renew_before_ms: None,
         }
     }
 
@@ -167,7 +162,6 @@ mod tests {
         let order = order(&names);
         let manifest = order.manifest(&config, &json!({}));
         assert!(order.is_placed(&manifest, &config));
-        assert_eq!(manifest["spec"]["renewBefore"], Value::Null);
         for (pointer, value) in [
             ("/spec/secretName", json!("other")),
             ("/spec/issuerRef/name", json!("staging")),
@@ -181,18 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_is_asked_for_in_gos_own_spelling() {
-        let (config, names) = (example(), names());
-        let renewed = |before_ms: u64| {
-            let order = Order {
-                renew_before_ms: Some(before_ms),
-                ..order(&names)
-            };
-            order.manifest(&config, &json!({}))["spec"]["renewBefore"].clone()
-        };
-        assert_eq!(renewed(30 * DAY_MS), "720h0m0s");
-        assert_eq!(renewed(90_061_000), "25h1m1s");
-        assert_eq!(renewed(1), "0h5m0s");
+    fn a_renewal_is_asked_for_as_cmctl_does() {
+        let found = ready("True", "2024-03-10T12:00:00Z");
+        let renewal = renewal(&found, NOW_MS);
+        assert_eq!(renewal["lastTransitionTime"], "2024-02-29T12:00:00Z");
+        assert_eq!(renewal["observedGeneration"], 2);
+        let mut asked = found.clone();
+        let conditions = asked["status"]["conditions"].as_array_mut();
+        conditions.unwrap().push(renewal);
+        assert!(is_issuing(&asked) && !is_issuing(&found));
     }
 
     #[test]

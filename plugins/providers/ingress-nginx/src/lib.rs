@@ -33,7 +33,8 @@
 
 use understudy_sdk::host::understudy::kubernetes::api;
 use understudy_sdk::host::understudy::types::types::Error;
-use understudy_sdk::kubernetes::{Cluster, Progress, desired, id, number, rollout, selector};
+use understudy_sdk::kubernetes::rollout::{desired, rollout};
+use understudy_sdk::kubernetes::{Cluster, Progress, id, number, selector};
 use understudy_sdk::provider::Configured;
 
 mod config;

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use understudy_sdk::host::understudy::kubernetes::api;
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
+use understudy_sdk::kubernetes::rollout::{desired, rollout};
 use understudy_sdk::kubernetes::{
-    Cluster, ObjectRef, Progress, RESTART_TOKEN, RESTARTED_AT, condition, desired, id, list,
-    object, rollout, selector, text, version,
+    Cluster, ObjectRef, Progress, RESTART_TOKEN, RESTARTED_AT, condition, id, list, object,
+    selector, text, version,
 };
 use understudy_sdk::time::rfc3339;
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
-use understudy_sdk::kubernetes::{Cluster, ObjectRef, desired, number};
+use understudy_sdk::kubernetes::rollout::desired;
+use understudy_sdk::kubernetes::{Cluster, ObjectRef, number};
 
 use crate::config::App;
 use crate::exports::understudy::workload::workload::{Guest, Observation};
