@@ -225,7 +225,7 @@ fn clusters_and_what_may_be_done_in_them_are_read() {
     let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap();
     let binding = runbook.bindings.last().unwrap();
     let pz = &binding.clusters["pz"];
-    assert_eq!(pz.kubeconfig, SecretSource::File("pz.kubeconfig".into()));
+    assert!(matches!(&pz.kubeconfig, SecretSource::File(path) if path.ends_with("pz.kubeconfig")));
     assert_eq!(pz.context.as_deref(), Some("recovery"));
     let bz = &binding.clusters["bz"];
     assert_eq!(
