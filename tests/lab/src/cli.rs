@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app;
+use crate::{agent, app};
 use crate::clock::eventually;
 use crate::lab::{Lab, Options};
 
@@ -97,6 +97,7 @@ async fn command(arguments: &[OsString]) -> Result<()> {
         Some("status") => status(path),
         Some("down") => down(path).await,
         Some("app") => app::run(path).await,
+        Some("agent") => agent::run(path).await,
         _ => bail!("{USAGE}"),
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! [`Lab`]: lab::Lab
 
+pub mod agent;
 pub mod app;
 pub mod audit;
 pub mod authority;
@@ -19,10 +20,15 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod document;
+pub mod kubernetes;
 pub mod lab;
 pub mod mariadb;
+pub mod names;
+mod nginx;
 pub mod overlay;
 pub mod pair;
+pub mod pebble;
+pub mod platform;
 pub mod ports;
 pub mod powerdns;
 pub mod process;
@@ -32,4 +38,6 @@ pub mod resolve;
 pub mod secret;
 pub mod site;
 pub mod tls;
+pub mod wordpress;
 pub mod writer;
+pub mod zone;

@@ -21,6 +21,10 @@ use crate::clock::eventually;
 
 /// Lines of a server's log that an error quotes.
 const QUOTED_LINES: usize = 15;
+/// Keeps a program's process group from outliving us; the group is the program, its children and this shell.
+const GROUP_ENDS_WITH_US: &str = r#"trap 'kill -KILL 0' TERM; "$@" & wait $!"#;
+/// How often a process that was asked to end is looked at.
+const END_POLL: Duration = Duration::from_millis(10);
 
 /// A child process with its log.
 #[derive(Debug)]
@@ -42,22 +46,47 @@ impl Process {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
         log: &Path,
     ) -> Result<Self> {
+        let mut command = Command::new(setpriv);
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program)
+            .args(arguments.into_iter().map(Into::into));
+        Self::run(command, name, log)
+    }
+
+    /// Like [`start`](Self::start), for a program whose own children would outlive it: a shell stays beside it and
+    /// ends the whole group when we are gone.
+    ///
+    /// # Errors
+    /// Where the log cannot be opened or the program cannot be started.
+    pub fn start_with_children(
+        setpriv: &Path,
+        name: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        log: &Path,
+    ) -> Result<Self> {
+        let mut command = Command::new(setpriv);
+        command
+            .args(["--pdeathsig", "TERM", "--", "sh", "-c", GROUP_ENDS_WITH_US])
+            .arg(name)
+            .arg(program)
+            .args(arguments.into_iter().map(Into::into));
+        Self::run(command, name, log)
+    }
+
+    fn run(mut command: Command, name: &str, log: &Path) -> Result<Self> {
         let output = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))?;
-        let mut command = Command::new(setpriv);
         command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
-            .args(arguments.into_iter().map(Into::into))
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .process_group(0);
-        let child = spawn(command)
-            .with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
         Ok(Self {
             name: name.to_owned(),
             child,
@@ -116,6 +145,28 @@ impl Process {
         }
         self.signal(Signal::TERM)?;
         self.ended(limit).await
+    }
+
+    /// Asks it to end and waits on this thread; kills it where it has not ended after `limit`.
+    pub fn end(&mut self, limit: Duration) {
+        let polls = limit.as_millis() / END_POLL.as_millis();
+        if self.signal(Signal::TERM).is_ok() {
+            for _ in 0..polls {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                thread::sleep(END_POLL);
+            }
+        }
+        drop(self.kill());
+    }
+
+    /// Asks it to read its configuration again (`SIGHUP`).
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::HUP)
     }
 
     /// Waits until it has ended by itself.

@@ -26,16 +26,19 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Connections whose handshake is done and that wait to be served.
 const BACKLOG: usize = 64;
 
-/// A client's configuration that trusts `root` alone, or nobody.
+/// A client's configuration that trusts the certificates in the file `root` alone, or nobody.
 ///
 /// # Errors
-/// Where the root cannot be read.
+/// Where the file cannot be read.
 pub fn client_config(root: Option<&Path>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if let Some(root) = root {
-        let certificate = CertificateDer::from_pem_file(root)
+        let certificates: Vec<_> = CertificateDer::pem_file_iter(root)
+            .and_then(Iterator::collect)
             .with_context(|| format!("cannot read {}", root.display()))?;
-        roots.add(certificate)?;
+        for certificate in certificates {
+            roots.add(certificate)?;
+        }
     }
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
