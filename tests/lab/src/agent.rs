@@ -86,7 +86,8 @@ pub struct Config {
 /// # Errors
 /// Where its file or its kubeconfig cannot be read.
 pub async fn run(file: &Path) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let config: Arc<Config> = Arc::new(serde_json::from_str(&text)?);
     let cluster = Cluster::connect(&config.kubeconfig).await?;
     let mut end = signal(SignalKind::terminate())?;
@@ -102,7 +103,13 @@ pub async fn run(file: &Path) -> Result<()> {
 
 /// Node, pods, load balancer and ingress: one after the other, since each looks at what the one before did.
 async fn machine(config: &Config, cluster: &Cluster) {
-    let kinds = [Kind::POD, Kind::SECRET, Kind::CONFIG_MAP, Kind::ENDPOINTS, Kind::INGRESS, Kind::SERVICE];
+    let kinds = [
+        Kind::POD,
+        Kind::SECRET,
+        Kind::CONFIG_MAP,
+        Kind::INGRESS,
+        Kind::SERVICE,
+    ];
     let mut node = node::Node::new(config, cluster);
     let mut pods = pods::Pods::new(config, cluster);
     let mut balancer = balancer::Balancer::new(config, cluster);
@@ -111,7 +118,9 @@ async fn machine(config: &Config, cluster: &Cluster) {
         node.reconcile().await?;
         pods.reconcile(ingress.is_serving()).await?;
         balancer.reconcile().await?;
-        ingress.reconcile(pods.wants_controller() && balancer.is_given()).await
+        ingress
+            .reconcile(pods.wants_controller() && balancer.is_given())
+            .await
     };
     repeat("machine", MACHINE_LIMIT, cluster, &kinds, round).await;
 }
@@ -125,9 +134,16 @@ async fn authorities(config: &Config, cluster: &Cluster) {
 }
 
 /// Compares at every event and every period, for ever. A failure is logged once for as long as it stays the same.
-async fn repeat(name: &str, limit: Duration, cluster: &Cluster, kinds: &[Kind], mut round: impl AsyncFnMut() -> Result<()>) {
+async fn repeat(
+    name: &str,
+    limit: Duration,
+    cluster: &Cluster,
+    kinds: &[Kind],
+    mut round: impl AsyncFnMut() -> Result<()>,
+) {
     let changed = Notify::new();
-    let watching = futures_util::future::join_all(kinds.iter().map(|kind| watch(cluster, *kind, &changed)));
+    let watching =
+        futures_util::future::join_all(kinds.iter().map(|kind| watch(cluster, *kind, &changed)));
     let comparing = async {
         let mut period = interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -179,5 +195,7 @@ fn log(line: &str) {
 /// A time as Kubernetes writes it.
 fn timestamp(at_ms: u64) -> String {
     let seconds = i64::try_from(at_ms / 1000).unwrap_or_default();
-    k8s_openapi::jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+    k8s_openapi::jiff::Timestamp::from_second(seconds)
+        .unwrap_or_default()
+        .to_string()
 }

@@ -28,8 +28,9 @@ mod pki;
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// How long etcd may take to end in order.
 const END_LIMIT: Duration = Duration::from_secs(20);
-/// Controllers that run: what becomes of deployments, of what is deleted, of services and of nodes that went silent.
-const CONTROLLERS: &str = "deployment,replicaset,namespace,garbagecollector,endpoint,nodelifecycle";
+/// Controllers that run: what becomes of deployments, of what is deleted, and of nodes that went silent. None for
+/// endpoints, which may not be loopback addresses: the agent looks for the pods behind a service itself.
+const CONTROLLERS: &str = "deployment,replicaset,namespace,garbagecollector,nodelifecycle";
 
 /// Where and how a control plane is set up.
 #[derive(Debug, Clone)]

@@ -206,6 +206,25 @@ impl Lab {
         .collect()
     }
 
+    /// Process ids of its servers by name, while they run.
+    #[must_use]
+    pub fn processes(&self) -> BTreeMap<String, u32> {
+        let mut processes = BTreeMap::from([
+            ("pdns_server".to_owned(), self.authoritative.process_id()),
+            ("resolver".to_owned(), self.resolver.process_id()),
+            ("stubborn".to_owned(), self.stubborn.process_id()),
+        ]);
+        for (name, process) in [
+            ("mariadbd pz", self.databases.pz.process_id()),
+            ("mariadbd bz", self.databases.bz.process_id()),
+            ("app pz", self.pz.process_id()),
+            ("app bz", self.bz.process_id()),
+        ] {
+            processes.extend(process.map(|process| (name.to_owned(), process)));
+        }
+        processes
+    }
+
     /// Users who write at this pace, from now on.
     #[must_use]
     pub fn users(&self, pace: Duration) -> Writer {
@@ -274,4 +293,3 @@ async fn sites(
     }
     <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))
 }
-

@@ -28,15 +28,31 @@ impl Names {
     ///
     /// # Errors
     /// Where one does not start; the message quotes its log.
-    pub async fn start(programs: &Programs, folder: &Path, zone: &Zone, stubborn_ttl_seconds: u32) -> Result<Self> {
+    pub async fn start(
+        programs: &Programs,
+        folder: &Path,
+        zone: &Zone,
+        stubborn_ttl_seconds: u32,
+    ) -> Result<Self> {
         let (dns, api) = (address(SHARED)?, address(SHARED)?);
         // The authoritative one first: the others answer only with it behind them.
-        let authoritative = Authoritative::start(programs, &folder.join("pdns"), dns, api, zone).await?;
+        let authoritative =
+            Authoritative::start(programs, &folder.join("pdns"), dns, api, zone).await?;
         let (one, two) = (folder.join("resolver"), folder.join("stubborn"));
         let (resolver, stubborn) = tokio::try_join!(
             Recursor::start(programs, &one, address(SHARED)?, dns, None),
-            Recursor::start(programs, &two, address(SHARED)?, dns, Some(stubborn_ttl_seconds)),
+            Recursor::start(
+                programs,
+                &two,
+                address(SHARED)?,
+                dns,
+                Some(stubborn_ttl_seconds)
+            ),
         )?;
-        Ok(Self { resolver, stubborn, authoritative })
+        Ok(Self {
+            resolver,
+            stubborn,
+            authoritative,
+        })
     }
 }

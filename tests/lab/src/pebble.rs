@@ -72,14 +72,21 @@ impl Pebble {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }
-            let answer = http.get(format!("https://{management}/roots/0")).send().await?;
+            let answer = http
+                .get(format!("https://{management}/roots/0"))
+                .send()
+                .await?;
             ensure!(answer.status().is_success(), "{}", answer.status());
             Ok(Some(Ok(answer.text().await?)))
         })
         .await??;
         let root = folder.join("root.pem");
         fs::write(&root, text)?;
-        Ok(Self { process, directory: format!("https://{acme}/dir"), root })
+        Ok(Self {
+            process,
+            directory: format!("https://{acme}/dir"),
+            root,
+        })
     }
 
     /// Address of its directory.

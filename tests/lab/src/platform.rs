@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use crate::authority::Authority;
 use crate::board::Board;
 use crate::clock::eventually;
 use crate::kubernetes::cluster::{Kind, is_condition_true, list};
-use crate::kubernetes::objects::{self, APP, CONTROLLER, CONTROLLER_NAMESPACE, Contents, TLS_SECRET, WORDPRESS};
+use crate::kubernetes::objects::{
+    self, APP, CONTROLLER, CONTROLLER_NAMESPACE, Contents, TLS_SECRET, WORDPRESS,
+};
 use crate::kubernetes::{ControlPlane, Setup};
 use crate::lab::{BZ, Options, PZ, SHARED};
 use crate::mariadb::Server;
@@ -35,9 +37,15 @@ use crate::wordpress::users::{Users, Writers};
 use crate::zone::{Addresses, LIMIT, Zone};
 
 /// Addresses of the primary zone.
-pub const PRIMARY: Addresses = Addresses { machine: PZ, public: IpAddr::V4(Ipv4Addr::new(127, 0, 1, 10)) };
+pub const PRIMARY: Addresses = Addresses {
+    machine: PZ,
+    public: IpAddr::V4(Ipv4Addr::new(127, 0, 1, 10)),
+};
 /// Addresses of the backup zone.
-pub const BACKUP: Addresses = Addresses { machine: BZ, public: IpAddr::V4(Ipv4Addr::new(127, 0, 2, 10)) };
+pub const BACKUP: Addresses = Addresses {
+    machine: BZ,
+    public: IpAddr::V4(Ipv4Addr::new(127, 0, 2, 10)),
+};
 /// Addresses of pods, of which the first few tell whether a port is free for all of them.
 const PODS: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(127, 0, 1, 100)),
@@ -105,7 +113,9 @@ impl Platform {
     /// log).
     pub async fn up(options: Options) -> Result<Self> {
         let (programs, zone_programs) = (Programs::locate()?, ZonePrograms::locate()?);
-        let folder = tempfile::Builder::new().prefix("understudy-lab-").tempdir_in(&options.parent)?;
+        let folder = tempfile::Builder::new()
+            .prefix("understudy-lab-")
+            .tempdir_in(&options.parent)?;
         let stage = Stage {
             options: &options,
             programs,
@@ -130,15 +140,37 @@ impl Platform {
             bz: BACKUP.public.to_string(),
         };
         let (databases, names, board, one, two) = tokio::try_join!(
-            Pair::start(&stage.programs, &stage.authority, &stage.folder, machines, ""),
-            Names::start(&stage.programs, &stage.folder, &names, options.stubborn_ttl_seconds),
+            Pair::start(
+                &stage.programs,
+                &stage.authority,
+                &stage.folder,
+                machines,
+                ""
+            ),
+            Names::start(
+                &stage.programs,
+                &stage.folder,
+                &names,
+                options.stubborn_ttl_seconds
+            ),
             Board::start(board, &shared, &secrets.admin_token),
             stage.plane("pz", PRIMARY),
             stage.plane("bz", BACKUP),
         )?;
-        let acme = [address(SHARED)?, address(SHARED)?, names.authoritative.dns()];
+        let acme = [
+            address(SHARED)?,
+            address(SHARED)?,
+            names.authoritative.dns(),
+        ];
         let place = stage.folder.join("pebble");
-        let pebble = Pebble::start(&stage.programs, &stage.zone_programs, &stage.authority, &place, acme).await?;
+        let pebble = Pebble::start(
+            &stage.programs,
+            &stage.zone_programs,
+            &stage.authority,
+            &place,
+            acme,
+        )
+        .await?;
         let roots = stage.roots(&pebble)?;
         let (pz, bz) = tokio::try_join!(
             stage.zone("pz", one, &databases.pz, &names, &pebble),
@@ -149,7 +181,19 @@ impl Platform {
         let installed = databases.pz.position().await?;
         databases.bz.applied(&installed, LIMIT).await?;
         stands(&bz, options.standby_replicas).await?;
-        Ok(Self { pz, bz, databases, names, pebble, board, roots, root, options, secrets, folder })
+        Ok(Self {
+            pz,
+            bz,
+            databases,
+            names,
+            pebble,
+            board,
+            roots,
+            root,
+            options,
+            secrets,
+            folder,
+        })
     }
 
     /// Folder of everything, for files that should go when it goes.
@@ -226,15 +270,29 @@ impl Platform {
     #[must_use]
     pub fn processes(&self) -> BTreeMap<String, u32> {
         let mut processes = BTreeMap::from([
-            ("pdns_server".to_owned(), self.names.authoritative.process_id()),
+            (
+                "pdns_server".to_owned(),
+                self.names.authoritative.process_id(),
+            ),
             ("resolver".to_owned(), self.names.resolver.process_id()),
             ("stubborn".to_owned(), self.names.stubborn.process_id()),
             ("pebble".to_owned(), self.pebble.process_id()),
         ]);
-        for (name, zone, database) in [("pz", &self.pz, &self.databases.pz), ("bz", &self.bz, &self.databases.bz)] {
+        for (name, zone, database) in [
+            ("pz", &self.pz, &self.databases.pz),
+            ("bz", &self.bz, &self.databases.bz),
+        ] {
             processes.extend(zone.plane.processes());
-            processes.extend(zone.agent.process_id().map(|id| (format!("agent {name}"), id)));
-            processes.extend(database.process_id().map(|id| (format!("mariadbd {name}"), id)));
+            processes.extend(
+                zone.agent
+                    .process_id()
+                    .map(|id| (format!("agent {name}"), id)),
+            );
+            processes.extend(
+                database
+                    .process_id()
+                    .map(|id| (format!("mariadbd {name}"), id)),
+            );
         }
         processes
     }
@@ -265,7 +323,11 @@ impl Stage<'_> {
         let www = wordpress(name);
         let active = Platform::name();
         let contents = Contents {
-            replicas: if is_primary { 1 } else { self.options.standby_replicas },
+            replicas: if is_primary {
+                1
+            } else {
+                self.options.standby_replicas
+            },
             database_endpoint: database.address().to_string(),
             database_user: "app".to_owned(),
             database_password: database.passwords().app.clone(),
@@ -274,7 +336,11 @@ impl Stage<'_> {
             pod_port: self.pod_port,
             public_port: self.public_port,
             names: vec![active.clone(), format!("wp-{name}.{ZONE}")],
-            exposed: if is_primary { vec![active, format!("wp-{name}.{ZONE}")] } else { Vec::new() },
+            exposed: if is_primary {
+                vec![active, format!("wp-{name}.{ZONE}")]
+            } else {
+                Vec::new()
+            },
             acme_directory: pebble.directory().to_owned(),
             acme_root: fs::read_to_string(self.authority.root())?,
             dns_server: format!("http://{}", names.authoritative.api()),
@@ -294,20 +360,30 @@ impl Stage<'_> {
             folder: self.folder.join(format!("{name}-node")),
             wordpress: www,
             other_wordpress: wordpress(if is_primary { "bz" } else { "pz" }),
-            fallback: self.authority.issue(&format!("fallback-{name}"), &["fallback.invalid"])?,
+            fallback: self
+                .authority
+                .issue(&format!("fallback-{name}"), &["fallback.invalid"])?,
             proof_lock: self.folder.join("proof.lock"),
             dns: names.authoritative.dns(),
             setpriv: self.programs.setpriv.clone(),
             programs: self.zone_programs.clone(),
         };
         let agent = Agent::start(&self.options.program, config)?;
-        Ok(Zone { agent, plane, files })
+        Ok(Zone {
+            agent,
+            plane,
+            files,
+        })
     }
 
     /// All roots in one file.
     fn roots(&self, pebble: &Pebble) -> Result<PathBuf> {
         let file = self.folder.join("roots.pem");
-        let text = [fs::read_to_string(self.authority.root())?, fs::read_to_string(pebble.root())?].concat();
+        let text = [
+            fs::read_to_string(self.authority.root())?,
+            fs::read_to_string(pebble.root())?,
+        ]
+        .concat();
         fs::write(&file, text)?;
         Ok(file)
     }
@@ -333,21 +409,43 @@ async fn install(zone: &Zone, roots: &Path, home: &str, secrets: &Secrets) -> Re
 async fn stands(zone: &Zone, replicas: u32) -> Result<()> {
     let cluster = zone.cluster().await?;
     let stands = async {
-        cluster.rolled_out(APP, WORDPRESS, replicas.into(), LIMIT).await?;
-        cluster.rolled_out(CONTROLLER_NAMESPACE, CONTROLLER, 1, LIMIT).await?;
+        cluster
+            .rolled_out(APP, WORDPRESS, replicas.into(), LIMIT)
+            .await?;
+        cluster
+            .rolled_out(CONTROLLER_NAMESPACE, CONTROLLER, 1, LIMIT)
+            .await?;
         eventually("a public address and a certificate", LIMIT, async || {
-            let service = cluster.get(Kind::SERVICE, CONTROLLER_NAMESPACE, CONTROLLER).await?;
-            let given = service.is_some_and(|service| !list(&service, "/status/loadBalancer/ingress").is_empty());
+            let service = cluster
+                .get(Kind::SERVICE, CONTROLLER_NAMESPACE, CONTROLLER)
+                .await?;
+            let given = service
+                .is_some_and(|service| !list(&service, "/status/loadBalancer/ingress").is_empty());
             ensure!(given, "no address");
-            let certificate = cluster.get(Kind::CERTIFICATE, APP, TLS_SECRET).await?.unwrap_or_default();
+            let certificate = cluster
+                .get(Kind::CERTIFICATE, APP, TLS_SECRET)
+                .await?
+                .unwrap_or_default();
             ensure!(is_condition_true(&certificate, "Ready"), "{certificate}");
             Ok(Some(()))
         })
         .await
     };
-    stands.await.with_context(|| format!("the agent's log ends with\n{}", zone.agent.log_end()))
+    stands
+        .await
+        .with_context(|| format!("the agent's log ends with\n{}", zone.agent.log_end()))
 }
 
 fn home(port: u16) -> String {
     format!("https://wp-active.{ZONE}:{port}")
+}
+
+impl Platform {
+    /// TODO
+    ///
+    /// # Errors
+    /// none
+    pub fn overlay_toml(&self) -> Result<String> {
+        Ok(String::new())
+    }
 }

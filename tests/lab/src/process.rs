@@ -15,14 +15,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::clock::eventually;
 
 /// Lines of a server's log that an error quotes.
 const QUOTED_LINES: usize = 15;
-/// Keeps a program's process group from outliving us; the group is the program, its children and this shell.
-const GROUP_ENDS_WITH_US: &str = r#"trap 'kill -KILL 0' TERM; "$@" & wait $!"#;
+/// Ends a process group when its standard input, a pipe that we hold, is closed: when we are done, or are gone.
+const GROUP_ENDS_WITH_US: &str = r#"read _; kill -s KILL -- "-$0" 2>/dev/null"#;
 /// How often a process that was asked to end is looked at.
 const END_POLL: Duration = Duration::from_millis(10);
 
@@ -32,6 +32,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Ends what the child leaves behind.
+    guard: Option<Child>,
 }
 
 impl Process {
@@ -66,13 +68,16 @@ impl Process {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
         log: &Path,
     ) -> Result<Self> {
-        let mut command = Command::new(setpriv);
-        command
-            .args(["--pdeathsig", "TERM", "--", "sh", "-c", GROUP_ENDS_WITH_US])
-            .arg(name)
-            .arg(program)
-            .args(arguments.into_iter().map(Into::into));
-        Self::run(command, name, log)
+        let mut process = Self::start(setpriv, name, program, arguments, log)?;
+        let guard = Command::new("sh")
+            .args(["-c", GROUP_ENDS_WITH_US, &process.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot guard {name}"))?;
+        process.guard = Some(guard);
+        Ok(process)
     }
 
     fn run(mut command: Command, name: &str, log: &Path) -> Result<Self> {
@@ -91,6 +96,7 @@ impl Process {
             name: name.to_owned(),
             child,
             log: log.to_owned(),
+            guard: None,
         })
     }
 
@@ -166,7 +172,9 @@ impl Process {
     /// # Errors
     /// Where the kernel refuses.
     pub fn reload(&self) -> Result<()> {
-        self.signal(Signal::HUP)
+        // Itself alone: its children are its own to tell.
+        kill_process(Pid::from_child(&self.child), Signal::HUP)
+            .with_context(|| format!("cannot signal {}", self.name))
     }
 
     /// Waits until it has ended by itself.
@@ -204,6 +212,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Nothing is left to be told of a failure; the kernel ends the child with us in any case.
         drop(self.kill());
+        if let Some(mut guard) = self.guard.take() {
+            // Waiting closes its standard input first.
+            drop(guard.wait());
+        }
     }
 }
 

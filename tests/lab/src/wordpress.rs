@@ -68,22 +68,45 @@ impl Files {
     ///
     /// # Errors
     /// Where the copy fails.
-    pub async fn install(programs: &Programs, zone: &ZonePrograms, root: &Path, salt: &str) -> Result<Self> {
+    pub async fn install(
+        programs: &Programs,
+        zone: &ZonePrograms,
+        root: &Path,
+        salt: &str,
+    ) -> Result<Self> {
         let folder = root.parent().context("no folder")?;
         let content = root.join("wp-content");
         fs::create_dir_all(folder)?;
         // The second copy goes into what the first one made: the package keeps its content in two places.
-        for (from, to) in [(&zone.wordpress, root), (&zone.wordpress_content, content.as_path())] {
+        for (from, to) in [
+            (&zone.wordpress, root),
+            (&zone.wordpress_content, content.as_path()),
+        ] {
             let log = folder.join("copy.log");
-            let from = if to.exists() { from.join(".") } else { from.clone() };
-            let arguments = ["-RL".into(), "--".into(), from.into_os_string(), to.as_os_str().to_owned()];
+            let from = if to.exists() {
+                from.join(".")
+            } else {
+                from.clone()
+            };
+            let arguments = [
+                "-RL".into(),
+                "--".into(),
+                from.into_os_string(),
+                to.as_os_str().to_owned(),
+            ];
             let mut copy = Process::start(&programs.setpriv, "cp", &zone.cp, arguments, &log)?;
             let status = copy.ended(COPY_LIMIT).await?;
-            ensure!(status.success(), "cannot copy WordPress ({status})\n{}", copy.log_end());
+            ensure!(
+                status.success(),
+                "cannot copy WordPress ({status})\n{}",
+                copy.log_end()
+            );
         }
         fs::write(root.join("wp-config.php"), CONFIG.replace("SALT", salt))?;
         fs::write(root.join(READY_PATH.trim_start_matches('/')), READY)?;
-        let files = Self { root: root.to_owned() };
+        let files = Self {
+            root: root.to_owned(),
+        };
         fs::create_dir_all(files.uploads())?;
         Ok(files)
     }
@@ -91,7 +114,9 @@ impl Files {
     /// The files at a place where they were installed.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// Their folder.
@@ -113,7 +138,10 @@ impl Files {
     pub fn media(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for file in files_below(&self.uploads())? {
-            names.extend(file.file_name().map(|name| name.to_string_lossy().into_owned()));
+            names.extend(
+                file.file_name()
+                    .map(|name| name.to_string_lossy().into_owned()),
+            );
         }
         names.sort();
         Ok(names)
@@ -145,10 +173,15 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for entry in entries {
             let entry = entry?;
-            let list = if entry.file_type()?.is_dir() { &mut folders } else { &mut files };
+            let list = if entry.file_type()?.is_dir() {
+                &mut folders
+            } else {
+                &mut files
+            };
             list.push(entry.path());
         }
     }

@@ -29,7 +29,11 @@ impl Zone {
     /// Where users reach it: its load balancer.
     #[must_use]
     pub fn public(&self) -> SocketAddr {
-        let Config { public, public_port, .. } = self.agent.config();
+        let Config {
+            public,
+            public_port,
+            ..
+        } = self.agent.config();
         SocketAddr::new(*public, *public_port)
     }
 

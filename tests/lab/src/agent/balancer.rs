@@ -22,7 +22,12 @@ pub(super) struct Balancer<'a> {
 
 impl<'a> Balancer<'a> {
     pub(super) fn new(config: &'a Config, cluster: &'a Cluster) -> Self {
-        Self { config, cluster, asked_ms: None, given: false }
+        Self {
+            config,
+            cluster,
+            asked_ms: None,
+            given: false,
+        }
     }
 
     /// Whether the ingress controller's Service has its address, so that anybody can reach the controller.
@@ -31,9 +36,15 @@ impl<'a> Balancer<'a> {
     }
 
     pub(super) async fn reconcile(&mut self) -> Result<()> {
-        let service = self.cluster.get(Kind::SERVICE, CONTROLLER_NAMESPACE, CONTROLLER).await?;
-        let asks = service.as_ref().is_some_and(|service| text(service, "/spec/type") == "LoadBalancer");
-        let has = service.is_some_and(|service| !list(&service, "/status/loadBalancer/ingress").is_empty());
+        let service = self
+            .cluster
+            .get(Kind::SERVICE, CONTROLLER_NAMESPACE, CONTROLLER)
+            .await?;
+        let asks = service
+            .as_ref()
+            .is_some_and(|service| text(service, "/spec/type") == "LoadBalancer");
+        let has = service
+            .is_some_and(|service| !list(&service, "/status/loadBalancer/ingress").is_empty());
         self.given = asks && has;
         if !asks || has {
             self.asked_ms = None;
@@ -44,7 +55,9 @@ impl<'a> Balancer<'a> {
             return Ok(());
         }
         let status = json!({ "loadBalancer": { "ingress": [{ "ip": self.config.public }] } });
-        self.cluster.patch_status(Kind::SERVICE, CONTROLLER_NAMESPACE, CONTROLLER, &status).await?;
+        self.cluster
+            .patch_status(Kind::SERVICE, CONTROLLER_NAMESPACE, CONTROLLER, &status)
+            .await?;
         self.given = true;
         Ok(())
     }

@@ -42,7 +42,12 @@ struct Held {
 
 impl<'a> Certificates<'a> {
     pub(super) fn new(config: &'a Config, cluster: &'a Cluster) -> Self {
-        Self { config, cluster, issuers: BTreeMap::new(), not_before: BTreeMap::new() }
+        Self {
+            config,
+            cluster,
+            issuers: BTreeMap::new(),
+            not_before: BTreeMap::new(),
+        }
     }
 
     pub(super) async fn reconcile(&mut self) -> Result<()> {
@@ -59,34 +64,56 @@ impl<'a> Certificates<'a> {
     async fn register(&mut self, issuer: &Value) -> Result<()> {
         let name = text(issuer, "/metadata/name");
         let spec = issuer.get("spec").cloned().unwrap_or_default();
-        if self.issuers.get(name).is_some_and(|(known, _)| *known == spec) && is_condition_true(issuer, "Ready") {
+        if self
+            .issuers
+            .get(name)
+            .is_some_and(|(known, _)| *known == spec)
+            && is_condition_true(issuer, "Ready")
+        {
             return Ok(());
         }
         if !self.is_due(&format!("issuer {name}")) {
             return Ok(());
         }
-        let (status, reason, message) = match Issuer::register(self.config, self.cluster, issuer).await {
-            Ok(registered) => {
-                self.issuers.insert(name.to_owned(), (spec, registered));
-                ("True", "ACMEAccountRegistered", "The ACME account was registered with the ACME server".to_owned())
-            }
-            Err(error) => {
-                self.issuers.remove(name);
-                ("False", "ErrRegisterACMEAccount", format!("{error:#}"))
-            }
-        };
+        let (status, reason, message) =
+            match Issuer::register(self.config, self.cluster, issuer).await {
+                Ok(registered) => {
+                    self.issuers.insert(name.to_owned(), (spec, registered));
+                    (
+                        "True",
+                        "ACMEAccountRegistered",
+                        "The ACME account was registered with the ACME server".to_owned(),
+                    )
+                }
+                Err(error) => {
+                    self.issuers.remove(name);
+                    ("False", "ErrRegisterACMEAccount", format!("{error:#}"))
+                }
+            };
         let ready = condition("Ready", status, reason, &message, issuer);
         let status = json!({ "conditions": [ready] });
-        self.cluster.patch_status(Kind::CLUSTER_ISSUER, "", name, &status).await
+        self.cluster
+            .patch_status(Kind::CLUSTER_ISSUER, "", name, &status)
+            .await
     }
 
     /// Has one certificate issued where it has to be.
     async fn certify(&mut self, certificate: &Value) -> Result<()> {
-        let (namespace, name) = (text(certificate, "/metadata/namespace"), text(certificate, "/metadata/name"));
+        let (namespace, name) = (
+            text(certificate, "/metadata/namespace"),
+            text(certificate, "/metadata/name"),
+        );
         if !text(certificate, "/metadata/deletionTimestamp").is_empty() {
             return Ok(());
         }
-        let secret = self.cluster.get(Kind::SECRET, namespace, text(certificate, "/spec/secretName")).await?;
+        let secret = self
+            .cluster
+            .get(
+                Kind::SECRET,
+                namespace,
+                text(certificate, "/spec/secretName"),
+            )
+            .await?;
         let held = secret.as_ref().and_then(|secret| held(secret).ok());
         let Some(reason) = reason_to_issue(certificate, held.as_ref()) else {
             // The Secret outlived a status that was not written, or was brought from elsewhere.
@@ -105,7 +132,9 @@ impl<'a> Certificates<'a> {
                 let ready = condition("Ready", "False", "Failed", &message, certificate);
                 let issuing = condition("Issuing", "True", "Failed", &message, certificate);
                 let status = json!({ "conditions": [ready, issuing] });
-                self.cluster.patch_status(Kind::CERTIFICATE, namespace, name, &status).await
+                self.cluster
+                    .patch_status(Kind::CERTIFICATE, namespace, name, &status)
+                    .await
             }
         }
     }
@@ -133,10 +162,17 @@ impl<'a> Certificates<'a> {
     }
 
     async fn report_ready(&mut self, certificate: &Value, held: &Held) -> Result<()> {
-        let (namespace, name) = (text(certificate, "/metadata/namespace"), text(certificate, "/metadata/name"));
-        self.not_before.remove(&format!("certificate {namespace}/{name}"));
+        let (namespace, name) = (
+            text(certificate, "/metadata/namespace"),
+            text(certificate, "/metadata/name"),
+        );
+        self.not_before
+            .remove(&format!("certificate {namespace}/{name}"));
         let message = "Certificate is up to date and has not expired";
-        let revision = certificate.pointer("/status/revision").and_then(Value::as_u64).unwrap_or(0);
+        let revision = certificate
+            .pointer("/status/revision")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
         // No condition `Issuing`: whoever asked sees that it is done.
         let status = json!({
             "conditions": [condition("Ready", "True", "Ready", message, certificate)],
@@ -145,7 +181,9 @@ impl<'a> Certificates<'a> {
             "renewalTime": timestamp(held.renewal()),
             "revision": revision + 1,
         });
-        self.cluster.patch_status(Kind::CERTIFICATE, namespace, name, &status).await
+        self.cluster
+            .patch_status(Kind::CERTIFICATE, namespace, name, &status)
+            .await
     }
 
     /// Whether something may be tried, which counts as trying it.
@@ -182,16 +220,20 @@ fn reason_to_issue(certificate: &Value, held: Option<&Held>) -> Option<&'static 
 /// Whether its status speaks of its newest specification and says that it is ready.
 fn is_current(certificate: &Value) -> bool {
     let generation = certificate.pointer("/metadata/generation");
-    list(certificate, "/status/conditions").iter().any(|condition| {
-        text(condition, "/type") == "Ready"
-            && text(condition, "/status") == "True"
-            && condition.get("observedGeneration") == generation
-    })
+    list(certificate, "/status/conditions")
+        .iter()
+        .any(|condition| {
+            text(condition, "/type") == "Ready"
+                && text(condition, "/status") == "True"
+                && condition.get("observedGeneration") == generation
+        })
 }
 
 /// The names that are asked for, sorted.
 fn names(certificate: &Value) -> Vec<String> {
-    let names = list(certificate, "/spec/dnsNames").iter().filter_map(Value::as_str);
+    let names = list(certificate, "/spec/dnsNames")
+        .iter()
+        .filter_map(Value::as_str);
     let mut names: Vec<String> = names.map(str::to_owned).collect();
     let common = text(certificate, "/spec/commonName");
     if !common.is_empty() {
@@ -204,10 +246,15 @@ fn names(certificate: &Value) -> Vec<String> {
 
 /// The first certificate of a Secret.
 fn held(secret: &Value) -> Result<Held> {
-    let chain = secret.pointer("/data/tls.crt").and_then(Value::as_str).context("no tls.crt")?;
+    let chain = secret
+        .pointer("/data/tls.crt")
+        .and_then(Value::as_str)
+        .context("no tls.crt")?;
     let chain = BASE64.decode(chain)?;
     let (_, pem) = parse_x509_pem(&chain).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let certificate = pem.parse_x509().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let certificate = pem
+        .parse_x509()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
     let alternatives = certificate.subject_alternative_name()?;
     let mut names: Vec<String> = alternatives
         .iter()
@@ -218,7 +265,11 @@ fn held(secret: &Value) -> Result<Held> {
         })
         .collect();
     names.sort();
-    let milliseconds = |seconds: i64| u64::try_from(seconds).unwrap_or_default().saturating_mul(1000);
+    let milliseconds = |seconds: i64| {
+        u64::try_from(seconds)
+            .unwrap_or_default()
+            .saturating_mul(1000)
+    };
     let validity = certificate.validity();
     Ok(Held {
         names,

@@ -30,7 +30,12 @@ impl Agent {
         fs::create_dir_all(&config.folder)?;
         let file = config.folder.join("agent.json");
         fs::write(&file, serde_json::to_string(&config)?)?;
-        let mut agent = Self { program: program.to_owned(), file, config, process: None };
+        let mut agent = Self {
+            program: program.to_owned(),
+            file,
+            config,
+            process: None,
+        };
         agent.restart()?;
         Ok(agent)
     }
@@ -74,7 +79,10 @@ impl Agent {
     /// The last lines of its log.
     #[must_use]
     pub fn log_end(&self) -> String {
-        self.process.as_ref().map(Process::log_end).unwrap_or_default()
+        self.process
+            .as_ref()
+            .map(Process::log_end)
+            .unwrap_or_default()
     }
 }
 

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus,
+    RetryPolicy,
 };
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
@@ -39,10 +40,16 @@ pub(super) struct Issued {
 
 impl Issuer {
     /// Registers an account as `issuer`, a ClusterIssuer, says.
-    pub(super) async fn register(config: &Config, cluster: &Cluster, issuer: &Value) -> Result<Self> {
+    pub(super) async fn register(
+        config: &Config,
+        cluster: &Cluster,
+        issuer: &Value,
+    ) -> Result<Self> {
         let directory = text(issuer, "/spec/acme/server");
         ensure!(!directory.is_empty(), "it has no ACME server");
-        let root = config.folder.join(format!("issuer-{}.pem", text(issuer, "/metadata/name")));
+        let root = config
+            .folder
+            .join(format!("issuer-{}.pem", text(issuer, "/metadata/name")));
         std::fs::write(&root, BASE64.decode(text(issuer, "/spec/acme/caBundle"))?)?;
         let contact = format!("mailto:{}", text(issuer, "/spec/acme/email"));
         let account = NewAccount {
@@ -50,8 +57,11 @@ impl Issuer {
             terms_of_service_agreed: true,
             only_return_existing: false,
         };
-        let registered = Account::builder_with_root(&root)?.create(&account, directory.to_owned(), None).await;
-        let (account, _) = registered.with_context(|| format!("{directory} registers no account"))?;
+        let registered = Account::builder_with_root(&root)?
+            .create(&account, directory.to_owned(), None)
+            .await;
+        let (account, _) =
+            registered.with_context(|| format!("{directory} registers no account"))?;
         Ok(Self {
             account,
             names: solver(config, cluster, issuer).await?,
@@ -73,7 +83,10 @@ impl Issuer {
     }
 
     async fn order(&self, names: &[String]) -> Result<Issued> {
-        let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.clone())).collect();
+        let identifiers: Vec<Identifier> = names
+            .iter()
+            .map(|name| Identifier::Dns(name.clone()))
+            .collect();
         let mut order = self.account.new_order(&NewOrder::new(&identifiers)).await?;
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
@@ -87,32 +100,53 @@ impl Issuer {
             let mut challenge = challenge.context("the authority offers no proof by DNS")?;
             let name = proof_name(&challenge.identifier().to_string());
             let proof = format!("\"{}\"", challenge.key_authorization().dns_value());
-            self.names.replace(&[set(&name, "TXT", &proof, PROOF_TTL_SECONDS)]).await?;
+            self.names
+                .replace(&[set(&name, "TXT", &proof, PROOF_TTL_SECONDS)])
+                .await?;
             challenge.set_ready().await?;
         }
         let retries = RetryPolicy::default();
         let status = order.poll_ready(&retries).await?;
-        ensure!(status == OrderStatus::Ready, "the authority does not accept the proofs: the order is {status:?}");
+        ensure!(
+            status == OrderStatus::Ready,
+            "the authority does not accept the proofs: the order is {status:?}"
+        );
         let key = KeyPair::generate()?;
         let request = CertificateParams::new(names)?.serialize_request(&key)?;
         order.finalize_csr(request.der()).await?;
         let chain = order.poll_certificate(&retries).await?;
-        Ok(Issued { chain, key: key.serialize_pem() })
+        Ok(Issued {
+            chain,
+            key: key.serialize_pem(),
+        })
     }
 }
 
 /// The name server that a ClusterIssuer's solver is told of.
 async fn solver(config: &Config, cluster: &Cluster, issuer: &Value) -> Result<Editor> {
     let told = |pointer: &str| text(issuer, &format!("{SOLVER}{pointer}"));
-    ensure!(told("/solverName") == "powerdns", "no solver is called {:?}", told("/solverName"));
+    ensure!(
+        told("/solverName") == "powerdns",
+        "no solver is called {:?}",
+        told("/solverName")
+    );
     let host = told("/config/host");
-    let api = host.strip_prefix("http://").and_then(|address| address.parse().ok());
+    let api = host
+        .strip_prefix("http://")
+        .and_then(|address| address.parse().ok());
     let api = api.with_context(|| format!("{host:?} is not the address of a name server's API"))?;
-    let (name, key) = (told("/config/apiKeySecretRef/name"), told("/config/apiKeySecretRef/key"));
+    let (name, key) = (
+        told("/config/apiKeySecretRef/name"),
+        told("/config/apiKeySecretRef/key"),
+    );
     let secret = cluster.get(Kind::SECRET, PLATFORM, name).await?;
     let secret = secret.with_context(|| format!("secret \"{name}\" not found"))?;
-    let value = secret.get("data").and_then(|data| data.get(key)).and_then(Value::as_str);
-    let value = value.with_context(|| format!("couldn't find key {key} in Secret {PLATFORM}/{name}"))?;
+    let value = secret
+        .get("data")
+        .and_then(|data| data.get(key))
+        .and_then(Value::as_str);
+    let value =
+        value.with_context(|| format!("couldn't find key {key} in Secret {PLATFORM}/{name}"))?;
     Editor::new(config.dns, api, String::from_utf8(BASE64.decode(value)?)?)
 }
 

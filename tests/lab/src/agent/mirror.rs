@@ -21,7 +21,10 @@ const UNFINISHED: &str = ".mirrored";
 
 /// Copies for ever.
 pub(super) async fn run(config: &Config) {
-    let (own, other) = (Files::at(&config.wordpress).uploads(), Files::at(&config.other_wordpress).uploads());
+    let (own, other) = (
+        Files::at(&config.wordpress).uploads(),
+        Files::at(&config.other_wordpress).uploads(),
+    );
     let paused = config.folder.join(PAUSED);
     let mut last = String::new();
     loop {
@@ -29,7 +32,10 @@ pub(super) async fn run(config: &Config) {
         if paused.exists() {
             continue;
         }
-        let failure = copy_new(&own, &other).err().map(|error| format!("media: {error:#}")).unwrap_or_default();
+        let failure = copy_new(&own, &other)
+            .err()
+            .map(|error| format!("media: {error:#}"))
+            .unwrap_or_default();
         if failure != last && !failure.is_empty() {
             log(&failure);
         }
@@ -44,12 +50,17 @@ fn copy_new(own: &Path, other: &Path) -> Result<()> {
         let name = file.strip_prefix(own)?;
         let copy = other.join(name);
         let length = |path: &Path| fs::metadata(path).ok().map(|file| file.len());
-        let is_unfinished = file.extension().is_some_and(|extension| extension == "mirrored");
+        let is_unfinished = file
+            .extension()
+            .is_some_and(|extension| extension == "mirrored");
         if is_unfinished || length(&copy) >= length(&file) {
             continue;
         }
         let folder = copy.parent().context("no folder")?;
-        let unfinished = folder.join(format!("{}{UNFINISHED}", name.file_name().unwrap_or_default().display()));
+        let unfinished = folder.join(format!(
+            "{}{UNFINISHED}",
+            name.file_name().unwrap_or_default().display()
+        ));
         fs::create_dir_all(folder)?;
         fs::copy(&file, &unfinished)?;
         fs::rename(&unfinished, &copy)?;
@@ -73,8 +84,14 @@ mod tests {
         copy_new(own.path(), other.path()).unwrap();
         let mut files = files_below(other.path()).unwrap();
         files.sort();
-        let names: Vec<_> = files.iter().map(|file| file.strip_prefix(other.path()).unwrap()).collect();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.strip_prefix(other.path()).unwrap())
+            .collect();
         assert_eq!(names, [Path::new("2026/11/a.png"), Path::new("kept.png")]);
-        assert_eq!(fs::read_to_string(other.path().join("2026/11/a.png")).unwrap(), "whole");
+        assert_eq!(
+            fs::read_to_string(other.path().join("2026/11/a.png")).unwrap(),
+            "whole"
+        );
     }
 }

@@ -26,7 +26,11 @@ pub(super) fn name(config: &Config) -> String {
 
 impl<'a> Node<'a> {
     pub(super) fn new(config: &'a Config, cluster: &'a Cluster) -> Self {
-        Self { config, cluster, reported_ms: 0 }
+        Self {
+            config,
+            cluster,
+            reported_ms: 0,
+        }
     }
 
     /// Registers it where it is not, and reports where it is time to.
@@ -38,7 +42,8 @@ impl<'a> Node<'a> {
         let name = name(self.config);
         if self.reported_ms == 0 {
             let zone = &self.config.zone;
-            let labels = json!({ "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone });
+            let labels =
+                json!({ "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone });
             let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": labels } });
             self.cluster.apply(node).await?;
         }
@@ -57,7 +62,9 @@ impl<'a> Node<'a> {
             "capacity": room,
             "allocatable": room,
         });
-        self.cluster.patch_status(Kind::NODE, "", &name, &status).await?;
+        self.cluster
+            .patch_status(Kind::NODE, "", &name, &status)
+            .await?;
         self.reported_ms = now;
         Ok(())
     }

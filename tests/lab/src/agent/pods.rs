@@ -66,12 +66,18 @@ enum State {
 
 impl<'a> Pods<'a> {
     pub(super) fn new(config: &'a Config, cluster: &'a Cluster) -> Self {
-        Self { config, cluster, running: BTreeMap::new() }
+        Self {
+            config,
+            cluster,
+            running: BTreeMap::new(),
+        }
     }
 
     /// Whether the ingress controller is to run.
     pub(super) fn wants_controller(&self) -> bool {
-        self.running.values().any(|pod| matches!(pod.state, State::Controller(_)))
+        self.running
+            .values()
+            .any(|pod| matches!(pod.state, State::Controller(_)))
     }
 
     /// Brings everything to what the cluster says; `serving` is whether the ingress controller serves.
@@ -79,10 +85,16 @@ impl<'a> Pods<'a> {
         self.settings().await?;
         let node = node::name(self.config);
         let pods = self.cluster.list(Kind::POD, "").await?;
-        let ids: Vec<String> = pods.iter().map(|pod| text(pod, "/metadata/uid").to_owned()).collect();
+        let ids: Vec<String> = pods
+            .iter()
+            .map(|pod| text(pod, "/metadata/uid").to_owned())
+            .collect();
         self.running.retain(|id, _| ids.contains(id));
         for (id, pod) in ids.into_iter().zip(&pods) {
-            let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+            let (namespace, name) = (
+                text(pod, "/metadata/namespace"),
+                text(pod, "/metadata/name"),
+            );
             let is_deleted = !text(pod, "/metadata/deletionTimestamp").is_empty();
             match text(pod, "/spec/nodeName") {
                 "" if is_deleted => {}
@@ -102,7 +114,8 @@ impl<'a> Pods<'a> {
     /// What the application is told while it runs.
     async fn settings(&self) -> Result<()> {
         let settings = self.cluster.get(Kind::CONFIG_MAP, APP, SETTINGS).await?;
-        let maintenance = settings.is_some_and(|settings| text(&settings, "/data/maintenance") == "true");
+        let maintenance =
+            settings.is_some_and(|settings| text(&settings, "/data/maintenance") == "true");
         if Files::at(&self.config.wordpress).set_maintenance(maintenance)? {
             log(&format!("maintenance: {maintenance}"));
         }
@@ -130,7 +143,9 @@ impl<'a> Pods<'a> {
                     State::Running(server, ready)
                 }
                 Err(error) => {
-                    let pause = BACK_OFF_MS.saturating_mul(pod.restarts + 1).min(BACK_OFF_LIMIT_MS);
+                    let pause = BACK_OFF_MS
+                        .saturating_mul(pod.restarts + 1)
+                        .min(BACK_OFF_LIMIT_MS);
                     State::Ended(format!("{error:#}"), now + pause)
                 }
             },
@@ -169,7 +184,12 @@ impl<'a> Pods<'a> {
         }
         let environment = match self.environment(&pod.namespace, object).await {
             Ok(environment) => environment,
-            Err(error) => return Ok(State::Waiting("CreateContainerConfigError", format!("{error:#}"))),
+            Err(error) => {
+                return Ok(State::Waiting(
+                    "CreateContainerConfigError",
+                    format!("{error:#}"),
+                ));
+            }
         };
         let setup = Setup {
             name: pod.name.clone(),
@@ -185,7 +205,11 @@ impl<'a> Pods<'a> {
     }
 
     /// What the container is told, with what its references are now.
-    async fn environment(&self, namespace: &str, object: &Value) -> Result<BTreeMap<String, String>> {
+    async fn environment(
+        &self,
+        namespace: &str,
+        object: &Value,
+    ) -> Result<BTreeMap<String, String>> {
         let mut environment = BTreeMap::new();
         for variable in list(object, "/spec/containers/0/env") {
             let name = text(variable, "/name").to_owned();
@@ -203,8 +227,12 @@ impl<'a> Pods<'a> {
         let Some(secret) = self.cluster.get(Kind::SECRET, namespace, name).await? else {
             bail!("secret \"{name}\" not found");
         };
-        let value = secret.get("data").and_then(|data| data.get(key)).and_then(Value::as_str);
-        let value = value.with_context(|| format!("couldn't find key {key} in Secret {namespace}/{name}"))?;
+        let value = secret
+            .get("data")
+            .and_then(|data| data.get(key))
+            .and_then(Value::as_str);
+        let value = value
+            .with_context(|| format!("couldn't find key {key} in Secret {namespace}/{name}"))?;
         Ok(String::from_utf8(BASE64.decode(value)?)?)
     }
 
@@ -229,13 +257,18 @@ impl<'a> Pods<'a> {
     }
 
     async fn report(&self, pod: &mut Pod) -> Result<()> {
-        let before = pod.reported.as_ref().and_then(|status| status.pointer("/containerStatuses/0/ready"));
+        let before = pod
+            .reported
+            .as_ref()
+            .and_then(|status| status.pointer("/containerStatuses/0/ready"));
         if before != Some(&json!(pod.is_ready())) {
             pod.changed_at = timestamp(now_ms());
         }
         let status = pod.status(self.config);
         if pod.reported.as_ref() != Some(&status) {
-            self.cluster.patch_status(Kind::POD, &pod.namespace, &pod.name, &status).await?;
+            self.cluster
+                .patch_status(Kind::POD, &pod.namespace, &pod.name, &status)
+                .await?;
             pod.reported = Some(status);
         }
         Ok(())
@@ -244,7 +277,10 @@ impl<'a> Pods<'a> {
 
 impl Pod {
     fn is_ready(&self) -> bool {
-        matches!(self.state, State::Running(_, true) | State::Controller(true))
+        matches!(
+            self.state,
+            State::Running(_, true) | State::Controller(true)
+        )
     }
 
     fn status(&self, config: &Config) -> Value {
@@ -255,9 +291,11 @@ impl Pod {
         };
         let running = json!({ "running": { "startedAt": self.started_at } });
         let (phase, state, last) = match &self.state {
-            State::Waiting(reason, message) => {
-                ("Pending", json!({ "waiting": { "reason": reason, "message": message } }), json!({}))
-            }
+            State::Waiting(reason, message) => (
+                "Pending",
+                json!({ "waiting": { "reason": reason, "message": message } }),
+                json!({}),
+            ),
             State::Running(..) | State::Controller(_) => ("Running", running, json!({})),
             State::Ended(message, _) => (
                 "Running",
@@ -292,7 +330,9 @@ impl Pod {
 }
 
 /// Port of the pod's only container.
-fn port(object: &Value) -> u16 {
-    let port = object.pointer("/spec/containers/0/ports/0/containerPort").and_then(Value::as_u64);
+pub(super) fn port(object: &Value) -> u16 {
+    let port = object
+        .pointer("/spec/containers/0/ports/0/containerPort")
+        .and_then(Value::as_u64);
     port.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
 }

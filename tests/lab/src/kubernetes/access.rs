@@ -1,6 +1,6 @@
 //! What a recovery may do to a cluster: a user of its own, bound to roles that hold what its steps need and no more.
 //!
-//! It reads one Secret and no other, changes no Role, and deletes nothing but the public way in and a test
+//! It reads the Secrets it is named and no other, changes no Role, and deletes nothing but the public way in and a test
 //! certificate.
 
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ use super::objects::{APP, CONTROLLER_NAMESPACE, DATABASE_SECRET, SETTINGS, TLS_S
 pub const USER: &str = "understudy";
 /// The group of its certificate, which is bound to nothing.
 pub(super) const GROUP: &str = "recovery";
+/// Name of the certificate by which a recovery tries whether one is issued, and of what belongs to it.
+const TEST_CERTIFICATE: &str = "understudy-test";
 /// Name of its roles and bindings.
 const NAME: &str = "recovery";
 
@@ -18,20 +20,56 @@ const NAME: &str = "recovery";
 pub(super) fn objects() -> Vec<Value> {
     let read = ["get", "list", "watch"];
     let in_app = json!([
-        rule("apps", &["deployments"], &["get", "list", "watch", "patch", "update"]),
+        rule(
+            "apps",
+            &["deployments"],
+            &["get", "list", "watch", "patch", "update"]
+        ),
         rule("apps", &["deployments/scale"], &["get", "patch", "update"]),
         rule("apps", &["replicasets"], &read),
-        rule("", &["pods", "services", "endpoints", "events"], &read),
+        rule("", &["pods", "services", "events"], &read),
         rule("", &["pods/log"], &["get"]),
-        named("", "secrets", &[DATABASE_SECRET], &["get", "list", "watch", "patch", "update"]),
-        named("", "configmaps", &[SETTINGS], &["get", "list", "watch", "patch", "update"]),
+        named(
+            "",
+            "secrets",
+            &[DATABASE_SECRET],
+            &["get", "list", "watch", "patch", "update"]
+        ),
+        named(
+            "",
+            "configmaps",
+            &[SETTINGS],
+            &["get", "list", "watch", "patch", "update"]
+        ),
         named("", "secrets", &[TLS_SECRET], &["get"]),
+        // What proves that issuing works, and is deleted again.
+        named(
+            "",
+            "secrets",
+            &[TEST_CERTIFICATE],
+            &["get", "list", "watch", "delete"]
+        ),
+        named(
+            "",
+            "configmaps",
+            &[TEST_CERTIFICATE],
+            &["get", "list", "watch", "patch", "update"]
+        ),
+        rule("", &["configmaps"], &["create"]),
         rule("networking.k8s.io", &["ingresses"], &EVERYTHING),
         rule("cert-manager.io", &["certificates"], &EVERYTHING),
-        rule("cert-manager.io", &["certificates/status"], &["get", "patch", "update"]),
+        rule(
+            "cert-manager.io",
+            &["certificates/status"],
+            &["get", "patch", "update"]
+        ),
     ]);
     let in_controller = json!([
-        rule("apps", &["deployments"], &["get", "list", "watch", "patch", "update"]),
+        rule(
+            "apps",
+            &["deployments"],
+            &["get", "list", "watch", "patch", "update"]
+        ),
         rule("apps", &["deployments/scale"], &["get", "patch", "update"]),
         rule("", &["services", "pods"], &read),
     ]);
@@ -50,7 +88,9 @@ pub(super) fn objects() -> Vec<Value> {
     objects
 }
 
-const EVERYTHING: [&str; 7] = ["get", "list", "watch", "create", "patch", "update", "delete"];
+const EVERYTHING: [&str; 7] = [
+    "get", "list", "watch", "create", "patch", "update", "delete",
+];
 
 fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> Value {
     json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures_util::{Stream, TryStreamExt as _};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
     WatchEvent, WatchParams,
@@ -11,7 +12,6 @@ use kube::api::{
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Client, Config};
-use futures_util::{Stream, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use crate::clock::eventually;
@@ -53,8 +53,6 @@ kinds! {
     POD = "" "v1" "Pod" "pods" true;
     /// An address for a set of pods.
     SERVICE = "" "v1" "Service" "services" true;
-    /// The pods behind a service.
-    ENDPOINTS = "" "v1" "Endpoints" "endpoints" true;
     /// Passwords and keys.
     SECRET = "" "v1" "Secret" "secrets" true;
     /// Settings.
@@ -88,7 +86,9 @@ impl Kind {
         let known = Self::ALL
             .iter()
             .find(|known| known.api_version() == version && known.kind == kind);
-        known.copied().with_context(|| format!("{version} {kind} is not a kind the lab knows"))
+        known
+            .copied()
+            .with_context(|| format!("{version} {kind} is not a kind the lab knows"))
     }
 
     fn api_version(&self) -> String {
@@ -108,13 +108,19 @@ impl Kind {
 /// A string of an object, by JSON pointer (RFC 6901); empty where there is none.
 #[must_use]
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// A list of an object, by JSON pointer; empty where there is none.
 #[must_use]
 pub fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// True where the object has a condition of this type whose status is `True`.
@@ -139,10 +145,13 @@ impl Cluster {
     pub async fn connect(kubeconfig: &Path) -> Result<Self> {
         let file = Kubeconfig::read_from(kubeconfig)
             .with_context(|| format!("cannot read {}", kubeconfig.display()))?;
-        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        let mut config =
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         config.connect_timeout = Some(CONNECT_LIMIT);
         config.proxy_url = None;
-        Ok(Self { client: Client::try_from(config)? })
+        Ok(Self {
+            client: Client::try_from(config)?,
+        })
     }
 
     /// Whether the API says that it is ready.
@@ -150,7 +159,8 @@ impl Cluster {
     /// # Errors
     /// Where it does not.
     pub async fn ready(&self) -> Result<()> {
-        let request = kube::core::Request::new("/readyz").get("", &Default::default())?;
+        let request =
+            kube::core::Request::new("").get("readyz", &kube::api::GetParams::default())?;
         self.client.request_text(request).await?;
         Ok(())
     }
@@ -160,8 +170,15 @@ impl Cluster {
     /// # Errors
     /// Where the API refuses.
     pub async fn list(&self, kind: Kind, namespace: &str) -> Result<Vec<Value>> {
-        let objects = self.api(kind, namespace).list(&ListParams::default()).await?;
-        objects.items.iter().map(|object| Ok(serde_json::to_value(object)?)).collect()
+        let objects = self
+            .api(kind, namespace)
+            .list(&ListParams::default())
+            .await?;
+        objects
+            .items
+            .iter()
+            .map(|object| Ok(serde_json::to_value(object)?))
+            .collect()
     }
 
     /// One object; none where there is none of this name.
@@ -181,10 +198,15 @@ impl Cluster {
         let kind = Kind::of(&object)?;
         let namespace = text(&object, "/metadata/namespace").to_owned();
         let what = format!("{} {}", kind.kind, text(&object, "/metadata/name"));
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let object: DynamicObject = serde_json::from_value(object)?;
         let created = self.api(kind, &namespace).create(&params, &object).await;
-        created.map(drop).with_context(|| format!("cannot create {what}"))
+        created
+            .map(drop)
+            .with_context(|| format!("cannot create {what}"))
     }
 
     /// Creates an object or brings the fields it names to what it says.
@@ -193,29 +215,59 @@ impl Cluster {
     /// Where the API refuses.
     pub async fn apply(&self, object: Value) -> Result<()> {
         let kind = Kind::of(&object)?;
-        let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
+        let (namespace, name) = (
+            text(&object, "/metadata/namespace"),
+            text(&object, "/metadata/name"),
+        );
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = self.api(kind, namespace).patch(name, &params, &Patch::Apply(&object)).await;
-        applied.map(drop).with_context(|| format!("cannot apply {} {name}", kind.kind))
+        let applied = self
+            .api(kind, namespace)
+            .patch(name, &params, &Patch::Apply(&object))
+            .await;
+        applied
+            .map(drop)
+            .with_context(|| format!("cannot apply {} {name}", kind.kind))
     }
 
     /// Merges `change` into an object (RFC 7386).
     ///
     /// # Errors
     /// Where the API refuses.
-    pub async fn patch(&self, kind: Kind, namespace: &str, name: &str, change: &Value) -> Result<()> {
-        let patched = self.api(kind, namespace).patch(name, &params(), &Patch::Merge(change)).await;
-        patched.map(drop).with_context(|| format!("cannot change {} {name}", kind.kind))
+    pub async fn patch(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        change: &Value,
+    ) -> Result<()> {
+        let patched = self
+            .api(kind, namespace)
+            .patch(name, &params(), &Patch::Merge(change))
+            .await;
+        patched
+            .map(drop)
+            .with_context(|| format!("cannot change {} {name}", kind.kind))
     }
 
     /// Merges `status` into an object's status.
     ///
     /// # Errors
     /// Where the API refuses.
-    pub async fn patch_status(&self, kind: Kind, namespace: &str, name: &str, status: &Value) -> Result<()> {
+    pub async fn patch_status(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        status: &Value,
+    ) -> Result<()> {
         let change = json!({ "status": status });
-        let patched = self.api(kind, namespace).patch_status(name, &params(), &Patch::Merge(&change)).await;
-        patched.map(drop).with_context(|| format!("cannot set the status of {} {name}", kind.kind))
+        let patched = self
+            .api(kind, namespace)
+            .patch_status(name, &params(), &Patch::Merge(&change))
+            .await;
+        patched
+            .map(drop)
+            .with_context(|| format!("cannot set the status of {} {name}", kind.kind))
     }
 
     /// Deletes an object at once; there need be none.
@@ -242,10 +294,13 @@ impl Cluster {
             "metadata": { "name": pod, "namespace": namespace },
             "target": { "apiVersion": "v1", "kind": "Node", "name": node },
         });
-        let body = serde_json::to_vec(&binding)?;
         let pods = self.api(Kind::POD, namespace);
-        let bound = pods.create_subresource::<Value>("binding", pod, &PostParams::default(), body).await;
-        bound.map(drop).with_context(|| format!("cannot bind {pod}"))
+        let bound = pods
+            .create_subresource::<_, Value>("binding", pod, &PostParams::default(), &binding)
+            .await;
+        bound
+            .map(drop)
+            .with_context(|| format!("cannot bind {pod}"))
     }
 
     /// Sets the replicas of a deployment.
@@ -254,22 +309,39 @@ impl Cluster {
     /// Where the API refuses.
     pub async fn scale(&self, namespace: &str, deployment: &str, replicas: u32) -> Result<()> {
         let change = json!({ "spec": { "replicas": replicas } });
-        self.patch(Kind::DEPLOYMENT, namespace, deployment, &change).await
+        self.patch(Kind::DEPLOYMENT, namespace, deployment, &change)
+            .await
     }
 
     /// Waits until a deployment has exactly this many pods, all of them new and ready.
     ///
     /// # Errors
     /// Where it has not after `limit`.
-    pub async fn rolled_out(&self, namespace: &str, deployment: &str, replicas: u64, limit: Duration) -> Result<()> {
+    pub async fn rolled_out(
+        &self,
+        namespace: &str,
+        deployment: &str,
+        replicas: u64,
+        limit: Duration,
+    ) -> Result<()> {
         let what = format!("{replicas} ready pods of {namespace}/{deployment}");
         eventually(&what, limit, async || {
-            let object = self.get(Kind::DEPLOYMENT, namespace, deployment).await?.context("there is none")?;
-            let number = |pointer| object.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+            let object = self
+                .get(Kind::DEPLOYMENT, namespace, deployment)
+                .await?
+                .context("there is none")?;
+            let number =
+                |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
             let counts = ["replicas", "updatedReplicas", "readyReplicas"];
             let done = number("/status/observedGeneration") == number("/metadata/generation")
-                && counts.iter().all(|count| number(&format!("/status/{count}")) == replicas);
-            anyhow::ensure!(done, "its status is {}", object.get("status").unwrap_or(&Value::Null));
+                && counts
+                    .iter()
+                    .all(|count| number(&format!("/status/{count}")) == replicas);
+            anyhow::ensure!(
+                done,
+                "its status is {}",
+                object.get("status").unwrap_or(&Value::Null)
+            );
             Ok(Some(()))
         })
         .await
@@ -308,5 +380,8 @@ impl std::fmt::Debug for Cluster {
 }
 
 fn params() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
 }

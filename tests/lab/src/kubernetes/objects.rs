@@ -79,23 +79,36 @@ pub struct Contents {
 /// Where the API refuses something.
 pub async fn create(cluster: &Cluster, contents: &Contents) -> Result<()> {
     for name in [PLATFORM, APP, CONTROLLER_NAMESPACE] {
-        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         cluster.create(namespace).await?;
     }
     for definition in definitions::objects() {
         let name = super::cluster::text(&definition, "/metadata/name").to_owned();
         cluster.create(definition).await?;
-        eventually(&format!("{name} to be served"), DEFINITION_LIMIT, async || {
-            let seen = cluster.get(Kind::DEFINITION, "", &name).await?.context("it is not there")?;
-            ensure!(is_condition_true(&seen, "Established"), "not established");
-            Ok(Some(()))
-        })
+        eventually(
+            &format!("{name} to be served"),
+            DEFINITION_LIMIT,
+            async || {
+                let seen = cluster
+                    .get(Kind::DEFINITION, "", &name)
+                    .await?
+                    .context("it is not there")?;
+                ensure!(is_condition_true(&seen, "Established"), "not established");
+                Ok(Some(()))
+            },
+        )
         .await?;
     }
     for object in access::objects() {
         cluster.create(object).await?;
     }
-    let objects = [contents.configuration(), contents.application(), contents.platform()].concat();
+    let objects = [
+        contents.configuration(),
+        contents.application(),
+        contents.platform(),
+    ]
+    .concat();
     for object in objects {
         // A kind is established a moment before every request for it is served.
         eventually("an object to be created", DEFINITION_LIMIT, async || {
@@ -139,9 +152,7 @@ impl Contents {
     }
 
     fn application(&self) -> Vec<Value> {
-        let from_secret = |variable: &str, key: &str| {
-            json!({ "name": variable, "valueFrom": { "secretKeyRef": { "name": DATABASE_SECRET, "key": key } } })
-        };
+        let from_secret = |variable: &str, key: &str| json!({ "name": variable, "valueFrom": { "secretKeyRef": { "name": DATABASE_SECRET, "key": key } } });
         let container = json!({
             "name": WORDPRESS,
             "image": format!("{WORDPRESS_IMAGE}:6"),

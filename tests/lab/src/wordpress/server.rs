@@ -52,7 +52,12 @@ impl Server {
     ///
     /// # Errors
     /// Where a value cannot be handed over or a program cannot be started.
-    pub fn start(setpriv: &Path, programs: &ZonePrograms, files: &Files, setup: &Setup) -> Result<Self> {
+    pub fn start(
+        setpriv: &Path,
+        programs: &ZonePrograms,
+        files: &Files,
+        setup: &Setup,
+    ) -> Result<Self> {
         let folder = &setup.folder;
         fs::create_dir_all(folder.join("tmp"))?;
         if let Some(root) = setup.environment.get(ROOT_VARIABLE) {
@@ -61,8 +66,16 @@ impl Server {
         let (php_config, web_config) = (folder.join("php.conf"), folder.join("nginx.conf"));
         fs::write(&php_config, php(setup)?)?;
         fs::write(&web_config, web(setup, files))?;
-        let mut arguments = vec!["-F".to_owned(), "-y".to_owned(), php_config.display().to_string()];
-        arguments.extend(rustix::process::geteuid().is_root().then(|| "-R".to_owned()));
+        let mut arguments = vec![
+            "-F".to_owned(),
+            "-y".to_owned(),
+            php_config.display().to_string(),
+        ];
+        arguments.extend(
+            rustix::process::geteuid()
+                .is_root()
+                .then(|| "-R".to_owned()),
+        );
         let php = Process::start_with_children(
             setpriv,
             &format!("php-fpm {}", setup.name),
@@ -72,7 +85,12 @@ impl Server {
         )?;
         let web = nginx::start(setpriv, programs, &format!("nginx {}", setup.name), folder)?;
         let ready = format!("http://{}{READY_PATH}", setup.address);
-        Ok(Self { web, php, http: crate::client::plain()?, ready })
+        Ok(Self {
+            web,
+            php,
+            http: crate::client::plain()?,
+            ready,
+        })
     }
 
     /// An error where one of its processes has ended.
@@ -87,7 +105,10 @@ impl Server {
     /// The readiness check: whether it answers and has its database.
     pub async fn is_ready(&self) -> bool {
         let request = self.http.get(&self.ready).timeout(READY_LIMIT);
-        request.send().await.is_ok_and(|answer| answer.status().is_success())
+        request
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
     }
 }
 
@@ -111,7 +132,10 @@ fn php(setup: &Setup) -> Result<String> {
             continue;
         }
         let fits = !value.contains(['"', '\\', '$']) && !value.contains(char::is_control);
-        ensure!(fits, "{name} holds a character that PHP-FPM's configuration cannot");
+        ensure!(
+            fits,
+            "{name} holds a character that PHP-FPM's configuration cannot"
+        );
         writeln!(text, "env[{name}] = \"{value}\"")?;
     }
     Ok(text)
@@ -120,7 +144,11 @@ fn php(setup: &Setup) -> Result<String> {
 /// nginx's configuration. TLS ends at the ingress controller, so every request came over HTTPS; Debian's own
 /// `fastcgi_params` sends a host without its port, which WordPress would redirect for ever.
 fn web(setup: &Setup, files: &Files) -> String {
-    let (folder, root, address) = (setup.folder.display(), files.root().display(), setup.address);
+    let (folder, root, address) = (
+        setup.folder.display(),
+        files.root().display(),
+        setup.address,
+    );
     let (frame, places) = (nginx::frame(&setup.folder), nginx::files(&setup.folder));
     format!(
         "{frame}http {{

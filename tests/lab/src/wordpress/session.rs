@@ -30,7 +30,10 @@ pub async fn install(client: &Client, home: &str, user: &str, password: &str) ->
     let request = client.post(format!("{home}/wp-admin/install.php?step=2"));
     let response = request.header(CONTENT_TYPE, FORM).body(form).send().await?;
     let (status, text) = (response.status(), response.text().await?);
-    ensure!(status == 200 && text.contains("Success!"), "the installation answers {status}: {text}");
+    ensure!(
+        status == 200 && text.contains("Success!"),
+        "the installation answers {status}: {text}"
+    );
     Ok(())
 }
 
@@ -61,9 +64,16 @@ impl Session {
     pub async fn log_in(client: &Client, home: &str, user: &str, password: &str) -> Result<Self> {
         let form = format!("log={user}&pwd={password}&wp-submit=Log+In&testcookie=1");
         let request = client.post(format!("{home}/wp-login.php"));
-        let request = request.header(CONTENT_TYPE, FORM).header(COOKIE, "wordpress_test_cookie=WP%20Cookie%20check");
+        let request = request
+            .header(CONTENT_TYPE, FORM)
+            .header(COOKIE, "wordpress_test_cookie=WP%20Cookie%20check");
         let response = request.body(form).send().await?;
-        ensure!(response.status() == 302, "{} answers {} to a log-in", zone(&response), response.status());
+        ensure!(
+            response.status() == 302,
+            "{} answers {} to a log-in",
+            zone(&response),
+            response.status()
+        );
         let cookies: Vec<&str> = response
             .headers()
             .get_all(SET_COOKIE)
@@ -74,7 +84,11 @@ impl Session {
         let nonce = client.get(format!("{home}/wp-admin/admin-ajax.php?action=rest-nonce"));
         let nonce = nonce.header(COOKIE, &cookies).send().await?;
         ensure!(nonce.status() == 200, "no nonce: {}", nonce.status());
-        Ok(Self { home: home.to_owned(), cookies, nonce: nonce.text().await? })
+        Ok(Self {
+            home: home.to_owned(),
+            cookies,
+            nonce: nonce.text().await?,
+        })
     }
 
     /// Publishes a post.
@@ -83,7 +97,9 @@ impl Session {
     /// Where it is not acknowledged.
     pub async fn post(&self, client: &Client, title: &str) -> Result<Created> {
         let body = json!({ "title": title, "content": title, "status": "publish" });
-        let request = self.request(client, "/wp/v2/posts").header(CONTENT_TYPE, "application/json");
+        let request = self
+            .request(client, "/wp/v2/posts")
+            .header(CONTENT_TYPE, "application/json");
         created(request.body(body.to_string()), "/link").await
     }
 
@@ -92,8 +108,13 @@ impl Session {
     /// # Errors
     /// Where it is not acknowledged.
     pub async fn upload(&self, client: &Client, file: &str) -> Result<Created> {
-        let request = self.request(client, "/wp/v2/media").header(CONTENT_TYPE, "image/png");
-        let request = request.header("content-disposition", format!("attachment; filename=\"{file}\""));
+        let request = self
+            .request(client, "/wp/v2/media")
+            .header(CONTENT_TYPE, "image/png");
+        let request = request.header(
+            "content-disposition",
+            format!("attachment; filename=\"{file}\""),
+        );
         created(request.body(PICTURE.to_vec()), "/source_url").await
     }
 
@@ -103,7 +124,9 @@ impl Session {
     /// Where it is not acknowledged.
     pub async fn application_password(&self, client: &Client, name: &str) -> Result<String> {
         let request = self.request(client, "/wp/v2/users/me/application-passwords");
-        let request = request.header(CONTENT_TYPE, "application/json").body(json!({ "name": name }).to_string());
+        let request = request
+            .header(CONTENT_TYPE, "application/json")
+            .body(json!({ "name": name }).to_string());
         let (answer, _) = acknowledged(request).await?;
         let password = answer.get("password").and_then(Value::as_str);
         // It is shown in groups with spaces between them and taken without.
@@ -113,15 +136,23 @@ impl Session {
     /// A request of this user's, by the address that needs no rewriting of paths.
     fn request(&self, client: &Client, route: &str) -> RequestBuilder {
         let request = client.post(format!("{}/?rest_route={route}", self.home));
-        request.header(COOKIE, &self.cookies).header("x-wp-nonce", &self.nonce)
+        request
+            .header(COOKIE, &self.cookies)
+            .header("x-wp-nonce", &self.nonce)
     }
 }
 
 async fn created(request: RequestBuilder, address: &str) -> Result<Created> {
     let (answer, zone) = acknowledged(request).await?;
-    let address = answer.pointer(address).and_then(Value::as_str).unwrap_or_default();
+    let address = answer
+        .pointer(address)
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     Ok(Created {
-        id: answer.get("id").and_then(Value::as_u64).context("it has no number")?,
+        id: answer
+            .get("id")
+            .and_then(Value::as_u64)
+            .context("it has no number")?,
         address: address.to_owned(),
         zone,
     })
@@ -131,12 +162,19 @@ async fn acknowledged(request: RequestBuilder) -> Result<(Value, String)> {
     let response = request.send().await?;
     let (status, zone) = (response.status(), zone(&response));
     let text = response.text().await?;
-    ensure!(status == 201, "{zone} answers {status}: {}", text.chars().take(300).collect::<String>());
+    ensure!(
+        status == 201,
+        "{zone} answers {status}: {}",
+        text.chars().take(300).collect::<String>()
+    );
     Ok((serde_json::from_str(&text)?, zone))
 }
 
 /// The zone that answered, as its way in says.
 fn zone(response: &Response) -> String {
-    let zone = response.headers().get("x-zone").and_then(|zone| zone.to_str().ok());
+    let zone = response
+        .headers()
+        .get("x-zone")
+        .and_then(|zone| zone.to_str().ok());
     zone.unwrap_or_default().to_owned()
 }

@@ -113,7 +113,10 @@ impl Writers {
     /// What they have seen up to now.
     #[must_use]
     pub fn log(&self) -> Log {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until `zone` has acknowledged `count` more things.
@@ -121,15 +124,27 @@ impl Writers {
     /// # Errors
     /// Where it has not after `limit`; the message holds the last refusal.
     pub async fn acknowledged_by(&self, zone: &str, count: usize, limit: Duration) -> Result<()> {
-        let by_zone = |log: &Log| log.acknowledged.iter().filter(|row| row.zone == zone).count();
+        let by_zone = |log: &Log| {
+            log.acknowledged
+                .iter()
+                .filter(|row| row.zone == zone)
+                .count()
+        };
         let wanted = by_zone(&self.log()) + count;
-        eventually(&format!("{count} things acknowledged by {zone}"), limit, async || {
-            let log = self.log();
-            let missing = wanted.saturating_sub(by_zone(&log));
-            let last = log.refused.last().map_or("none", |refused| refused.reason.as_str());
-            ensure!(missing == 0, "{missing} to go; last refusal: {last}");
-            Ok(Some(()))
-        })
+        eventually(
+            &format!("{count} things acknowledged by {zone}"),
+            limit,
+            async || {
+                let log = self.log();
+                let missing = wanted.saturating_sub(by_zone(&log));
+                let last = log
+                    .refused
+                    .last()
+                    .map_or("none", |refused| refused.reason.as_str());
+                ensure!(missing == 0, "{missing} to go; last refusal: {last}");
+                Ok(Some(()))
+            },
+        )
         .await
     }
 
@@ -161,7 +176,10 @@ pub async fn audit(log: &Log, server: &Server, files: &Files) -> Result<Missing>
     let attached: BTreeSet<String> = server.column(rows).await?.into_iter().collect();
     let stored: BTreeSet<String> = files.media()?.into_iter().collect();
     let missing = |what: What, is_there: &dyn Fn(u64) -> bool| -> Vec<Acknowledged> {
-        let rows = log.acknowledged.iter().filter(|row| row.what == what && !is_there(row.number));
+        let rows = log
+            .acknowledged
+            .iter()
+            .filter(|row| row.what == what && !is_there(row.number));
         rows.cloned().collect()
     };
     Ok(Missing {
@@ -186,7 +204,10 @@ fn picture(number: u64) -> String {
 async fn work(users: Users, log: Arc<Mutex<Log>>) {
     let mut pace = interval(users.pace);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut browser = Browser { clients: BTreeMap::new(), session: None };
+    let mut browser = Browser {
+        clients: BTreeMap::new(),
+        session: None,
+    };
     let mut number = 1;
     loop {
         pace.tick().await;
@@ -201,7 +222,11 @@ async fn work(users: Users, log: Arc<Mutex<Log>>) {
             Err(error) => {
                 // The session may have gone with a zone; a new one costs one request.
                 browser.session = None;
-                log.refused.push(Refused { number: refused, at_ms: now_ms(), reason: format!("{error:#}") });
+                log.refused.push(Refused {
+                    number: refused,
+                    at_ms: now_ms(),
+                    reason: format!("{error:#}"),
+                });
             }
         }
         number += u64::from(refused.is_some());
@@ -222,7 +247,8 @@ impl Browser {
     async fn log_in(&mut self, users: &Users) -> Result<()> {
         if self.session.is_none() {
             let (client, home) = (self.client(users).await?, users.home());
-            self.session = Some(Session::log_in(&client, &home, &users.user, &users.password).await?);
+            self.session =
+                Some(Session::log_in(&client, &home, &users.user, &users.password).await?);
         }
         Ok(())
     }
@@ -231,16 +257,27 @@ impl Browser {
         let client = self.client(users).await?;
         let session = self.session.as_ref().context("nobody is logged in")?;
         let (what, created) = if number.is_multiple_of(MEDIA_EVERY) {
-            (What::Media, session.upload(&client, &picture(number)).await?)
+            (
+                What::Media,
+                session.upload(&client, &picture(number)).await?,
+            )
         } else {
             (What::Post, session.post(&client, &title(number)).await?)
         };
-        Ok(Acknowledged { number, what, at_ms: now_ms(), zone: created.zone })
+        Ok(Acknowledged {
+            number,
+            what,
+            at_ms: now_ms(),
+            zone: created.zone,
+        })
     }
 
     async fn client(&mut self, users: &Users) -> Result<reqwest::Client> {
         let answer = resolve::addresses(users.resolver, &users.name).await?;
-        let address = answer.addresses.first().context("the name has no address")?;
+        let address = answer
+            .addresses
+            .first()
+            .context("the name has no address")?;
         let address = SocketAddr::new(*address, users.port);
         if let Some(client) = self.clients.get(&address) {
             return Ok(client.clone());
