@@ -38,6 +38,14 @@ enum Up {
 }
 
 impl Up {
+    async fn start(options: Options, kubernetes: bool) -> Result<Self> {
+        Ok(if kubernetes {
+            Self::Platform(Box::new(Platform::up(options).await?))
+        } else {
+            Self::Lab(Box::new(Lab::up(options).await?))
+        })
+    }
+
     fn overlay_toml(&self) -> Result<String> {
         match self {
             Self::Lab(lab) => lab.overlay_toml(),
@@ -150,10 +158,10 @@ async fn up(folder: &Path, kubernetes: bool) -> Result<()> {
     );
     let mut options = Options::new(std::env::current_exe()?);
     options.parent = fs::canonicalize(folder)?;
-    let lab = if kubernetes {
-        Up::Platform(Box::new(Platform::up(options).await?))
-    } else {
-        Up::Lab(Box::new(Lab::up(options).await?))
+    let lab = tokio::select! {
+        lab = Up::start(options, kubernetes) => lab?,
+        _ = terminated.recv() => return Ok(()),
+        _ = interrupted.recv() => return Ok(()),
     };
     let (overlay, environment) = (folder.join("overlay.toml"), folder.join("environment"));
     fs::write(&overlay, lab.overlay_toml()?)?;

@@ -439,13 +439,3 @@ async fn stands(zone: &Zone, replicas: u32) -> Result<()> {
 fn home(port: u16) -> String {
     format!("https://wp-active.{ZONE}:{port}")
 }
-
-impl Platform {
-    /// TODO
-    ///
-    /// # Errors
-    /// none
-    pub fn overlay_toml(&self) -> Result<String> {
-        Ok(String::new())
-    }
-}

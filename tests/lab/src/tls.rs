@@ -10,14 +10,14 @@ use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::serve::Listener;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::authority::Certificate;
 
@@ -44,6 +44,20 @@ pub fn client_config(root: Option<&Path>) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+/// The certificate that a server shows for `name`, verified against the certificates in the file `root`; DER.
+///
+/// # Errors
+/// Where it shows none or it does not verify.
+pub async fn shown(server: SocketAddr, name: &str, root: &Path) -> Result<Vec<u8>> {
+    let connector = TlsConnector::from(Arc::new(client_config(Some(root))?));
+    let stream = TcpStream::connect(server).await?;
+    let name = ServerName::try_from(name.to_owned())?;
+    let stream = timeout(HANDSHAKE_LIMIT, connector.connect(name, stream)).await??;
+    let (_, session) = stream.get_ref();
+    let first = session.peer_certificates().and_then(<[_]>::first);
+    Ok(first.context("it shows no certificate")?.to_vec())
 }
 
 /// Serves `router` over TLS on `listener` until the future is dropped.

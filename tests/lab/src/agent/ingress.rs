@@ -228,7 +228,7 @@ impl<'a> Controller<'a> {
             } else {
                 format!(
                     "location / {{ proxy_pass http://pods-{number}; proxy_set_header Host $http_host; \
-                     proxy_set_header X-Forwarded-Proto https; proxy_connect_timeout 2s; proxy_read_timeout 20s; }}"
+                     proxy_set_header X-Forwarded-Proto https; proxy_connect_timeout 2s; proxy_read_timeout 60s; }}"
                 )
             };
             let answer = format!(

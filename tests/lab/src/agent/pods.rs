@@ -23,6 +23,8 @@ use crate::wordpress::server::{Server, Setup};
 
 /// Last bytes of the pods' addresses.
 const ADDRESSES: std::ops::Range<u8> = 100..200;
+/// Readiness checks that fail in a row until a pod is not ready any more, as a probe of Kubernetes' has it by default.
+const FAILURES: u32 = 3;
 /// Pause before a container that ended is started again, in milliseconds, times the number of its restarts.
 const BACK_OFF_MS: u64 = 1_000;
 /// Longest such pause.
@@ -56,8 +58,8 @@ struct Pod {
 enum State {
     /// Not started yet, or not to be started: why, in a word and in words.
     Waiting(&'static str, String),
-    /// WordPress.
-    Running(Box<Server>, bool),
+    /// WordPress: how often in a row its readiness check has failed; nothing counts before it succeeded once.
+    Running(Box<Server>, u32),
     /// The ingress controller.
     Controller(bool),
     /// It ended, and is started again at this time.
@@ -137,10 +139,11 @@ impl<'a> Pods<'a> {
                 self.start(&id, &pod, object).await?
             }
             State::Controller(_) => State::Controller(serving),
-            State::Running(mut server, _) => match server.alive() {
+            State::Running(mut server, failures) => match server.alive() {
                 Ok(()) => {
                     let ready = server.is_ready().await;
-                    State::Running(server, ready)
+                    let failures = if ready { 0 } else { failures.saturating_add(1) };
+                    State::Running(server, failures)
                 }
                 Err(error) => {
                     let pause = BACK_OFF_MS
@@ -199,7 +202,7 @@ impl<'a> Pods<'a> {
         };
         let files = Files::at(&self.config.wordpress);
         match Server::start(&self.config.setpriv, &self.config.programs, &files, &setup) {
-            Ok(server) => Ok(State::Running(Box::new(server), false)),
+            Ok(server) => Ok(State::Running(Box::new(server), FAILURES)),
             Err(error) => Ok(State::Waiting("RunContainerError", format!("{error:#}"))),
         }
     }
@@ -277,10 +280,11 @@ impl<'a> Pods<'a> {
 
 impl Pod {
     fn is_ready(&self) -> bool {
-        matches!(
-            self.state,
-            State::Running(_, true) | State::Controller(true)
-        )
+        match self.state {
+            State::Running(_, failures) => failures < FAILURES,
+            State::Controller(serving) => serving,
+            State::Waiting(..) | State::Ended(..) => false,
+        }
     }
 
     fn status(&self, config: &Config) -> Value {

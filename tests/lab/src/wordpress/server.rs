@@ -18,8 +18,10 @@ use crate::programs::ZonePrograms;
 
 /// How long the readiness check may take, as a probe of Kubernetes' may by default.
 const READY_LIMIT: Duration = Duration::from_secs(1);
-/// Longest request, in seconds: a database that does not answer holds up a worker for this long.
-const REQUEST_SECONDS: u32 = 10;
+/// Longest request, in seconds: the installation, on a busy machine.
+const REQUEST_SECONDS: u32 = 60;
+/// Longest wait for the database, in seconds: one that does not answer holds up a worker for this long.
+const DATABASE_SECONDS: u32 = 10;
 /// Workers of each server, so requests at a time.
 const WORKERS: u32 = 3;
 /// Variable with the root by which the database is verified; PHP wants a file.
@@ -121,8 +123,8 @@ fn php(setup: &Setup) -> Result<String> {
          request_terminate_timeout = {REQUEST_SECONDS}s\ncatch_workers_output = yes\n\
          php_admin_value[openssl.cafile] = {folder}/ca.pem\nphp_admin_value[sys_temp_dir] = {folder}/tmp\n\
          php_admin_value[upload_tmp_dir] = {folder}/tmp\n\
-         php_admin_value[default_socket_timeout] = {REQUEST_SECONDS}\n\
-         php_admin_value[mysqlnd.net_read_timeout] = {REQUEST_SECONDS}\n"
+         php_admin_value[default_socket_timeout] = {DATABASE_SECONDS}\n\
+         php_admin_value[mysqlnd.net_read_timeout] = {DATABASE_SECONDS}\n"
     );
     if rustix::process::geteuid().is_root() {
         text.push_str("user = root\ngroup = root\n");

@@ -3,11 +3,15 @@
 //! The public name is reached at whatever address the caller's client was pinned to, so one session can be used
 //! through another zone: both have the same users and sign with the same salt.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+/// How long the installation may take on a busy machine.
+const INSTALL_LIMIT: Duration = Duration::from_secs(60);
 /// Of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A picture of one transparent pixel: the smallest thing the media library takes.
@@ -27,7 +31,9 @@ pub async fn install(client: &Client, home: &str, user: &str, password: &str) ->
         "weblog_title=Lab&user_name={user}&admin_password={password}&admin_password2={password}&pw_weak=1\
          &admin_email={user}%40example.test&blog_public=0"
     );
-    let request = client.post(format!("{home}/wp-admin/install.php?step=2"));
+    let request = client
+        .post(format!("{home}/wp-admin/install.php?step=2"))
+        .timeout(INSTALL_LIMIT);
     let response = request.header(CONTENT_TYPE, FORM).body(form).send().await?;
     let (status, text) = (response.status(), response.text().await?);
     ensure!(
