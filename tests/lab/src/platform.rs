@@ -112,65 +112,13 @@ impl Platform {
     /// Where a program is missing (the message says where it comes from) or a server does not start (it quotes its
     /// log).
     pub async fn up(options: Options) -> Result<Self> {
-        let (programs, zone_programs) = (Programs::locate()?, ZonePrograms::locate()?);
         let folder = tempfile::Builder::new()
             .prefix("understudy-lab-")
             .tempdir_in(&options.parent)?;
-        let stage = Stage {
-            options: &options,
-            programs,
-            zone_programs,
-            authority: Authority::create(folder.path())?,
-            folder: folder.path().to_owned(),
-            public_port: free_port(&[PRIMARY.public, BACKUP.public])?,
-            pod_port: free_port(&PODS)?,
-            salt: secret::fresh()?,
-        };
-        let mut secrets = Secrets {
-            admin_token: secret::fresh()?,
-            admin_password: secret::fresh()?,
-            probe_password: String::new(),
-        };
-        let shared = stage.authority.issue("shared", &[&SHARED.to_string()])?;
-        let board = address(SHARED)?;
-        let machines = [address(PZ)?, address(BZ)?];
-        let names = powerdns::Zone {
-            ttl_seconds: options.ttl_seconds,
-            pz: PRIMARY.public.to_string(),
-            bz: BACKUP.public.to_string(),
-        };
-        let (databases, names, board, one, two) = tokio::try_join!(
-            Pair::start(
-                &stage.programs,
-                &stage.authority,
-                &stage.folder,
-                machines,
-                ""
-            ),
-            Names::start(
-                &stage.programs,
-                &stage.folder,
-                &names,
-                options.stubborn_ttl_seconds
-            ),
-            Board::start(board, &shared, &secrets.admin_token),
-            stage.plane("pz", PRIMARY),
-            stage.plane("bz", BACKUP),
-        )?;
-        let acme = [
-            address(SHARED)?,
-            address(SHARED)?,
-            names.authoritative.dns(),
-        ];
-        let place = stage.folder.join("pebble");
-        let pebble = Pebble::start(
-            &stage.programs,
-            &stage.zone_programs,
-            &stage.authority,
-            &place,
-            acme,
-        )
-        .await?;
+        let stage = Stage::set(&options, folder.path())?;
+        let mut secrets = Secrets::fresh()?;
+        let (databases, names, board, one, two) = stage.servers(&secrets.admin_token).await?;
+        let pebble = stage.pebble(&names).await?;
         let roots = stage.roots(&pebble)?;
         let (pz, bz) = tokio::try_join!(
             stage.zone("pz", one, &databases.pz, &names, &pebble),
@@ -298,7 +246,71 @@ impl Platform {
     }
 }
 
-impl Stage<'_> {
+impl Secrets {
+    fn fresh() -> Result<Self> {
+        Ok(Self {
+            admin_token: secret::fresh()?,
+            admin_password: secret::fresh()?,
+            probe_password: String::new(),
+        })
+    }
+}
+
+impl<'a> Stage<'a> {
+    fn set(options: &'a Options, folder: &Path) -> Result<Self> {
+        Ok(Self {
+            options,
+            programs: Programs::locate()?,
+            zone_programs: ZonePrograms::locate()?,
+            authority: Authority::create(folder)?,
+            folder: folder.to_owned(),
+            public_port: free_port(&[PRIMARY.public, BACKUP.public])?,
+            pod_port: free_port(&PODS)?,
+            salt: secret::fresh()?,
+        })
+    }
+
+    /// What needs nothing else to be up.
+    async fn servers(
+        &self,
+        admin_token: &str,
+    ) -> Result<(Pair, Names, Board, ControlPlane, ControlPlane)> {
+        let shared = self.authority.issue("shared", &[&SHARED.to_string()])?;
+        let machines = [address(PZ)?, address(BZ)?];
+        let board = address(SHARED)?;
+        let zone = powerdns::Zone {
+            ttl_seconds: self.options.ttl_seconds,
+            pz: PRIMARY.public.to_string(),
+            bz: BACKUP.public.to_string(),
+        };
+        let stubborn_ttl = self.options.stubborn_ttl_seconds;
+        tokio::try_join!(
+            Pair::start(&self.programs, &self.authority, &self.folder, machines, ""),
+            Names::start(&self.programs, &self.folder, &zone, stubborn_ttl),
+            Board::start(board, &shared, admin_token),
+            self.plane("pz", PRIMARY),
+            self.plane("bz", BACKUP),
+        )
+    }
+
+    /// The ACME authority, which proves names by the name server.
+    async fn pebble(&self, names: &Names) -> Result<Pebble> {
+        let addresses = [
+            address(SHARED)?,
+            address(SHARED)?,
+            names.authoritative.dns(),
+        ];
+        let folder = self.folder.join("pebble");
+        Pebble::start(
+            &self.programs,
+            &self.zone_programs,
+            &self.authority,
+            &folder,
+            addresses,
+        )
+        .await
+    }
+
     async fn plane(&self, zone: &str, addresses: Addresses) -> Result<ControlPlane> {
         let setup = Setup {
             zone: zone.to_owned(),
