@@ -1,17 +1,23 @@
 # The main jobs, set-up included. `make rehearse` first; `make test` is what CI runs.
 UNDERSTUDY = target/debug/understudy --cache target/understudy-cache
 RUNBOOK    = runbooks/wordpress/runbook.toml
+LAB        = /tmp/understudy-lab
 PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/*/Cargo.toml))
 
-.PHONY: rehearse test lint mutants plugins host setup clean-runs
+.PHONY: rehearse test lab lint mutants plugins host kubernetes setup clean-runs
 
 ## Rehearse: the wordpress service fails over to its backup zone and back, in a simulated world.
 rehearse: plugins
 	$(UNDERSTUDY) rehearse $(RUNBOOK) --procedure drill --scenario primary-lost
 
 ## Everything that can fail, with real servers on loopback.
-test: setup plugins
+test: setup
+	$(MAKE) -j2 kubernetes plugins
 	cargo test --workspace
+
+## Two zones of real servers to try things on, up until Ctrl-C: it says what to lay over the runbook.
+lab: setup kubernetes
+	cargo run -p understudy-lab -- up --kubernetes $(LAB)
 
 ## Take one guard or one move out of the strategies at a time, and print which rule catches it. WORDS="fence ttl" for some.
 mutants:
@@ -27,6 +33,10 @@ host:
 plugins: host
 	$(UNDERSTUDY) plugin build $(PLUGINS)
 	$(UNDERSTUDY) plugin lock $(RUNBOOK)
+
+## The programs of a Kubernetes control plane for tests/lab: found, or built once and kept (ten minutes or so).
+kubernetes:
+	tests/lab/kubernetes/build
 
 setup:
 	.ci/setup

@@ -77,10 +77,17 @@ impl Authority {
             certificate: self.folder.join(format!("{file}.pem")),
             key: self.folder.join(format!("{file}.key")),
         };
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        write(&issued.certificate, &certificate.pem())?;
+        write(&issued.certificate, &self.sign(params, &key)?)?;
         write(&issued.key, &key.serialize_pem())?;
         Ok(issued)
+    }
+
+    /// A certificate of this authority for `key`, PEM.
+    ///
+    /// # Errors
+    /// Where the parameters cannot be signed.
+    pub fn sign(&self, params: CertificateParams, key: &KeyPair) -> Result<String> {
+        Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 }
 

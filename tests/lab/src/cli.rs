@@ -1,4 +1,5 @@
-//! The commands of `understudy-lab`: a lab that stays up for trying things by hand, and the application of one site.
+//! The commands of `understudy-lab`: a lab that stays up for trying things by hand, small or with two whole zones, and
+//! the processes that a lab starts of this program: the small lab's application and a zone's node agent.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,14 +16,64 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app;
 use crate::clock::eventually;
 use crate::lab::{Lab, Options};
+use crate::platform::Platform;
+use crate::{agent, app};
 
 /// What `understudy-lab` understands.
-const USAGE: &str = "usage: understudy-lab up FOLDER | status FOLDER | down FOLDER | app FILE";
+const USAGE: &str = "usage: understudy-lab up [--kubernetes] FOLDER | status FOLDER | down FOLDER | app FILE | agent FILE";
+/// Asks for the lab with two whole zones.
+const KUBERNETES: &str = "--kubernetes";
 /// How long a lab may take to go down.
-const DOWN_LIMIT: Duration = Duration::from_secs(30);
+const DOWN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Either lab, while it is up.
+#[derive(Debug)]
+enum Up {
+    /// The small one.
+    Lab(Box<Lab>),
+    /// The one with two whole zones.
+    Platform(Box<Platform>),
+}
+
+impl Up {
+    async fn start(options: Options, kubernetes: bool) -> Result<Self> {
+        Ok(if kubernetes {
+            Self::Platform(Box::new(Platform::up(options).await?))
+        } else {
+            Self::Lab(Box::new(Lab::up(options).await?))
+        })
+    }
+
+    fn overlay_toml(&self) -> Result<String> {
+        match self {
+            Self::Lab(lab) => lab.overlay_toml(),
+            Self::Platform(platform) => platform.overlay_toml(),
+        }
+    }
+
+    fn credentials(&self) -> Result<BTreeMap<String, String>> {
+        match self {
+            Self::Lab(lab) => Ok(lab.credentials()),
+            Self::Platform(platform) => platform.credentials(),
+        }
+    }
+
+    fn processes(&self) -> BTreeMap<String, u32> {
+        match self {
+            Self::Lab(lab) => lab.processes(),
+            Self::Platform(platform) => platform.processes(),
+        }
+    }
+
+    fn home(&self) -> String {
+        match self {
+            Self::Lab(lab) => lab.url("/"),
+            Self::Platform(platform) => platform.home(),
+        }
+    }
+}
 
 /// What a lab that is up leaves in its folder, besides `overlay.toml` and `environment`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,23 +96,10 @@ impl State {
         serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
     }
 
-    fn of(lab: &Lab) -> Self {
-        let mut servers = BTreeMap::from([
-            ("pdns_server".to_owned(), lab.authoritative.process_id()),
-            ("resolver".to_owned(), lab.resolver.process_id()),
-            ("stubborn".to_owned(), lab.stubborn.process_id()),
-        ]);
-        for (name, process) in [
-            ("mariadbd pz", lab.databases.pz.process_id()),
-            ("mariadbd bz", lab.databases.bz.process_id()),
-            ("app pz", lab.pz.process_id()),
-            ("app bz", lab.bz.process_id()),
-        ] {
-            servers.extend(process.map(|process| (name.to_owned(), process)));
-        }
+    fn of(lab: &Up) -> Self {
         Self {
             process: std::process::id(),
-            servers,
+            servers: lab.processes(),
         }
     }
 }
@@ -88,20 +126,23 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 async fn command(arguments: &[OsString]) -> Result<()> {
-    let [command, path] = arguments else {
-        bail!("{USAGE}");
+    let (command, kubernetes, path) = match arguments {
+        [command, path] => (command, false, path),
+        [command, option, path] if command == "up" && option == KUBERNETES => (command, true, path),
+        _ => bail!("{USAGE}"),
     };
     let path = Path::new(path);
     match command.to_str() {
-        Some("up") => up(path).await,
+        Some("up") => up(path, kubernetes).await,
         Some("status") => status(path),
         Some("down") => down(path).await,
         Some("app") => app::run(path).await,
+        Some("agent") => agent::run(path).await,
         _ => bail!("{USAGE}"),
     }
 }
 
-async fn up(folder: &Path) -> Result<()> {
+async fn up(folder: &Path, kubernetes: bool) -> Result<()> {
     if let Ok(state) = State::load(folder) {
         let process = state.process;
         ensure!(
@@ -117,7 +158,11 @@ async fn up(folder: &Path) -> Result<()> {
     );
     let mut options = Options::new(std::env::current_exe()?);
     options.parent = fs::canonicalize(folder)?;
-    let lab = Lab::up(options).await?;
+    let lab = tokio::select! {
+        lab = Up::start(options, kubernetes) => lab?,
+        _ = terminated.recv() => return Ok(()),
+        _ = interrupted.recv() => return Ok(()),
+    };
     let (overlay, environment) = (folder.join("overlay.toml"), folder.join("environment"));
     fs::write(&overlay, lab.overlay_toml()?)?;
     write_secrets(&environment, &lab)?;
@@ -127,7 +172,7 @@ async fn up(folder: &Path) -> Result<()> {
     fs::rename(new, state_file(folder))?;
     say(&format!(
         "the lab is up: {}\nload the secrets from {} and lay {} over the wordpress runbook",
-        lab.url("/"),
+        lab.home(),
         environment.display(),
         overlay.display(),
     ));
@@ -177,9 +222,9 @@ async fn down(folder: &Path) -> Result<()> {
 }
 
 /// One `NAME=value` per line, for nobody but this user.
-fn write_secrets(file: &Path, lab: &Lab) -> Result<()> {
+fn write_secrets(file: &Path, lab: &Up) -> Result<()> {
     let mut text = String::new();
-    for (name, secret) in lab.credentials() {
+    for (name, secret) in lab.credentials()? {
         writeln!(text, "{name}={secret}")?;
     }
     fs::write(file, "")?;

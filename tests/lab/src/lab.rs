@@ -15,8 +15,9 @@ use crate::app::config::{Config, Settings};
 use crate::authority::Authority;
 use crate::board::Board;
 use crate::document::ZoneDocument;
-use crate::pair::Pair;
-use crate::ports::free_port;
+use crate::names::Names;
+use crate::pair::{Pair, TABLES};
+use crate::ports::{address, free_port};
 use crate::powerdns::{Authoritative, ZONE, Zone};
 use crate::programs::Programs;
 use crate::recursor::Recursor;
@@ -112,11 +113,27 @@ impl Lab {
         };
         let shared_certificate = authority.issue("shared", &[&SHARED.to_string()])?;
         let board = address(SHARED)?;
-        let (databases, (authoritative, resolver, stubborn), board) = tokio::try_join!(
-            Pair::start(&programs, &authority, &path, [address(PZ)?, address(BZ)?]),
-            names(&programs, &path, &options),
+        let zone = Zone {
+            ttl_seconds: options.ttl_seconds,
+            pz: PZ.to_string(),
+            bz: BZ.to_string(),
+        };
+        let (databases, names, board) = tokio::try_join!(
+            Pair::start(
+                &programs,
+                &authority,
+                &path,
+                [address(PZ)?, address(BZ)?],
+                TABLES
+            ),
+            Names::start(&programs, &path, &zone, options.stubborn_ttl_seconds),
             Board::start(board, &shared_certificate, &secrets.admin_token),
         )?;
+        let Names {
+            resolver,
+            stubborn,
+            authoritative,
+        } = names;
         let document = ZoneDocument::start(
             address(SHARED)?,
             &shared_certificate,
@@ -189,6 +206,25 @@ impl Lab {
         .collect()
     }
 
+    /// Process ids of its servers by name, while they run.
+    #[must_use]
+    pub fn processes(&self) -> BTreeMap<String, u32> {
+        let mut processes = BTreeMap::from([
+            ("pdns_server".to_owned(), self.authoritative.process_id()),
+            ("resolver".to_owned(), self.resolver.process_id()),
+            ("stubborn".to_owned(), self.stubborn.process_id()),
+        ]);
+        for (name, process) in [
+            ("mariadbd pz", self.databases.pz.process_id()),
+            ("mariadbd bz", self.databases.bz.process_id()),
+            ("app pz", self.pz.process_id()),
+            ("app bz", self.bz.process_id()),
+        ] {
+            processes.extend(process.map(|process| (name.to_owned(), process)));
+        }
+        processes
+    }
+
     /// Users who write at this pace, from now on.
     #[must_use]
     pub fn users(&self, pace: Duration) -> Writer {
@@ -216,29 +252,6 @@ impl Lab {
     pub fn url(&self, path: &str) -> String {
         format!("https://wp-active.{ZONE}:{}{path}", self.public_port)
     }
-}
-
-/// Name servers: the authoritative one first, since the others answer only with it behind them.
-async fn names(
-    programs: &Programs,
-    folder: &Path,
-    options: &Options,
-) -> Result<(Authoritative, Recursor, Recursor)> {
-    let zone = Zone {
-        ttl_seconds: options.ttl_seconds,
-        pz: PZ.to_string(),
-        bz: BZ.to_string(),
-    };
-    let (dns, api) = (address(SHARED)?, address(SHARED)?);
-    let authoritative =
-        Authoritative::start(programs, &folder.join("pdns"), dns, api, &zone).await?;
-    let (one, two) = (folder.join("resolver"), folder.join("stubborn"));
-    let stubborn_ttl = Some(options.stubborn_ttl_seconds);
-    let (resolver, stubborn) = tokio::try_join!(
-        Recursor::start(programs, &one, address(SHARED)?, dns, None),
-        Recursor::start(programs, &two, address(SHARED)?, dns, stubborn_ttl),
-    )?;
-    Ok((authoritative, resolver, stubborn))
 }
 
 /// The application at both sites, told its database at the same one.
@@ -279,8 +292,4 @@ async fn sites(
         sites.push(Site::start(programs, &options.program, config, &settings).await?);
     }
     <[Site; 2]>::try_from(sites).map_err(|_| anyhow::anyhow!("two sites"))
-}
-
-fn address(of: IpAddr) -> Result<SocketAddr> {
-    Ok(SocketAddr::new(of, free_port(&[of])?))
 }

@@ -1,16 +1,20 @@
 //! A lab of real servers on the loopback interface, for tests that must not believe a simulation.
 //!
-//! Two MariaDB servers that replicate, PowerDNS with two caching resolvers, one small HTTPS application per site and a
-//! writer that plays the users. Everything lives in one temporary folder, on free ports, and is gone when the [`Lab`]
-//! is dropped, also when a test panics or is killed.
+//! There are two, of the same servers. The small one, [`Lab`], is up in seconds: two MariaDB servers that replicate,
+//! PowerDNS with two caching resolvers, one small HTTPS application per site and a writer that plays the users. The
+//! other, [`Platform`], is two whole zones: instead of the small application a Kubernetes control plane with a node, an
+//! ingress controller and WordPress in each, and an ACME authority that issues their certificates. Everything lives in
+//! one temporary folder, on free ports, and is gone when either is dropped, also when a test panics or is killed.
 //!
 //! It is not a product and not a simulation: nothing here knows the host, its plugins or its journal, so what it
 //! counts (which acknowledged rows are missing) is independent of what a run reports.
 //!
-//! Start at [`lab`]; each server has a module of its own.
+//! Start at [`lab`] and [`platform`]; each server has a module of its own.
 //!
 //! [`Lab`]: lab::Lab
+//! [`Platform`]: platform::Platform
 
+pub mod agent;
 pub mod app;
 pub mod audit;
 pub mod authority;
@@ -19,10 +23,15 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod document;
+pub mod kubernetes;
 pub mod lab;
 pub mod mariadb;
+pub mod names;
+mod nginx;
 pub mod overlay;
 pub mod pair;
+pub mod pebble;
+pub mod platform;
 pub mod ports;
 pub mod powerdns;
 pub mod process;
@@ -32,4 +41,6 @@ pub mod resolve;
 pub mod secret;
 pub mod site;
 pub mod tls;
+pub mod wordpress;
 pub mod writer;
+pub mod zone;

@@ -4,11 +4,18 @@
 //! Not here: what the runbook means. Where its format or its strategies' parameters change, this text changes with them,
 //! and the host says so.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use crate::board::Board;
 use crate::lab::Lab;
-use crate::powerdns::ZONE;
+use crate::pair::Pair;
+use crate::powerdns::{Authoritative, ZONE};
+use crate::recursor::Recursor;
+
+mod platform;
 
 /// Time to live during a flip, in seconds; the shortest that is a time at all.
 const FLIP_TTL_SECONDS: u32 = 1;
@@ -21,89 +28,23 @@ impl Lab {
     /// # Errors
     /// Never in practice: every value has a form in TOML.
     pub fn overlay_toml(&self) -> Result<String> {
-        let mut failback = self.parameters();
-        if let Some(parameters) = failback.as_object_mut() {
-            let standby = self.options.standby_replicas;
-            parameters.insert("standby-replicas".to_owned(), standby.into());
-        }
-        Ok(toml::to_string(&json!({
-            "targets": { "rto": "5m", "rpo": "30s" },
-            "strategies": {
-                "replica": { "parameters": self.parameters() },
-                "restore": { "parameters": self.parameters() },
-                "failback": { "parameters": failback },
-            },
-            "bindings": [
-                self.database_binding(),
-                self.dns_binding(),
-                self.workload_binding(),
-                self.notify_binding(),
-                self.certificates_binding(),
-            ],
-            "probe": self.probe(),
-        }))?)
-    }
-
-    fn parameters(&self) -> Value {
-        json!({
-            "replicas": 1,
-            "objectives": [],
-            "media-bucket": "",
-            "expose": false,
-            "records": {
-                "ttl-flip-seconds": FLIP_TTL_SECONDS,
-                "ttl-normal-seconds": self.options.ttl_seconds,
-            },
-            "certificate": { "test-issue": false },
-            "converged-percent": 100,
-            "stability-window-ms": STABILITY_WINDOW_MS,
-        })
-    }
-
-    fn database_binding(&self) -> Value {
-        let connection = |server: &crate::mariadb::Server, user: &str, variable: &str| {
-            json!({
-                "host": server.address().ip().to_string(),
-                "port": server.address().port(),
-                "user": user,
-                "password": { "env": variable },
-            })
-        };
-        let (pz, bz) = (&self.databases.pz, &self.databases.bz);
-        json!({
-            "contract": "understudy:database/database@0.1.0",
-            "plugin": "mariadb",
-            "config": {
-                "replication": {
-                    "user": "repl",
-                    "credential": "replication",
-                    "ssl-ca": self.root().display().to_string(),
-                },
-                "heartbeat": { "table": "posts", "column": "written_at" },
-            },
-            "credentials": {
-                "replication": { "env": "LAB_REPLICATION_PASSWORD", "scheme": "basic", "user": "repl" },
-            },
-            "connections": {
-                "pz": connection(pz, "understudy", "LAB_DATABASE_PASSWORD"),
-                "bz": connection(bz, "understudy", "LAB_DATABASE_PASSWORD"),
-                "pz-client": connection(pz, "app", "LAB_APP_PASSWORD"),
-                "bz-client": connection(bz, "app", "LAB_APP_PASSWORD"),
-            },
-            "trust": [self.root()],
-        })
-    }
-
-    fn dns_binding(&self) -> Value {
-        let server = format!("http://{}", self.authoritative.api());
-        let zones = format!("{server}/api/v1/servers/localhost/zones");
-        json!({
-            "contract": "understudy:dns/dns@0.1.0",
-            "plugin": "powerdns",
-            "config": { "server": server, "zone": ZONE, "min-ttl-seconds": FLIP_TTL_SECONDS },
-            "credentials": { "api": { "env": "LAB_DNS_KEY", "scheme": "header", "name": "x-api-key" } },
-            "http": [{ "methods": ["GET", "PATCH"], "url": zones, "private": true }],
-        })
+        let root = &[self.root()];
+        let bindings = [
+            database(&self.databases, self.root(), ("posts", "written_at")),
+            dns(&self.authoritative),
+            self.workload_binding(),
+            notify(&self.board, self.root()),
+            self.certificates_binding(),
+        ];
+        let mut parameters = parameters(self.options.ttl_seconds);
+        set(&mut parameters, "expose", false.into());
+        set(
+            &mut parameters,
+            "certificate",
+            json!({ "test-issue": false }),
+        );
+        let standby = self.options.standby_replicas;
+        overlay(&parameters, standby, &bindings, self.probe(root))
     }
 
     /// DNS by the other provider, to be laid over [`overlay_toml`](Self::overlay_toml): the zone's document instead of
@@ -145,18 +86,6 @@ trust = ["{root}"]
         })
     }
 
-    fn notify_binding(&self) -> Value {
-        let url = format!("https://{}/announcements", self.board.address());
-        json!({
-            "contract": "understudy:notify/notify@0.1.0",
-            "plugin": "webhook",
-            "config": { "channels": { "status": url } },
-            "credentials": { "api": { "env": "LAB_ADMIN_TOKEN", "scheme": "bearer" } },
-            "http": [{ "methods": ["POST"], "url": url, "private": true }],
-            "trust": [self.root()],
-        })
-    }
-
     fn certificates_binding(&self) -> Value {
         let (pz, bz) = (self.pz.public().to_string(), self.bz.public().to_string());
         json!({
@@ -168,23 +97,7 @@ trust = ["{root}"]
         })
     }
 
-    /// An address for each resolver that the runbook names; one of them is stubborn.
-    fn resolvers(&self) -> Value {
-        let honest = self.resolver.address().to_string();
-        let mut resolvers = serde_json::Map::new();
-        for kind in ["isp", "public"] {
-            for name in ["a", "b", "c", "d"] {
-                resolvers.insert(format!("{kind}-{name}"), honest.clone().into());
-            }
-        }
-        resolvers.insert(
-            "isp-b".to_owned(),
-            self.stubborn.address().to_string().into(),
-        );
-        Value::Object(resolvers)
-    }
-
-    fn probe(&self) -> Value {
+    fn probe(&self, trust: &[&Path]) -> Value {
         let write = |name: &str, path: &str, body: &str, status: u16, answer: &str| {
             json!([{
                 "name": name,
@@ -199,12 +112,12 @@ trust = ["{root}"]
         json!({
             "zone-header": "x-zone",
             "entries": { "pz": self.pz.public().to_string(), "bz": self.bz.public().to_string() },
-            "resolvers": self.resolvers(),
+            "resolvers": resolvers(&self.resolver, &self.stubborn),
             "public-resolver": "isp-a",
             "credentials": {
                 "wordpress": { "env": "LAB_EDITOR_PASSWORD", "scheme": "basic", "user": "editor" },
             },
-            "trust": [self.root()],
+            "trust": trust,
             "journeys": {
                 "front-page": [{ "name": "front page", "url": self.url("/"), "expect-body": "posts" }],
                 "login": write("log in", "/login", "", 200, "welcome"),
@@ -213,4 +126,120 @@ trust = ["{root}"]
             },
         })
     }
+}
+
+/// Puts the parts together: strategies with these parameters, failback with its own.
+fn overlay(
+    parameters: &Value,
+    standby_replicas: u32,
+    bindings: &[Value],
+    probe: Value,
+) -> Result<String> {
+    let mut failback = parameters.clone();
+    set(&mut failback, "standby-replicas", standby_replicas.into());
+    Ok(toml::to_string(&json!({
+        "targets": { "rto": "5m", "rpo": "30s" },
+        "strategies": {
+            "replica": { "parameters": parameters },
+            "restore": { "parameters": parameters },
+            "failback": { "parameters": failback },
+        },
+        "bindings": bindings,
+        "probe": probe,
+    }))?)
+}
+
+/// What every strategy is told: one replica, short times, and nothing that a lab does not have.
+fn parameters(ttl_seconds: u32) -> Value {
+    json!({
+        "replicas": 1,
+        "objectives": [],
+        "media-bucket": "",
+        "records": {
+            "ttl-flip-seconds": FLIP_TTL_SECONDS,
+            "ttl-normal-seconds": ttl_seconds,
+        },
+        "converged-percent": 100,
+        "stability-window-ms": STABILITY_WINDOW_MS,
+    })
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
+/// The databases; `heartbeat` is a table and its column that says when something was written.
+fn database(databases: &Pair, root: &Path, heartbeat: (&str, &str)) -> Value {
+    let connection = |server: &crate::mariadb::Server, user: &str, variable: &str| {
+        json!({
+            "host": server.address().ip().to_string(),
+            "port": server.address().port(),
+            "user": user,
+            "password": { "env": variable },
+        })
+    };
+    let (pz, bz) = (&databases.pz, &databases.bz);
+    json!({
+        "contract": "understudy:database/database@0.1.0",
+        "plugin": "mariadb",
+        "config": {
+            "replication": {
+                "user": "repl",
+                "credential": "replication",
+                "ssl-ca": root.display().to_string(),
+            },
+            "heartbeat": { "table": heartbeat.0, "column": heartbeat.1 },
+        },
+        "credentials": {
+            "replication": { "env": "LAB_REPLICATION_PASSWORD", "scheme": "basic", "user": "repl" },
+        },
+        "connections": {
+            "pz": connection(pz, "understudy", "LAB_DATABASE_PASSWORD"),
+            "bz": connection(bz, "understudy", "LAB_DATABASE_PASSWORD"),
+            "pz-client": connection(pz, "app", "LAB_APP_PASSWORD"),
+            "bz-client": connection(bz, "app", "LAB_APP_PASSWORD"),
+        },
+        "trust": [root],
+    })
+}
+
+fn dns(authoritative: &Authoritative) -> Value {
+    let server = format!("http://{}", authoritative.api());
+    let zones = format!("{server}/api/v1/servers/localhost/zones");
+    json!({
+        "contract": "understudy:dns/dns@0.1.0",
+        "plugin": "powerdns",
+        "config": { "server": server, "zone": ZONE, "min-ttl-seconds": FLIP_TTL_SECONDS },
+        "credentials": { "api": { "env": "LAB_DNS_KEY", "scheme": "header", "name": "x-api-key" } },
+        "http": [{ "methods": ["GET", "PATCH"], "url": zones, "private": true }],
+    })
+}
+
+fn notify(board: &Board, root: &Path) -> Value {
+    let url = format!("https://{}/announcements", board.address());
+    json!({
+        "contract": "understudy:notify/notify@0.1.0",
+        "plugin": "webhook",
+        "config": { "channels": { "status": url } },
+        "credentials": { "api": { "env": "LAB_ADMIN_TOKEN", "scheme": "bearer" } },
+        "http": [{ "methods": ["POST"], "url": url, "private": true }],
+        "trust": [root],
+    })
+}
+
+/// An address for each resolver that the runbook names; one of them is stubborn.
+fn resolvers(honest: &Recursor, stubborn: &Recursor) -> Value {
+    let mut resolvers = serde_json::Map::new();
+    for kind in ["isp", "public"] {
+        for name in ["a", "b", "c", "d"] {
+            resolvers.insert(
+                format!("{kind}-{name}"),
+                honest.address().to_string().into(),
+            );
+        }
+    }
+    resolvers.insert("isp-b".to_owned(), stubborn.address().to_string().into());
+    Value::Object(resolvers)
 }

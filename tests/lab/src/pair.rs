@@ -14,9 +14,11 @@ use crate::secret;
 /// How long the replica may take for the few statements that make the schema.
 const SEED_LIMIT: Duration = Duration::from_secs(30);
 
-/// The application's tables. A row of `posts` is numbered by whoever writes it, so that a missing one can be named.
-const SCHEMA: &str = "CREATE DATABASE wordpress CHARACTER SET utf8mb4;
-    CREATE TABLE wordpress.posts (
+/// The application's database.
+const DATABASE: &str = "CREATE DATABASE wordpress CHARACTER SET utf8mb4";
+/// Tables of the lab's own application. A row of `posts` is numbered by whoever writes it, so that a missing one can
+/// be named.
+pub const TABLES: &str = "CREATE TABLE wordpress.posts (
         id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
         number BIGINT UNSIGNED NULL UNIQUE,
         title VARCHAR(200) NOT NULL,
@@ -40,8 +42,8 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both, lets `bz` replicate from `pz` by GTID over verified TLS, and creates the schema on `pz`, so that
-    /// a pair that came up has replicated something.
+    /// Starts both, lets `bz` replicate from `pz` by GTID over verified TLS, and creates the database on `pz`, and in
+    /// it what `tables` says, so that a pair that came up has replicated something.
     ///
     /// # Errors
     /// Where a server does not start or replication does not deliver the schema.
@@ -50,6 +52,7 @@ impl Pair {
         authority: &Authority,
         folder: &Path,
         [pz, bz]: [SocketAddr; 2],
+        tables: &str,
     ) -> Result<Self> {
         let passwords = Passwords {
             root: secret::fresh()?,
@@ -74,7 +77,10 @@ impl Pair {
             Server::create(programs, setup("bz", bz, 2)?),
         )?;
         bz.replicate_from(pz.address()).await?;
-        pz.execute(SCHEMA).await?;
+        pz.execute(DATABASE).await?;
+        if !tables.is_empty() {
+            pz.execute(tables).await?;
+        }
         pz.set_read_only(false).await?;
         bz.applied(&pz.position().await?, SEED_LIMIT).await?;
         Ok(Self { pz, bz })

@@ -34,6 +34,14 @@ pub fn free_port(addresses: &[IpAddr]) -> Result<u16> {
     bail!("no free port between {FIRST} and {}", FIRST + COUNT)
 }
 
+/// An address with a port that is free there.
+///
+/// # Errors
+/// Where no port of the range is free.
+pub fn address(of: IpAddr) -> Result<SocketAddr> {
+    Ok(SocketAddr::new(of, free_port(&[of])?))
+}
+
 fn is_free(address: SocketAddr) -> bool {
     TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
 }

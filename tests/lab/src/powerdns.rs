@@ -12,9 +12,9 @@ use self::editor::set;
 use crate::clock::eventually;
 use crate::process::Process;
 use crate::programs::Programs;
-use crate::{client, resolve, secret};
+use crate::{resolve, secret};
 
-mod editor;
+pub(crate) mod editor;
 
 pub use editor::Editor;
 
@@ -91,15 +91,9 @@ impl Authoritative {
             ],
             &folder.join("log"),
         )?;
-        let http = client::plain()?;
         let mut server = Self {
             process,
-            editor: Editor {
-                dns,
-                api,
-                key,
-                http,
-            },
+            editor: Editor::new(dns, api, key)?,
         };
         server.create_zone(zone).await?;
         Ok(server)

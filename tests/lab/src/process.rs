@@ -15,12 +15,16 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::clock::eventually;
 
 /// Lines of a server's log that an error quotes.
 const QUOTED_LINES: usize = 15;
+/// Ends a process group when its standard input, a pipe that we hold, is closed: when we are done, or are gone.
+const GROUP_ENDS_WITH_US: &str = r#"read _; kill -s KILL -- "-$0" 2>/dev/null"#;
+/// How often a process that was asked to end is looked at.
+const END_POLL: Duration = Duration::from_millis(10);
 
 /// A child process with its log.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Ends what the child leaves behind.
+    guard: Option<Child>,
 }
 
 impl Process {
@@ -42,26 +48,55 @@ impl Process {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
         log: &Path,
     ) -> Result<Self> {
+        let mut command = Command::new(setpriv);
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(program)
+            .args(arguments.into_iter().map(Into::into));
+        Self::run(command, name, log)
+    }
+
+    /// Like [`start`](Self::start), for a program whose own children would outlive it: a shell stays beside it and
+    /// ends the whole group when we are gone.
+    ///
+    /// # Errors
+    /// Where the log cannot be opened or the program cannot be started.
+    pub fn start_with_children(
+        setpriv: &Path,
+        name: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        log: &Path,
+    ) -> Result<Self> {
+        let mut process = Self::start(setpriv, name, program, arguments, log)?;
+        let guard = Command::new("sh")
+            .args(["-c", GROUP_ENDS_WITH_US, &process.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot guard {name}"))?;
+        process.guard = Some(guard);
+        Ok(process)
+    }
+
+    fn run(mut command: Command, name: &str, log: &Path) -> Result<Self> {
         let output = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot open {}", log.display()))?;
-        let mut command = Command::new(setpriv);
         command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(program)
-            .args(arguments.into_iter().map(Into::into))
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .process_group(0);
-        let child = spawn(command)
-            .with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
         Ok(Self {
             name: name.to_owned(),
             child,
             log: log.to_owned(),
+            guard: None,
         })
     }
 
@@ -118,6 +153,30 @@ impl Process {
         self.ended(limit).await
     }
 
+    /// Asks it to end and waits on this thread; kills it where it has not ended after `limit`.
+    pub fn end(&mut self, limit: Duration) {
+        let polls = limit.as_millis() / END_POLL.as_millis();
+        if self.signal(Signal::TERM).is_ok() {
+            for _ in 0..polls {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                thread::sleep(END_POLL);
+            }
+        }
+        drop(self.kill());
+    }
+
+    /// Asks it to read its configuration again (`SIGHUP`).
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn reload(&self) -> Result<()> {
+        // Itself alone: its children are its own to tell.
+        kill_process(Pid::from_child(&self.child), Signal::HUP)
+            .with_context(|| format!("cannot signal {}", self.name))
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Errors
@@ -153,6 +212,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Nothing is left to be told of a failure; the kernel ends the child with us in any case.
         drop(self.kill());
+        if let Some(mut guard) = self.guard.take() {
+            // Waiting closes its standard input first.
+            drop(guard.wait());
+        }
     }
 }
 

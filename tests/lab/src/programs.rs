@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
 
 /// Folders searched, in this order: administrators' programs are not in every user's `PATH`.
 const FOLDERS: [&str; 6] = [
@@ -17,6 +18,17 @@ const FOLDERS: [&str; 6] = [
 
 /// Schema of the PowerDNS zone database, from the package so that it fits the server.
 const PDNS_SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+
+/// WordPress as its package installs it.
+const WORDPRESS: &str = "/usr/share/wordpress";
+/// What the package keeps of it elsewhere: themes, plugins, languages.
+const WORDPRESS_CONTENT: &str = "/var/lib/wordpress/wp-content";
+/// The theme it comes up with, of a package of its own.
+const WORDPRESS_THEME: &str = "/usr/share/wordpress/wp-content/themes/twentytwentythree";
+/// Folder of a Kubernetes control plane's programs, as the tools around it agree to name it.
+const KUBERNETES_VARIABLE: &str = "KUBEBUILDER_ASSETS";
+/// What builds them where nobody has them, from the repository's root.
+const KUBERNETES_BUILD: &str = "tests/lab/kubernetes/build";
 
 /// The servers' programs.
 #[derive(Debug, Clone)]
@@ -50,18 +62,87 @@ impl Programs {
             pdns_schema: missing.file(PDNS_SCHEMA, "pdns-backend-sqlite3"),
             pdns_recursor: missing.program("pdns_recursor", "pdns-recursor"),
         };
-        if !missing.names.is_empty() {
-            missing.packages.sort_unstable();
-            missing.packages.dedup();
-            bail!(
-                "the lab needs real servers and cannot find {}; as root: \
-                 apt-get install -y --no-install-recommends {}",
-                missing.names.join(", "),
-                missing.packages.join(" ")
+        missing.refuse()?;
+        Ok(programs)
+    }
+}
+
+/// What the zones need besides: a control plane, WordPress and an ACME authority.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ZonePrograms {
+    /// Keeps a cluster's objects.
+    pub etcd: PathBuf,
+    /// Serves them.
+    pub kube_apiserver: PathBuf,
+    /// Makes pods of deployments.
+    pub kube_controller_manager: PathBuf,
+    /// Serves HTTP.
+    pub nginx: PathBuf,
+    /// Runs WordPress.
+    pub php_fpm: PathBuf,
+    /// Folder of WordPress.
+    pub wordpress: PathBuf,
+    /// Folder of what its package keeps elsewhere.
+    pub wordpress_content: PathBuf,
+    /// The ACME authority.
+    pub pebble: PathBuf,
+    /// Sets a variable for one program.
+    pub env: PathBuf,
+    /// Copies folders.
+    pub cp: PathBuf,
+}
+
+impl ZonePrograms {
+    /// Finds every program.
+    ///
+    /// # Errors
+    /// Names every program that is missing and what installs or builds it.
+    pub fn locate() -> Result<Self> {
+        let mut missing = Missing::default();
+        missing.file(WORDPRESS_THEME, "wordpress-theme-twentytwentythree");
+        let mut programs = Self {
+            etcd: missing.program("etcd", "etcd-server"),
+            kube_apiserver: PathBuf::new(),
+            kube_controller_manager: PathBuf::new(),
+            nginx: missing.program("nginx", "nginx-light"),
+            php_fpm: missing.program("php-fpm8.2", "php8.2-fpm"),
+            wordpress: missing.file(WORDPRESS, "wordpress"),
+            wordpress_content: missing.file(WORDPRESS_CONTENT, "wordpress"),
+            pebble: missing.program("pebble", "pebble"),
+            env: missing.program("env", "coreutils"),
+            cp: missing.program("cp", "coreutils"),
+        };
+        missing.refuse()?;
+        let assets = kubernetes_assets()?;
+        for (program, name) in [
+            (&mut programs.kube_apiserver, "kube-apiserver"),
+            (
+                &mut programs.kube_controller_manager,
+                "kube-controller-manager",
+            ),
+        ] {
+            *program = assets.join(name);
+            ensure!(
+                program.is_file(),
+                "the lab needs {}: run {KUBERNETES_BUILD}, or let {KUBERNETES_VARIABLE} name a folder that has it",
+                program.display()
             );
         }
         Ok(programs)
     }
+}
+
+/// Where the control plane's programs are: as told, or where they are built.
+fn kubernetes_assets() -> Result<PathBuf> {
+    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(assets) = folder(KUBERNETES_VARIABLE) {
+        return Ok(assets.into());
+    }
+    let cache = match folder("XDG_CACHE_HOME") {
+        Some(cache) => PathBuf::from(cache),
+        None => PathBuf::from(folder("HOME").context("HOME is not set")?).join(".cache"),
+    };
+    Ok(cache.join("understudy-lab/kubernetes"))
 }
 
 /// What was not found.
@@ -81,11 +162,25 @@ impl Missing {
     }
 
     fn file(&mut self, path: &str, package: &'static str) -> PathBuf {
-        if Path::new(path).is_file() {
+        if Path::new(path).exists() {
             PathBuf::from(path)
         } else {
             self.note(path, package)
         }
+    }
+
+    /// An error where anything is missing.
+    fn refuse(mut self) -> Result<()> {
+        self.packages.sort_unstable();
+        self.packages.dedup();
+        ensure!(
+            self.names.is_empty(),
+            "the lab needs real servers and cannot find {}; as root: \
+             apt-get install -y --no-install-recommends {}",
+            self.names.join(", "),
+            self.packages.join(" ")
+        );
+        Ok(())
     }
 
     fn note(&mut self, name: &str, package: &'static str) -> PathBuf {

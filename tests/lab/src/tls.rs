@@ -10,14 +10,14 @@ use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::serve::Listener;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::authority::Certificate;
 
@@ -26,21 +26,38 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// Connections whose handshake is done and that wait to be served.
 const BACKLOG: usize = 64;
 
-/// A client's configuration that trusts `root` alone, or nobody.
+/// A client's configuration that trusts the certificates in the file `root` alone, or nobody.
 ///
 /// # Errors
-/// Where the root cannot be read.
+/// Where the file cannot be read.
 pub fn client_config(root: Option<&Path>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if let Some(root) = root {
-        let certificate = CertificateDer::from_pem_file(root)
+        let certificates: Vec<_> = CertificateDer::pem_file_iter(root)
+            .and_then(Iterator::collect)
             .with_context(|| format!("cannot read {}", root.display()))?;
-        roots.add(certificate)?;
+        for certificate in certificates {
+            roots.add(certificate)?;
+        }
     }
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+/// The certificate that a server shows for `name`, verified against the certificates in the file `root`; DER.
+///
+/// # Errors
+/// Where it shows none or it does not verify.
+pub async fn shown(server: SocketAddr, name: &str, root: &Path) -> Result<Vec<u8>> {
+    let connector = TlsConnector::from(Arc::new(client_config(Some(root))?));
+    let stream = TcpStream::connect(server).await?;
+    let name = ServerName::try_from(name.to_owned())?;
+    let stream = timeout(HANDSHAKE_LIMIT, connector.connect(name, stream)).await??;
+    let (_, session) = stream.get_ref();
+    let first = session.peer_certificates().and_then(<[_]>::first);
+    Ok(first.context("it shows no certificate")?.to_vec())
 }
 
 /// Serves `router` over TLS on `listener` until the future is dropped.

@@ -4,7 +4,7 @@
 //!
 //! | user | may | why |
 //! |---|---|---|
-//! | `app` | SELECT, INSERT, UPDATE, DELETE on `wordpress` | an ordinary client: `read_only` stops it |
+//! | `app` | SELECT, INSERT, UPDATE, DELETE, and tables of its own on `wordpress` | an ordinary client: `read_only` stops it |
 //! | `repl` | REPLICATION SLAVE | what the other server replicates as |
 //! | `understudy` | see [`OPERATOR_GRANTS`] | what a recovery needs, without SUPER |
 //!
@@ -58,7 +58,7 @@ pub(super) async fn create(server: &Server) -> Result<()> {
     let statements = format!(
         "SET sql_log_bin=0;
              CREATE USER app IDENTIFIED BY '{app}' REQUIRE SSL;
-             GRANT SELECT, INSERT, UPDATE, DELETE ON wordpress.* TO app;
+             GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX ON wordpress.* TO app;
              CREATE USER repl IDENTIFIED BY '{repl}' REQUIRE SSL;
              GRANT REPLICATION SLAVE ON *.* TO repl;
              CREATE USER understudy IDENTIFIED BY '{understudy}' REQUIRE SSL;

@@ -7,7 +7,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::ZONE;
-use crate::resolve;
+use crate::{client, resolve};
 
 /// Types of records that people edit; the others are the server's own.
 const EDITED: [&str; 2] = ["A", "CNAME"];
@@ -18,10 +18,24 @@ pub struct Editor {
     pub(super) dns: SocketAddr,
     pub(super) api: SocketAddr,
     pub(super) key: String,
-    pub(super) http: reqwest::Client,
+    http: reqwest::Client,
 }
 
 impl Editor {
+    /// A hand on the zone of another process.
+    ///
+    /// # Errors
+    /// Where its HTTP client cannot be made.
+    pub fn new(dns: SocketAddr, api: SocketAddr, key: String) -> Result<Self> {
+        let http = client::plain()?;
+        Ok(Self {
+            dns,
+            api,
+            key,
+            http,
+        })
+    }
+
     /// Every record set that people edit, by name: `name` without the last dot, `type`, `ttl-seconds`, `values`.
     ///
     /// # Errors
@@ -48,6 +62,18 @@ impl Editor {
         let changes: Vec<Value> = sets.iter().map(replacement).collect();
         let request = self.http.patch(self.zone_url());
         self.ask(request.body(json!({ "rrsets": changes }).to_string()))
+            .await
+            .map(drop)
+    }
+
+    /// Removes a record set; there need be none.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub async fn remove(&self, name: &str, kind: &str) -> Result<()> {
+        let change = json!({ "name": format!("{name}."), "type": kind, "changetype": "DELETE" });
+        let request = self.http.patch(self.zone_url());
+        self.ask(request.body(json!({ "rrsets": [change] }).to_string()))
             .await
             .map(drop)
     }
@@ -109,7 +135,7 @@ impl Editor {
 }
 
 /// A record set with one value, in the form of [`Editor::record_sets`].
-pub(super) fn set(name: &str, kind: &str, value: &str, ttl_seconds: u32) -> Value {
+pub(crate) fn set(name: &str, kind: &str, value: &str, ttl_seconds: u32) -> Value {
     json!({ "name": name, "type": kind, "ttl-seconds": ttl_seconds, "values": [value] })
 }
 
