@@ -7,6 +7,8 @@
 
 /// Answers and errors, for providers.
 pub mod provider;
+/// Records, for providers of DNS.
+pub mod records;
 
 /// The bindings of a provider, in the module where it is called, with what every provider shares taken from [`host`]:
 /// `provider_bindings!("understudy:plugin/provider-dns")`. A provider of several contracts gives its own world as well:
