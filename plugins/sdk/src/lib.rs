@@ -5,6 +5,8 @@
 //!
 //! Not here: anything that depends on the host. A plugin knows contracts only.
 
+/// Sessions and common moves, for providers of MySQL and MariaDB.
+pub mod mysql;
 /// Answers and errors, for providers.
 pub mod provider;
 /// Records, for providers of DNS.
