@@ -27,6 +27,7 @@ use crate::ports::free_port;
 use crate::{secret, tls};
 
 pub mod cloudflare;
+pub mod digitalocean;
 
 /// A request as a vendor sees it: known to the document and authorised.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use tokio::process::Command;
 static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
     let crates = [
         "plugins/providers/cloudflare",
+        "plugins/providers/digitalocean",
         "tests/caller",
     ];
     let mut command = std::process::Command::new(program());
