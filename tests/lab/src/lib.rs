@@ -28,6 +28,7 @@ pub mod ports;
 pub mod powerdns;
 pub mod process;
 pub mod programs;
+pub mod prometheus;
 pub mod recursor;
 pub mod resolve;
 pub mod secret;

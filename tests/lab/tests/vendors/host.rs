@@ -12,6 +12,7 @@ static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
     let crates = [
         "plugins/providers/cloudflare",
         "plugins/providers/digitalocean",
+        "plugins/providers/prometheus",
         "tests/caller",
     ];
     let mut command = std::process::Command::new(program());

@@ -12,3 +12,4 @@
 mod cloudflare;
 mod digitalocean;
 mod host;
+mod prometheus;
