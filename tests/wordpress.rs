@@ -12,7 +12,7 @@ use std::process::Output;
 use effects::effects;
 use records::records;
 use serde_json::Value;
-use stage::{PLUGINS, Stage, text};
+use stage::{PLUGINS, Stage, root, text};
 
 #[path = "support/effects.rs"]
 mod effects;
@@ -383,6 +383,35 @@ fn check_accepts_the_overlay_for_kubernetes_and_reads_its_grants() {
     }
 }
 
+/// Three other providers for the same strategies: only who serves a contract changes.
+#[test]
+fn check_takes_the_overlay_of_the_vendors() {
+    let stage = unchanged().locked();
+    let shipped = root().join("runbooks/wordpress/vendors.toml");
+    let overlay = std::fs::read_to_string(shipped).unwrap();
+    let unserved = |overlay: &str, code: i32| {
+        std::fs::write(stage.path("vendors.toml"), overlay).unwrap();
+        let output = stage.run(&["check", "runbook.toml", "--overlay", "vendors.toml"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said
+    };
+    assert!(unserved("", 0).contains("understudy:metrics/metrics"));
+    let said = unserved(&overlay, 0);
+    for contract in ["database/database", "dns/dns", "metrics/metrics"] {
+        assert!(!said.contains(contract), "{said}");
+    }
+    // Each provider checks its own configuration, also what no schema can say.
+    for (from, to) in [
+        (r#"zone = "example.test""#, r#"zone = "example test""#),
+        (r#"name = "wordpress-bz""#, r#"name = "wordpress-pz""#),
+        ("threshold = 0.01", r#"threshold = "low""#),
+    ] {
+        assert!(overlay.contains(from), "{from}");
+        unserved(&overlay.replace(from, to), 2);
+    }
+}
+
 /// A runbook that cannot be run, and what the refusal says.
 struct Bad {
     what: &'static str,
@@ -486,7 +515,8 @@ fn a_plugin_that_is_not_the_locked_one_is_refused() {
     let stage = unchanged().locked();
     let lock = stage.path("understudy.lock");
     let text_before = std::fs::read_to_string(&lock).unwrap();
-    let digest = text_before.split("sha256:").nth(1).unwrap()[..64].to_owned();
+    let of_replica = text_before.split("[plugins.replica]").nth(1).unwrap();
+    let digest = of_replica.split("sha256:").nth(1).unwrap()[..64].to_owned();
     std::fs::write(&lock, text_before.replace(&digest, &"0".repeat(64))).unwrap();
     let output = rehearse(&stage, &["--procedure", "drill"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

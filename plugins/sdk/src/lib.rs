@@ -9,8 +9,12 @@
 pub mod certificate;
 /// Objects of clusters, for providers: asking for them and reading what they say.
 pub mod kubernetes;
+/// Sessions and common moves, for providers of MySQL and MariaDB.
+pub mod mysql;
 /// Answers and errors, for providers.
 pub mod provider;
+/// Records, for providers of DNS.
+pub mod records;
 /// Points in time as text.
 pub mod time;
 

@@ -102,6 +102,24 @@ pub fn json_request(
     }
 }
 
+/// Text as one value of a query (RFC 3986, 2.1: everything but unreserved characters).
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+                encoded.push(digit.to_ascii_uppercase());
+            }
+        }
+    }
+    encoded
+}
+
 /// A header.
 #[must_use]
 pub fn header(name: &str, value: &str) -> Header {
@@ -134,8 +152,13 @@ pub fn is_success(response: &Response) -> bool {
 /// 409, 412 and 423 are `conflict`; other 4xx are `invalid`; a redirect that the host did not follow is `invalid`.
 #[must_use]
 pub fn response_error(asked: &str, response: &Response) -> Error {
+    status_error(asked, response, &quote(&response.body))
+}
+
+/// As [`response_error`], where the vendor's own words were found in the body.
+#[must_use]
+pub fn status_error(asked: &str, response: &Response, said: &str) -> Error {
     let status = response.status;
-    let said = quote(&response.body);
     let text = if said.is_empty() {
         format!("{asked}: HTTP {status}")
     } else {
@@ -244,6 +267,14 @@ mod tests {
         ] {
             assert_eq!(kind(status), expected, "HTTP {status}");
         }
+    }
+
+    #[test]
+    fn a_value_of_a_query_means_itself() {
+        assert_eq!(
+            percent_encoded("rate(a{b=~\"5..\"}[1m]) + é~"),
+            "rate%28a%7Bb%3D~%225..%22%7D%5B1m%5D%29%20%2B%20%C3%A9~"
+        );
     }
 
     #[test]

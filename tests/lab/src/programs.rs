@@ -145,6 +145,19 @@ fn kubernetes_assets() -> Result<PathBuf> {
     Ok(cache.join("understudy-lab/kubernetes"))
 }
 
+/// One program that not every lab needs.
+///
+/// # Errors
+/// Names its package where it is missing.
+pub fn program(name: &str, package: &'static str) -> Result<PathBuf> {
+    let mut missing = Missing::default();
+    let found = missing.program(name, package);
+    if missing.names.is_empty() {
+        return Ok(found);
+    }
+    bail!("cannot find {name}; as root: apt-get install -y --no-install-recommends {package}")
+}
+
 /// What was not found.
 #[derive(Default)]
 struct Missing {

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use understudy_sdk::host::understudy::types::types::Error;
 
+use crate::session::heartbeat::Heartbeat;
+use crate::session::migrations::Migration;
+use crate::session::{is_plain, schema_name};
+
 /// JSON Schema of [`Config`], as `describe` answers it.
 pub(crate) const SCHEMA: &str = include_str!("config.schema.json");
 
@@ -44,22 +48,6 @@ pub(crate) struct Replication {
     pub(crate) ssl_cert: Option<String>,
     #[serde(default)]
     pub(crate) ssl_key: Option<String>,
-}
-
-/// A table that is written all the time.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Heartbeat {
-    pub(crate) table: String,
-    pub(crate) column: String,
-}
-
-/// A migration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Migration {
-    pub(crate) version: String,
-    pub(crate) statements: Vec<String>,
 }
 
 impl Config {
@@ -122,17 +110,7 @@ impl Config {
     /// Schema of a database of the runbook.
     pub(crate) fn schema<'a>(&'a self, database: &'a str) -> Result<&'a str, Error> {
         let schema = self.schemas.get(database).map_or(database, String::as_str);
-        let is_name = (1..=64).contains(&schema.len())
-            && schema
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'-'));
-        if is_name {
-            Ok(schema)
-        } else {
-            Err(Error::Invalid(format!(
-                "`{schema}` cannot be a schema here: letters, digits, `_`, `$` and `-`; name one under `schemas`"
-            )))
-        }
+        schema_name(schema)
     }
 
     /// Every schema that is this provider's business: the configured ones and the one asked for.
@@ -160,14 +138,6 @@ impl Replication {
     pub(crate) fn address(&self, site: &str) -> Option<&str> {
         self.addresses.get(site).map(String::as_str)
     }
-}
-
-/// True for text that means itself inside a quoted SQL string whatever the server's `sql_mode`.
-pub(crate) fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| {
-            b.is_ascii_graphic() && !matches!(b, b'\'' | b'"' | b'`' | b'\\' | b'{' | b'}')
-        })
 }
 
 fn yes() -> bool {

@@ -43,13 +43,6 @@ impl Cursor {
     }
 }
 
-impl Table {
-    /// The definition in the answer to `SHOW CREATE TABLE`.
-    pub(crate) fn row_of_definition(&self) -> Option<String> {
-        self.row(0)?.get("Create Table").map(str::to_owned)
-    }
-}
-
 /// Refuses, by name, what a copy would lose or could not be repaired: tables without a primary key, views, sequences,
 /// triggers, routines, events, and schemas nobody configured.
 pub(crate) fn check_copyable(

@@ -292,7 +292,7 @@ pub(crate) fn change_master(address: &str, replication: &Replication) -> Result<
     let (host, port) = address
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)))
-        .filter(|(host, _)| crate::config::is_plain(host))
+        .filter(|(host, _)| crate::session::is_plain(host))
         .ok_or_else(|| Error::Invalid(format!("`{address}` is not `host:port`")))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let mut options = vec![

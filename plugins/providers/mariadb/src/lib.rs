@@ -43,84 +43,33 @@
 //!   server with `event_scheduler=ON` runs events of such accounts.
 //! * A promotion waits for a `MASTER_DELAY` to pass.
 //!
-//! Start at `server::look`; each contract function has a module of its own.
+//! Start at `server::look`; what is not alike on MySQL has a module here, the rest is the sdk's `mysql`.
 
-use understudy_sdk::host::understudy::{sql::sql, types::types::Error};
+use understudy_sdk::host::understudy::types::types::Error;
+// What is not MariaDB's alone: sessions, contents, migrations, probes.
+use understudy_sdk::mysql as session;
 use understudy_sdk::provider::Configured;
 
 mod config;
-mod contents;
 mod copy;
 mod fence;
 mod follow;
 mod gtid;
-mod migrate;
 mod promote;
 mod reseed;
 mod server;
-mod session;
 mod verify;
-mod write_probe;
 
 understudy_sdk::provider_bindings!("understudy:plugin/provider-database");
 
 use config::Config;
 use exports::understudy::{database::database, plugin::provider};
-use session::{Sql, Table};
+use session::{Host, Sql, contents, heartbeat, migrations, write_probe};
 
 static CONFIG: Configured<Config> = Configured::new();
 
 /// The provider.
 struct Mariadb;
-
-/// Sessions through the host.
-struct Host;
-
-impl Sql for Host {
-    fn address(&self, connection: &str) -> Result<String, Error> {
-        sql::get_address(connection)
-    }
-
-    fn run(&self, connection: &str, statements: &[String]) -> Result<Vec<Table>, Error> {
-        session::check_statements(statements)?;
-        let statements: Vec<_> = statements
-            .iter()
-            .map(|text| sql::Statement {
-                text: text.clone(),
-                parameters: Vec::new(),
-            })
-            .collect();
-        Ok(sql::run(connection, &statements)?
-            .into_iter()
-            .map(table)
-            .collect())
-    }
-}
-
-/// Rows as text.
-fn table(rows: sql::Rows) -> Table {
-    Table {
-        columns: rows.columns,
-        rows: rows
-            .rows
-            .into_iter()
-            .map(|row| row.into_iter().map(text).collect())
-            .collect(),
-    }
-}
-
-/// A value as text; none for `NULL`.
-fn text(value: sql::Value) -> Option<String> {
-    match value {
-        sql::Value::Null => None,
-        sql::Value::Boolean(value) => Some(u8::from(value).to_string()),
-        sql::Value::Integer(value) => Some(value.to_string()),
-        sql::Value::Unsigned(value) => Some(value.to_string()),
-        sql::Value::Real(value) => Some(value.to_string()),
-        sql::Value::Text(value) => Some(value),
-        sql::Value::Bytes(value) => Some(String::from_utf8_lossy(&value).into_owned()),
-    }
-}
 
 impl provider::Guest for Mariadb {
     fn describe() -> provider::Description {
@@ -146,7 +95,7 @@ impl database::Guest for Mariadb {
         let config = CONFIG.get()?;
         let (connection, schema) = (config.connection(&site)?, config.schema(&database)?);
         match &config.heartbeat {
-            Some(heartbeat) => server::newest_heartbeat_ms(&Host, connection, schema, heartbeat),
+            Some(heartbeat) => heartbeat::newest_ms(&Host, connection, schema, heartbeat),
             None => Ok(None),
         }
     }
@@ -156,7 +105,9 @@ impl database::Guest for Mariadb {
     }
 
     fn observe_contents(site: String, database: String) -> Result<database::Contents, Error> {
-        let found = contents::observe(&Host, CONFIG.get()?, &site, &database)?;
+        let config = CONFIG.get()?;
+        let (connection, schema) = (config.connection(&site)?, config.schema(&database)?);
+        let found = contents::observe(&Host, connection, schema)?;
         Ok(database::Contents {
             tables: found.tables,
             rows: found.rows,
@@ -204,7 +155,9 @@ impl database::Guest for Mariadb {
         database: String,
         version: String,
     ) -> Result<database::Outcome, Error> {
-        migrate::ensure_migrated(&Host, CONFIG.get()?, &site, &database, &version)
+        let config = CONFIG.get()?;
+        let (connection, schema) = (config.connection(&site)?, config.schema(&database)?);
+        migrations::ensure(&Host, connection, schema, &config.migrations, &version)
     }
 
     fn ensure_backup(_: String, _: String, _: String) -> Result<database::Outcome, Error> {
@@ -216,7 +169,9 @@ impl database::Guest for Mariadb {
         database: String,
         token: String,
     ) -> Result<database::Outcome, Error> {
-        write_probe::ensure_write_probe(&Host, CONFIG.get()?, &site, &database, &token)
+        let config = CONFIG.get()?;
+        let (client, admin) = (config.client_connection(&site)?, config.connection(&site)?);
+        write_probe::ensure(&Host, client, admin, config.schema(&database)?, &token)
     }
 }
 
@@ -232,7 +187,7 @@ fn observe(
     let server = server::look(sql, connection, schema)?;
     let last_applied_at_ms = match &config.heartbeat {
         Some(heartbeat) if server.replica.is_some() && server.has_schema => {
-            server::newest_heartbeat_ms(sql, connection, schema, heartbeat)?
+            heartbeat::newest_ms(sql, connection, schema, heartbeat)?
         }
         _ => None,
     };

@@ -230,7 +230,7 @@ fn create(
             .map(|table| format!("SHOW CREATE TABLE `{schema}`.{}", identifier(table)))
             .collect();
         let answers = sql.run(pair.source_connection, &questions)?;
-        session.extend(answers.iter().filter_map(Table::row_of_definition));
+        session.extend(answers.iter().filter_map(Table::definition));
     }
     session.push(record(&Progress {
         phase: "copy".to_owned(),

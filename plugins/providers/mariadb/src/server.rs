@@ -6,7 +6,7 @@ use understudy_sdk::host::understudy::types::types::Error;
 
 use crate::gtid::{History, Position};
 use crate::reseed::BOOKKEEPING_SCHEMA;
-use crate::session::{Row, Sql, Table, is_refusal};
+use crate::session::{Row, Sql, Table};
 
 /// The answer to [`look`].
 #[derive(Debug, Clone, Default)]
@@ -193,28 +193,6 @@ fn questions(schema: &str) -> Vec<String> {
              AND TABLE_NAME = 'reseed') AS has_bookkeeping"
         ),
     ]
-}
-
-/// Newest time in a heartbeat table in milliseconds since the epoch; none where there is no such table or no row.
-pub(crate) fn newest_heartbeat_ms(
-    sql: &impl Sql,
-    connection: &str,
-    schema: &str,
-    heartbeat: &crate::config::Heartbeat,
-) -> Result<Option<u64>, Error> {
-    let question = format!(
-        "SELECT CAST(UNIX_TIMESTAMP(MAX(`{}`)) * 1000 AS UNSIGNED) AS at_ms FROM `{schema}`.`{}`",
-        heartbeat.column, heartbeat.table
-    );
-    // A replica that has not received the table's creation yet has no heartbeat: 1146.
-    match sql.run(
-        connection,
-        &["SET time_zone = '+00:00'".to_owned(), question],
-    ) {
-        Ok(answers) => Ok(answers.last().and_then(|table| table.single().parse().ok())),
-        Err(error) if is_refusal(&error, 1146) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn position(text: &str) -> Result<Position, Error> {

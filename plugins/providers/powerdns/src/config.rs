@@ -23,7 +23,7 @@ impl Config {
     /// Reads and normalises the configuration: lower case, no last dot, no last slash.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        config.zone = crate::record::normal_name(&config.zone)
+        config.zone = understudy_sdk::records::normal_name(&config.zone)
             .ok_or_else(|| format!("zone `{}` is not a DNS name", config.zone))?;
         config
             .server

@@ -22,22 +22,23 @@
 //!   looked at: `understudy:probe` sees what resolvers see.
 //! * Types A, AAAA, CNAME, MX, NS, PTR, SRV, TXT. Contents that PowerDNS keeps switched off are left switched off.
 //!
-//! Start at [`Powerdns::ensure_record`](dns::Guest::ensure_record); decisions are in `rrset`, notation in `record`.
+//! Start at [`Powerdns::ensure_record`](dns::Guest::ensure_record); decisions are in `rrset`, notation in the sdk's
+//! `records`.
 
 use understudy_sdk::host::understudy::{http::http, types::types::Error};
 use understudy_sdk::provider::{
     Configured, in_progress, is_success, json_request, quote, read_json, response_error,
 };
+use understudy_sdk::records::{Wanted, known_kind, name_in_zone};
 
 mod config;
-mod record;
 mod rrset;
 
 understudy_sdk::provider_bindings!("understudy:plugin/provider-dns");
 
 use config::Config;
 use exports::understudy::{dns::dns, plugin::provider};
-use rrset::{Wanted, Zone};
+use rrset::Zone;
 
 /// Wait in milliseconds before a change that the API does not show yet is looked at again.
 const POLL_AFTER_MS: u64 = 1000;
@@ -65,7 +66,7 @@ impl provider::Guest for Powerdns {
 impl dns::Guest for Powerdns {
     fn get_record(name: String, kind: String) -> Result<dns::RecordSet, Error> {
         let config = CONFIG.get()?;
-        let name = name_in_zone(config, &name)?;
+        let name = name_in_zone(&config.zone, &name)?;
         let zone = get_zone(config, &name, &kind)?;
         let set = zone
             .find(&name, &kind)
@@ -81,7 +82,7 @@ impl dns::Guest for Powerdns {
 
     fn get_zone_limits(name: String) -> Result<dns::ZoneLimits, Error> {
         let config = CONFIG.get()?;
-        name_in_zone(config, &name)?;
+        name_in_zone(&config.zone, &name)?;
         Ok(dns::ZoneLimits {
             zone: config.zone.clone(),
             min_ttl_seconds: config.min_ttl_seconds,
@@ -96,14 +97,22 @@ impl dns::Guest for Powerdns {
         ttl_seconds: u32,
     ) -> Result<dns::Outcome, Error> {
         let config = CONFIG.get()?;
-        let wanted = wanted(config, &name, kind, expected, &values, ttl_seconds)?;
+        let wanted = Wanted::parse(
+            &config.zone,
+            config.min_ttl_seconds,
+            &name,
+            kind,
+            expected.as_deref(),
+            &values,
+            ttl_seconds,
+        )?;
         let before = get_zone(config, &wanted.name, &wanted.kind)?;
-        let Some(change) = wanted.change(before.find(&wanted.name, &wanted.kind))? else {
+        let Some(change) = rrset::change(&wanted, before.find(&wanted.name, &wanted.kind))? else {
             return Ok(dns::Outcome::Unchanged);
         };
         patch_zone(config, &change)?;
         let after = get_zone(config, &wanted.name, &wanted.kind)?;
-        if wanted.is_met_by(after.find(&wanted.name, &wanted.kind)) {
+        if rrset::is_met(&wanted, after.find(&wanted.name, &wanted.kind)) {
             Ok(dns::Outcome::Changed)
         } else {
             Ok(in_progress(
@@ -113,43 +122,6 @@ impl dns::Guest for Powerdns {
             ))
         }
     }
-}
-
-/// The arguments of `ensure-record`, normalised and checked.
-fn wanted(
-    config: &Config,
-    name: &str,
-    kind: String,
-    expected: Option<Vec<String>>,
-    values: &[String],
-    ttl_seconds: u32,
-) -> Result<Wanted, Error> {
-    if ttl_seconds < config.min_ttl_seconds {
-        return Err(Error::Invalid(format!(
-            "a TTL of {ttl_seconds} s is below the {} s that zone {} accepts",
-            config.min_ttl_seconds, config.zone
-        )));
-    }
-    let normal = |values: &[String]| record::normal_values(&kind, values).map_err(Error::Invalid);
-    Ok(Wanted {
-        name: name_in_zone(config, name)?,
-        expected: expected.as_deref().map(normal).transpose()?,
-        values: normal(values)?,
-        kind,
-        ttl_seconds,
-    })
-}
-
-/// The name, normalised; `invalid` where the configured zone does not hold it.
-fn name_in_zone(config: &Config, name: &str) -> Result<String, Error> {
-    record::normal_name(name)
-        .filter(|normal| record::is_in_zone(normal, &config.zone))
-        .ok_or_else(|| {
-            Error::Invalid(format!(
-                "`{name}` is not a name in zone {}; bind the provider of the zone that holds it",
-                config.zone
-            ))
-        })
 }
 
 /// Path of the zone. A zone's id in the API is its name with the last dot; its characters need no escaping.
@@ -162,11 +134,7 @@ fn zone_url(config: &Config) -> String {
 
 /// Reads the zone, narrowed to one record set where the server can (4.6 and later; older ones send the whole zone).
 fn get_zone(config: &Config, name: &str, kind: &str) -> Result<Zone, Error> {
-    if !record::KINDS.contains(&kind) {
-        return Err(Error::Invalid(
-            record::to_vendor(kind, "").err().unwrap_or_default(),
-        ));
-    }
+    known_kind(kind)?;
     let url = format!("{}?rrset_name={name}.&rrset_type={kind}", zone_url(config));
     let response = http::send(&json_request("GET", url, None, Some(&config.credential)))?;
     let asked = format!("GET zone {}", config.zone);

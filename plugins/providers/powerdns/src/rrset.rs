@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use understudy_sdk::host::understudy::types::types::Error;
-
-use crate::record::{from_vendor, to_vendor};
+use understudy_sdk::records::{Wanted, from_vendor, to_vendor};
 
 /// The part of a zone that is read.
 #[derive(Debug, Deserialize)]
@@ -66,88 +65,54 @@ impl RrSet {
     }
 }
 
-/// What a record set shall be, normalised.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    pub(crate) expected: Option<Vec<String>>,
-    pub(crate) values: Vec<String>,
-    pub(crate) ttl_seconds: u32,
+/// True where the set is as wanted. No set is as wanted where no values are.
+pub(crate) fn is_met(wanted: &Wanted, current: Option<&RrSet>) -> bool {
+    let values = current.map(RrSet::values).unwrap_or_default();
+    values == wanted.values
+        && (values.is_empty() || current.is_some_and(|set| set.ttl == wanted.ttl_seconds))
 }
 
-impl Wanted {
-    /// True where the set is as wanted. No set is as wanted where no values are.
-    pub(crate) fn is_met_by(&self, current: Option<&RrSet>) -> bool {
-        let values = current.map(RrSet::values).unwrap_or_default();
-        values == self.values
-            && (values.is_empty() || current.is_some_and(|set| set.ttl == self.ttl_seconds))
+/// The body of the one `PATCH` that makes it so; none where it is so already.
+///
+/// # Errors
+/// `conflict`: the set holds neither the expected nor the new values. `invalid`: a value that cannot be written.
+pub(crate) fn change(wanted: &Wanted, current: Option<&RrSet>) -> Result<Option<Value>, Error> {
+    if is_met(wanted, current) {
+        return Ok(None);
     }
-
-    /// The body of the one `PATCH` that makes it so; none where it is so already.
-    ///
-    /// # Errors
-    /// `conflict`: the set holds neither the expected nor the new values. `invalid`: a value that cannot be written.
-    pub(crate) fn change(&self, current: Option<&RrSet>) -> Result<Option<Value>, Error> {
-        if self.is_met_by(current) {
-            return Ok(None);
-        }
-        let now = current.map(RrSet::values).unwrap_or_default();
-        if let Some(expected) = &self.expected
-            && now != *expected
-            && now != self.values
-        {
-            return Err(Error::Conflict(format!(
-                "{} {} holds {}, expected {} to change it to {}: somebody else changed it",
-                self.name,
-                self.kind,
-                shown(&now),
-                shown(expected),
-                shown(&self.values)
-            )));
-        }
-        let name = format!("{}.", self.name);
-        if self.values.is_empty() {
-            return Ok(Some(json!({"rrsets": [
-                {"name": name, "type": self.kind, "changetype": "DELETE"}
-            ]})));
-        }
-        let mut records = self
-            .values
-            .iter()
-            .map(|value| {
-                Ok(Record {
-                    content: to_vendor(&self.kind, value)?,
-                    disabled: false,
-                })
+    wanted.check(&current.map(RrSet::values).unwrap_or_default())?;
+    let name = format!("{}.", wanted.name);
+    if wanted.values.is_empty() {
+        return Ok(Some(json!({"rrsets": [
+            {"name": name, "type": wanted.kind, "changetype": "DELETE"}
+        ]})));
+    }
+    let mut records = wanted
+        .values
+        .iter()
+        .map(|value| {
+            Ok(Record {
+                content: to_vendor(&wanted.kind, value)?,
+                disabled: false,
             })
-            .collect::<Result<Vec<_>, String>>()
-            .map_err(Error::Invalid)?;
-        // REPLACE replaces the whole set; what somebody switched off stays there, switched off.
-        records.extend(
-            current
-                .into_iter()
-                .flat_map(|set| &set.records)
-                .filter(|record| record.disabled)
-                .cloned(),
-        );
-        Ok(Some(json!({"rrsets": [{
-            "name": name,
-            "type": self.kind,
-            "ttl": self.ttl_seconds,
-            "changetype": "REPLACE",
-            "records": records,
-        }]})))
-    }
-}
-
-/// Values for a message.
-fn shown(values: &[String]) -> String {
-    if values.is_empty() {
-        "nothing".to_owned()
-    } else {
-        values.join(", ")
-    }
+        })
+        .collect::<Result<Vec<_>, String>>()
+        .map_err(Error::Invalid)?;
+    // REPLACE replaces the whole set; what somebody switched off stays there, switched off.
+    records.extend(
+        current
+            .into_iter()
+            .flat_map(|set| &set.records)
+            .filter(|record| record.disabled)
+            .cloned(),
+    );
+    Ok(Some(json!({"rrsets": [{
+        "name": name,
+        "type": wanted.kind,
+        "ttl": wanted.ttl_seconds,
+        "changetype": "REPLACE",
+        "records": records,
+    }]})))
 }
 
 #[cfg(test)]
@@ -191,16 +156,14 @@ mod tests {
         let zone = zone(60, "wp-bz.example.test.");
         let current = zone.find(NAME, "CNAME");
         let wanted = wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 60);
-        assert_eq!(wanted.change(current).unwrap(), None);
+        assert_eq!(change(&wanted, current).unwrap(), None);
     }
 
     #[test]
     fn the_expected_set_is_replaced_whole_and_what_is_switched_off_stays() {
         let zone = zone(60, "wp-pz.example.test.");
-        let change = wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 30)
-            .change(zone.find(NAME, "CNAME"))
-            .unwrap()
-            .unwrap();
+        let wanted = wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 30);
+        let change = change(&wanted, zone.find(NAME, "CNAME")).unwrap().unwrap();
         assert_eq!(
             change,
             json!({"rrsets": [{"name": "wp-active.example.test.", "type": "CNAME", "ttl": 30,
@@ -214,36 +177,32 @@ mod tests {
     fn a_ttl_alone_is_a_change_even_when_expected_is_older() {
         let zone = zone(300, "wp-bz.example.test.");
         let wanted = wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 60);
-        assert!(wanted.change(zone.find(NAME, "CNAME")).unwrap().is_some());
+        assert!(change(&wanted, zone.find(NAME, "CNAME")).unwrap().is_some());
     }
 
     #[test]
     fn somebody_elses_change_is_a_conflict_that_names_it() {
         let zone = zone(60, "elsewhere.test.");
-        let error = wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 60)
-            .change(zone.find(NAME, "CNAME"))
-            .unwrap_err();
+        let wanted = wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 60);
+        let error = change(&wanted, zone.find(NAME, "CNAME")).unwrap_err();
         assert!(
             matches!(&error, Error::Conflict(text) if text.contains("holds elsewhere.test")),
             "{error:?}"
         );
-        let created =
-            wanted(Some(&["wp-pz.example.test"]), &["wp-bz.example.test"], 60).change(None);
+        let created = change(&wanted, None);
         assert!(matches!(created, Err(Error::Conflict(text)) if text.contains("holds nothing")));
     }
 
     #[test]
     fn no_set_is_an_empty_list_both_ways() {
         assert!(
-            wanted(Some(&[]), &["wp-bz.example.test"], 60)
-                .change(None)
+            change(&wanted(Some(&[]), &["wp-bz.example.test"], 60), None)
                 .unwrap()
                 .is_some()
         );
-        assert_eq!(wanted(None, &[], 60).change(None).unwrap(), None);
+        assert_eq!(change(&wanted(None, &[], 60), None).unwrap(), None);
         let zone = zone(60, "wp-pz.example.test.");
-        let gone = wanted(None, &[], 60)
-            .change(zone.find(NAME, "CNAME"))
+        let gone = change(&wanted(None, &[], 60), zone.find(NAME, "CNAME"))
             .unwrap()
             .unwrap();
         assert_eq!(gone["rrsets"][0]["changetype"], "DELETE");

@@ -1,31 +1,32 @@
 //! Counting and digesting what is in a database.
 
 use sha2::{Digest as _, Sha256};
-use understudy_sdk::host::understudy::types::types::Error;
 
-use crate::config::Config;
-use crate::migrate::MIGRATIONS_TABLE;
-use crate::session::{Sql, Table, identifier};
+use super::migrations::{self, MIGRATIONS_TABLE};
+use super::session::{Sql, Table, identifier};
+use crate::host::understudy::types::types::Error;
 
-/// What is in a database.
+/// What is in a database, as `contents` of the contract.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Contents {
-    pub(crate) tables: u32,
-    pub(crate) rows: u64,
-    pub(crate) schema_digest: String,
-    pub(crate) checksum: String,
-    pub(crate) migration: String,
+pub struct Contents {
+    /// Number of tables.
+    pub tables: u32,
+    /// Number of rows in all tables.
+    pub rows: u64,
+    /// SHA-256 over the definitions of all tables.
+    pub schema_digest: String,
+    /// SHA-256 over the tables' own checksums.
+    pub checksum: String,
+    /// Newest applied migration; empty where the database keeps none.
+    pub migration: String,
 }
 
-/// See `observe-contents`. Rows are counted and summed in one consistent snapshot.
-pub(crate) fn observe(
-    sql: &impl Sql,
-    config: &Config,
-    site: &str,
-    database: &str,
-) -> Result<Contents, Error> {
-    let schema = config.schema(database)?;
-    let connection = config.connection(site)?;
+/// See `observe-contents`. Rows are counted and summed in one consistent snapshot. `schema` is a checked name
+/// ([`super::schema_name`]).
+///
+/// # Errors
+/// `conflict`: a table that cannot be summed; else as `sql.run`.
+pub fn observe(sql: &impl Sql, connection: &str, schema: &str) -> Result<Contents, Error> {
     let listed = sql.run(connection, &[format!(
         "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' \
          AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME"
@@ -43,7 +44,7 @@ pub(crate) fn observe(
         questions.push(format!("CHECKSUM TABLE {full}"));
     }
     if tables.iter().any(|table| table == MIGRATIONS_TABLE) {
-        questions.push(crate::migrate::newest(schema));
+        questions.push(migrations::newest(schema));
     }
     let answers = sql.run(connection, &questions)?;
     summed(&tables, answers.get(1..).unwrap_or_default())
@@ -62,10 +63,7 @@ fn summed(tables: &[String], answers: &[Table]) -> Result<Contents, Error> {
                 "the server answered nothing about table {table}"
             )));
         };
-        let definition = definition
-            .row(0)
-            .map(|row| row.text("Create Table"))
-            .unwrap_or_default();
+        let definition = definition.definition().unwrap_or_default();
         let sum = checksum
             .row(0)
             .and_then(|row| row.get("Checksum"))
@@ -74,7 +72,7 @@ fn summed(tables: &[String], answers: &[Table]) -> Result<Contents, Error> {
                     "table {table} cannot be checksummed: it is missing or corrupt"
                 ))
             })?;
-        schema.update(without_auto_increment(definition).as_bytes());
+        schema.update(without_auto_increment(&definition).as_bytes());
         schema.update(b"\n");
         data.update(format!("{table}={sum}\n").as_bytes());
         contents.rows += count.single().parse::<u64>().unwrap_or(0);

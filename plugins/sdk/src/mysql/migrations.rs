@@ -4,25 +4,36 @@
 //! commit by themselves, so a crash between a statement and its row repeats that one statement: it then fails loudly
 //! (the column exists) or, being data, is part of the transaction that carries its row.
 
-use understudy_sdk::host::understudy::types::types::{Error, Outcome};
+use serde::Deserialize;
 
-use crate::config::{Config, Migration};
-use crate::session::{Sql, Table, literal};
+use super::session::{Sql, Table, literal};
+use crate::host::understudy::types::types::{Error, Outcome};
 
 /// Table of the application's schema that keeps what was applied.
-pub(crate) const MIGRATIONS_TABLE: &str = "understudy_migrations";
+pub const MIGRATIONS_TABLE: &str = "understudy_migrations";
 
-/// See `ensure-migrated`.
-pub(crate) fn ensure_migrated(
+/// A migration, as a binding's configuration has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Migration {
+    /// Its name.
+    pub version: String,
+    /// In order.
+    pub statements: Vec<String>,
+}
+
+/// See `ensure-migrated`. `schema` is a checked name ([`super::schema_name`]).
+///
+/// # Errors
+/// `invalid`: there is no such version. `conflict`: the database went through other migrations, or refuses a statement.
+pub fn ensure(
     sql: &impl Sql,
-    config: &Config,
-    site: &str,
-    database: &str,
+    connection: &str,
+    schema: &str,
+    migrations: &[Migration],
     version: &str,
 ) -> Result<Outcome, Error> {
-    let schema = config.schema(database)?;
-    let connection = config.connection(site)?;
-    let wanted = up_to(&config.migrations, version)?;
+    let wanted = up_to(migrations, version)?;
     let create = format!(
         "CREATE TABLE IF NOT EXISTS `{schema}`.`{MIGRATIONS_TABLE}` (number INT UNSIGNED NOT NULL, statement INT UNSIGNED \
          NOT NULL, version VARCHAR(190) NOT NULL, complete BOOLEAN NOT NULL, applied_at TIMESTAMP(6) NOT NULL DEFAULT \
@@ -51,7 +62,8 @@ pub(crate) fn ensure_migrated(
 }
 
 /// The newest complete migration, as a question.
-pub(crate) fn newest(schema: &str) -> String {
+#[must_use]
+pub fn newest(schema: &str) -> String {
     format!(
         "SELECT version FROM `{schema}`.`{MIGRATIONS_TABLE}` WHERE complete ORDER BY number DESC, statement DESC LIMIT 1"
     )
@@ -76,7 +88,7 @@ fn up_to<'a>(migrations: &'a [Migration], version: &str) -> Result<&'a [Migratio
         .and_then(|index| migrations.get(..=index))
         .ok_or_else(|| {
             Error::Invalid(format!(
-                "no migration `{version}` under `migrations` of the mariadb binding"
+                "no migration `{version}` under `migrations` of the binding"
             ))
         })
 }

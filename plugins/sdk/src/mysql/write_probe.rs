@@ -1,12 +1,10 @@
 //! Writing as an ordinary client would.
 
-use understudy_sdk::host::understudy::types::types::{Error, Outcome};
-
-use crate::config::Config;
-use crate::session::{Sql, Table, is_refusal, literal};
+use super::session::{Sql, Table, is_refusal, literal};
+use crate::host::understudy::types::types::{Error, Outcome};
 
 /// Table of the application's schema that takes the probes, one row per token.
-pub(crate) const PROBE_TABLE: &str = "understudy_probe";
+pub const PROBE_TABLE: &str = "understudy_probe";
 
 /// Longest token in bytes.
 const TOKEN_BYTES: usize = 190;
@@ -14,12 +12,16 @@ const TOKEN_BYTES: usize = 190;
 /// `ER_NO_SUCH_TABLE`.
 const NO_SUCH_TABLE: u32 = 1146;
 
-/// See `ensure-write-probe`.
-pub(crate) fn ensure_write_probe(
+/// See `ensure-write-probe`: as `client`, with a table that `admin` makes where there is none. `schema` is a checked name
+/// ([`super::schema_name`]).
+///
+/// # Errors
+/// `conflict`: the database refuses the row, or the session is not encrypted. `invalid`: the token is empty or too long.
+pub fn ensure(
     sql: &impl Sql,
-    config: &Config,
-    site: &str,
-    database: &str,
+    client: &str,
+    admin: &str,
+    schema: &str,
     token: &str,
 ) -> Result<Outcome, Error> {
     if token.is_empty() || token.len() > TOKEN_BYTES {
@@ -27,8 +29,6 @@ pub(crate) fn ensure_write_probe(
             "a probe token has 1 to {TOKEN_BYTES} bytes"
         )));
     }
-    let schema = config.schema(database)?;
-    let client = config.client_connection(site)?;
     let look = [
         "SHOW SESSION STATUS LIKE 'Ssl_cipher'".to_owned(),
         format!(
@@ -58,7 +58,7 @@ pub(crate) fn ensure_write_probe(
                 "CREATE TABLE IF NOT EXISTS `{schema}`.`{PROBE_TABLE}` (token VARCHAR({TOKEN_BYTES}) CHARACTER SET utf8mb4 \
                  COLLATE utf8mb4_bin NOT NULL PRIMARY KEY, written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)) ENGINE=InnoDB"
             );
-            sql.run(config.connection(site)?, &[create])?;
+            sql.run(admin, &[create])?;
             sql.run(client, &[insert])?;
         }
         answer => drop(answer?),

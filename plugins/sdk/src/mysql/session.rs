@@ -3,7 +3,8 @@
 //!
 //! Every statement goes by the text protocol, so that administrative statements are possible and rows come back alike.
 
-use understudy_sdk::host::understudy::types::types::Error;
+use crate::host::understudy::sql::sql;
+use crate::host::understudy::types::types::Error;
 
 /// What the host replaces at egress by a password (`understudy:sql`).
 const CREDENTIAL_TOKEN: &str = "${credential:";
@@ -12,24 +13,83 @@ const CREDENTIAL_TOKEN: &str = "${credential:";
 const CHANGE_MASTER: &str = "CHANGE MASTER TO ";
 
 /// Opens sessions.
-pub(crate) trait Sql {
+pub trait Sql {
     /// Address behind a connection, `host:port`.
+    ///
+    /// # Errors
+    /// As `sql.get-address`.
     fn address(&self, connection: &str) -> Result<String, Error>;
 
     /// Runs statements one after another in one session; the first that fails ends it.
+    ///
+    /// # Errors
+    /// As `sql.run`.
     fn run(&self, connection: &str, statements: &[String]) -> Result<Vec<Table>, Error>;
+}
+
+/// Sessions through the host.
+#[derive(Debug)]
+pub struct Host;
+
+impl Sql for Host {
+    fn address(&self, connection: &str) -> Result<String, Error> {
+        sql::get_address(connection)
+    }
+
+    fn run(&self, connection: &str, statements: &[String]) -> Result<Vec<Table>, Error> {
+        check_statements(statements)?;
+        let statements: Vec<_> = statements
+            .iter()
+            .map(|text| sql::Statement {
+                text: text.clone(),
+                parameters: Vec::new(),
+            })
+            .collect();
+        Ok(sql::run(connection, &statements)?
+            .into_iter()
+            .map(table)
+            .collect())
+    }
+}
+
+/// Rows as text.
+fn table(rows: sql::Rows) -> Table {
+    Table {
+        columns: rows.columns,
+        rows: rows
+            .rows
+            .into_iter()
+            .map(|row| row.into_iter().map(text).collect())
+            .collect(),
+    }
+}
+
+/// A value as text; none for `NULL`.
+fn text(value: sql::Value) -> Option<String> {
+    match value {
+        sql::Value::Null => None,
+        sql::Value::Boolean(value) => Some(u8::from(value).to_string()),
+        sql::Value::Integer(value) => Some(value.to_string()),
+        sql::Value::Unsigned(value) => Some(value.to_string()),
+        sql::Value::Real(value) => Some(value.to_string()),
+        sql::Value::Text(value) => Some(value),
+        sql::Value::Bytes(value) => Some(String::from_utf8_lossy(&value).into_owned()),
+    }
 }
 
 /// What one statement answered. Values are their text; `NULL` is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Table {
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Vec<Option<String>>>,
+pub struct Table {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Values in the order of the columns.
+    pub rows: Vec<Vec<Option<String>>>,
 }
 
 impl Table {
     /// A row with its columns' names.
-    pub(crate) fn row(&self, index: usize) -> Option<Row<'_>> {
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<Row<'_>> {
         let values = self.rows.get(index)?;
         Some(Row {
             columns: &self.columns,
@@ -38,15 +98,22 @@ impl Table {
     }
 
     /// Every row.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(|values| Row {
             columns: &self.columns,
             values,
         })
     }
 
+    /// The definition in the answer to `SHOW CREATE TABLE`.
+    #[must_use]
+    pub fn definition(&self) -> Option<String> {
+        self.row(0)?.get("Create Table").map(str::to_owned)
+    }
+
     /// The first value of the first row; empty where there is none.
-    pub(crate) fn single(&self) -> &str {
+    #[must_use]
+    pub fn single(&self) -> &str {
         self.rows
             .first()
             .and_then(|row| row.first())
@@ -57,14 +124,15 @@ impl Table {
 
 /// A row by its columns' names.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'a> {
+pub struct Row<'a> {
     columns: &'a [String],
     values: &'a [Option<String>],
 }
 
 impl<'a> Row<'a> {
     /// The value of a column; none for `NULL` and for a column the server does not have.
-    pub(crate) fn get(self, column: &str) -> Option<&'a str> {
+    #[must_use]
+    pub fn get(self, column: &str) -> Option<&'a str> {
         let index = self
             .columns
             .iter()
@@ -73,12 +141,14 @@ impl<'a> Row<'a> {
     }
 
     /// The value of a column as text; empty for `NULL`.
-    pub(crate) fn text(self, column: &str) -> &'a str {
+    #[must_use]
+    pub fn text(self, column: &str) -> &'a str {
         self.get(column).unwrap_or("")
     }
 
     /// The value of a column as a number; 0 for `NULL` and for what is not a number.
-    pub(crate) fn number(self, column: &str) -> u64 {
+    #[must_use]
+    pub fn number(self, column: &str) -> u64 {
         self.text(column).parse().unwrap_or(0)
     }
 }
@@ -88,7 +158,7 @@ impl<'a> Row<'a> {
 ///
 /// # Errors
 /// `invalid`: names the statement's beginning.
-pub(crate) fn check_statements(statements: &[String]) -> Result<(), Error> {
+pub fn check_statements(statements: &[String]) -> Result<(), Error> {
     match statements
         .iter()
         .find(|text| text.contains(CREDENTIAL_TOKEN) && !text.starts_with(CHANGE_MASTER))
@@ -102,17 +172,20 @@ pub(crate) fn check_statements(statements: &[String]) -> Result<(), Error> {
 }
 
 /// True for a refusal by the server with this error number; the host's text is `SQLSTATE (number): message`.
-pub(crate) fn is_refusal(error: &Error, number: u32) -> bool {
+#[must_use]
+pub fn is_refusal(error: &Error, number: u32) -> bool {
     matches!(error, Error::Conflict(text) if text.contains(&format!("({number}):")))
 }
 
 /// An identifier in backticks.
-pub(crate) fn identifier(name: &str) -> String {
+#[must_use]
+pub fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
 /// Text as a literal that means the same under every `sql_mode` and connection character set.
-pub(crate) fn literal(text: &str) -> String {
+#[must_use]
+pub fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2 + 12);
     out.push_str("_utf8mb4 x'");
     for byte in text.bytes() {
@@ -125,7 +198,8 @@ pub(crate) fn literal(text: &str) -> String {
 }
 
 /// Statements from their texts.
-pub(crate) fn statements(texts: &[&str]) -> Vec<String> {
+#[must_use]
+pub fn statements(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 

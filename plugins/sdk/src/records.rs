@@ -1,10 +1,14 @@
-//! Names and contents: the contract's form (lower case, no last dot, TXT without quotes) against PowerDNS' form
-//! (absolute names, TXT in quotes). Pure.
+//! Names and contents of DNS records: the contract's form (lower case, no last dot, TXT without quotes) against the form
+//! of a zone file (RFC 1035: absolute names, TXT in quotes), which most vendors speak. Pure.
+//!
+//! Start at [`Wanted`]: what `ensure-record` was asked for, checked and normalised.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Record types this provider knows how to write; another one is refused rather than mangled.
-pub(crate) const KINDS: [&str; 8] = ["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
+use crate::host::understudy::types::types::Error;
+
+/// Record types that can be written; another one is refused rather than mangled.
+pub const KINDS: [&str; 8] = ["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"];
 
 /// Longest character string inside a TXT record in bytes (RFC 1035, 3.3).
 const TXT_STRING_BYTES: usize = 255;
@@ -12,8 +16,111 @@ const TXT_STRING_BYTES: usize = 255;
 /// Longest name in characters, without the last dot (RFC 1035, 2.3.4).
 const NAME_CHARS: usize = 253;
 
+/// What a record set shall be, normalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Fully qualified.
+    pub name: String,
+    /// Upper-case type, one of [`KINDS`].
+    pub kind: String,
+    /// What it must hold now, where anything is required of it.
+    pub expected: Option<Vec<String>>,
+    /// What it shall hold.
+    pub values: Vec<String>,
+    /// Time to live in seconds.
+    pub ttl_seconds: u32,
+}
+
+impl Wanted {
+    /// The arguments of `ensure-record` for a zone whose shortest TTL is `min_ttl_seconds`.
+    ///
+    /// # Errors
+    /// `invalid`: the zone does not hold the name, the TTL is too short, a value is none of its type.
+    pub fn parse(
+        zone: &str,
+        min_ttl_seconds: u32,
+        name: &str,
+        kind: String,
+        expected: Option<&[String]>,
+        values: &[String],
+        ttl_seconds: u32,
+    ) -> Result<Self, Error> {
+        if ttl_seconds < min_ttl_seconds {
+            return Err(Error::Invalid(format!(
+                "a TTL of {ttl_seconds} s is below the {min_ttl_seconds} s that zone {zone} accepts"
+            )));
+        }
+        let normal = |values: &[String]| normal_values(&kind, values).map_err(Error::Invalid);
+        Ok(Self {
+            name: name_in_zone(zone, name)?,
+            expected: expected.map(normal).transpose()?,
+            values: normal(values)?,
+            kind,
+            ttl_seconds,
+        })
+    }
+
+    /// Compares what the set holds now with what was expected. The values that are wanted are in order too.
+    ///
+    /// # Errors
+    /// `conflict`: it holds neither; the text names both.
+    pub fn check(&self, now: &[String]) -> Result<(), Error> {
+        match &self.expected {
+            Some(expected) if now != expected && now != self.values => {
+                Err(Error::Conflict(format!(
+                    "{} {} holds {}, expected {} to change it to {}: somebody else changed it",
+                    self.name,
+                    self.kind,
+                    shown(now),
+                    shown(expected),
+                    shown(&self.values)
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Values for a message.
+#[must_use]
+pub fn shown(values: &[String]) -> String {
+    if values.is_empty() {
+        "nothing".to_owned()
+    } else {
+        values.join(", ")
+    }
+}
+
+/// The name, normalised.
+///
+/// # Errors
+/// `invalid`: the zone does not hold it.
+pub fn name_in_zone(zone: &str, name: &str) -> Result<String, Error> {
+    normal_name(name)
+        .filter(|normal| is_in_zone(normal, zone))
+        .ok_or_else(|| {
+            Error::Invalid(format!(
+                "`{name}` is not a name in zone {zone}; bind the provider of the zone that holds it"
+            ))
+        })
+}
+
+/// The type, if it can be written.
+///
+/// # Errors
+/// `invalid`: names those that can.
+pub fn known_kind(kind: &str) -> Result<(), Error> {
+    if KINDS.contains(&kind) {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        to_vendor(kind, "").err().unwrap_or_default(),
+    ))
+}
+
 /// The name in lower case without the last dot; none where it is not a name.
-pub(crate) fn normal_name(name: &str) -> Option<String> {
+#[must_use]
+pub fn normal_name(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let label_is_well_formed = |label: &str| {
         (1..=63).contains(&label.len())
@@ -25,13 +132,17 @@ pub(crate) fn normal_name(name: &str) -> Option<String> {
 }
 
 /// True where `name` is the zone's own name or below it; both normalised.
-pub(crate) fn is_in_zone(name: &str, zone: &str) -> bool {
+#[must_use]
+pub fn is_in_zone(name: &str, zone: &str) -> bool {
     name.strip_suffix(zone)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// A value of the contract as PowerDNS wants it; the error says what is wrong with it.
-pub(crate) fn to_vendor(kind: &str, value: &str) -> Result<String, String> {
+/// A value of the contract as a zone file has it.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn to_vendor(kind: &str, value: &str) -> Result<String, String> {
     let wrong = || format!("`{value}` is not the content of a record of type {kind}");
     let absolute = |name: &str| normal_name(name).map(|name| name + ".").ok_or_else(wrong);
     match kind {
@@ -52,20 +163,22 @@ pub(crate) fn to_vendor(kind: &str, value: &str) -> Result<String, String> {
         }
         "TXT" => Ok(quoted(value)),
         _ => Err(format!(
-            "records of type {kind} are not supported by this provider; supported are {}",
+            "records of type {kind} are not supported; supported are {}",
             KINDS.join(", ")
         )),
     }
 }
 
-/// A content of PowerDNS as the contract has it.
-pub(crate) fn from_vendor(kind: &str, content: &str) -> String {
+/// A content of a zone file as the contract has it. Of TXT, what is not in quotes is taken as it is.
+#[must_use]
+pub fn from_vendor(kind: &str, content: &str) -> String {
     match kind {
         "A" => content.to_owned(),
         "AAAA" => content
             .parse::<Ipv6Addr>()
             .map_or_else(|_| content.to_owned(), |address| address.to_string()),
-        "TXT" => unquoted(content),
+        "TXT" if content.starts_with('"') => unquoted(content),
+        "TXT" => content.to_owned(),
         _ => content
             .strip_suffix('.')
             .unwrap_or(content)
@@ -74,7 +187,10 @@ pub(crate) fn from_vendor(kind: &str, content: &str) -> String {
 }
 
 /// Values in the contract's form, sorted and without doubles, so that two sets can be compared.
-pub(crate) fn normal_values(kind: &str, values: &[String]) -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// Says which value is wrong.
+pub fn normal_values(kind: &str, values: &[String]) -> Result<Vec<String>, String> {
     let mut normal = values
         .iter()
         .map(|value| Ok(from_vendor(kind, &to_vendor(kind, value)?)))
@@ -158,6 +274,48 @@ mod tests {
     }
 
     #[test]
+    fn what_was_expected_and_what_is_wanted_are_in_order_and_nothing_else() {
+        let owned = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>();
+        let wanted = |expected: Option<&[&str]>| {
+            Wanted::parse(
+                "example.test",
+                60,
+                "WP.Example.Test.",
+                "CNAME".to_owned(),
+                expected.map(owned).as_deref(),
+                &owned(&["B.test."]),
+                60,
+            )
+            .unwrap()
+        };
+        assert_eq!(wanted(None).name, "wp.example.test");
+        assert!(wanted(None).check(&owned(&["c.test"])).is_ok());
+        for now in ["a.test", "b.test"] {
+            assert!(wanted(Some(&["A.test"])).check(&owned(&[now])).is_ok());
+        }
+        let refused = wanted(Some(&["a.test"])).check(&[]);
+        assert!(
+            matches!(&refused, Err(Error::Conflict(text)) if text.contains("holds nothing, expected a.test")),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn a_short_ttl_a_foreign_name_and_an_unknown_type_are_refused() {
+        let parse = |name, kind: &str, ttl| {
+            Wanted::parse("example.test", 60, name, kind.to_owned(), None, &[], ttl).map(drop)
+        };
+        assert!(parse("a.example.test", "A", 60).is_ok());
+        for (name, ttl) in [("a.example.test", 59), ("a.example.org", 60)] {
+            assert!(
+                matches!(parse(name, "A", ttl), Err(Error::Invalid(_))),
+                "{name} {ttl}"
+            );
+        }
+        assert!(matches!(known_kind("LUA"), Err(Error::Invalid(text)) if text.contains("CNAME")));
+    }
+
+    #[test]
     fn contents_cross_over_and_back() {
         for (kind, contract, vendor) in [
             ("A", "192.0.2.7", "192.0.2.7"),
@@ -173,6 +331,7 @@ mod tests {
         assert_eq!(from_vendor("AAAA", "2001:DB8:0::1"), "2001:db8::1");
         let long = "x".repeat(600);
         assert_eq!(from_vendor("TXT", &to_vendor("TXT", &long).unwrap()), long);
+        assert_eq!(from_vendor("TXT", "v=spf1 -all"), "v=spf1 -all");
         assert_eq!(from_vendor("TXT", r#""caf\195\169" "s""#), "cafés");
     }
 

@@ -1,0 +1,15 @@
+//! Providers of vendors that no software stands in for: the real components, driven through the binary, against stateful
+//! stand-ins that are held to the vendors' published documents; and the metrics provider against a real Prometheus.
+//!
+//! `host` runs the calls; a module per provider.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test: what does not hold must end it"
+)]
+
+mod cloudflare;
+mod digitalocean;
+mod host;
+mod prometheus;
