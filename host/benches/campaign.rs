@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use understudy::call::{CallSite, Direction, FunctionName, Reply};
 use understudy::clock::{BoxFuture, Clock, VirtualClock};
-use understudy::journal::memory::MemoryStore;
+use understudy::journal::memory::Forgetful;
 use understudy::journal::record::{Entry, Header, Record};
 use understudy::journal::redact::Redactor;
 use understudy::journal::{Durability, Journal, Setup};
@@ -244,7 +244,7 @@ impl Recorded {
         let clock = self.clock();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let setup = Setup::inline(shared, Redactor::none());
-        let store = Box::new(MemoryStore::new());
+        let store = Box::new(Forgetful);
         let journal = Journal::create(store, setup, self.header.clone()).unwrap();
         for record in &self.records {
             let append = journal.append(record.clone(), Durability::Durable);

@@ -240,13 +240,15 @@ pub fn call_hash(function: &FunctionName, args: &str) -> CallHash {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| match nibble {
-        0..=9 => b'0' + nibble,
-        _ => b'a' + nibble - 10,
+        0..=9 => char::from(b'0' + nibble),
+        _ => char::from(b'a' + nibble - 10),
     };
-    let digits = bytes.iter();
-    let digits = digits.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    // Digits are ASCII.
-    String::from_utf8(digits.collect()).unwrap_or_default()
+    let mut digits = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        digits.push(digit(byte >> 4));
+        digits.push(digit(byte & 15));
+    }
+    digits
 }
 
 #[cfg(test)]

@@ -1,16 +1,11 @@
 //! Canonical JSON: keys sorted, no white space. Equal values give equal bytes, and so one hash.
 //!
-//! Start at [`of`]. A type is printed once, in the order of its fields; where the members of an object turn out not to be
-//! sorted, their text is put in order as the object ends. No value in between is built for it.
+//! Start at [`of`]. A type is printed once, in the order of its fields; where the members of an object turn out not to
+//! be sorted, their text is put in order as the object ends (`canonical/print.rs`). No value in between is built for it.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
-use std::io;
-use std::ops::Range;
-use std::rc::Rc;
+mod print;
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
 /// The canonical text of a JSON value.
@@ -31,166 +26,9 @@ pub fn arguments(args: &Map<String, Value>) -> String {
 /// # Errors
 /// What has no JSON: a map whose keys are not text, or whatever the type itself refuses.
 pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
-    let text = Text(Rc::new(RefCell::new(Vec::with_capacity(USUAL_BYTES))));
-    let order = Sorting {
-        text: text.clone(),
-        members: Vec::with_capacity(USUAL_MEMBERS),
-        open: Vec::with_capacity(USUAL_DEPTH),
-        sorted: Vec::with_capacity(USUAL_BYTES),
-    };
-    value.serialize(&mut Serializer::with_formatter(text.clone(), order))?;
-    let bytes = text.0.take();
-    // Only whole texts are written, so it cannot be anything but UTF-8.
-    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
-}
-
-/// Bytes of most records of a journal.
-const USUAL_BYTES: usize = 512;
-
-/// Members of all objects that are open at once in most records, and how deep these are.
-const USUAL_MEMBERS: usize = 32;
-const USUAL_DEPTH: usize = 8;
-
-/// What is written so far: the serialiser's way out, and the formatter's way back to what it has written.
-#[derive(Clone)]
-struct Text(Rc<RefCell<Vec<u8>>>);
-
-impl Text {
-    fn len(&self) -> usize {
-        self.0.borrow().len()
-    }
-}
-
-impl io::Write for Text {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Where a member of an object stands in the text.
-#[derive(Clone)]
-struct Member {
-    /// Its key, in quotes.
-    key: Range<usize>,
-    /// The end of its value.
-    end: usize,
-}
-
-/// An object whose end has not come.
-struct Open {
-    /// Where its members begin.
-    first: usize,
-    /// They have come in order so far.
-    in_order: bool,
-}
-
-/// Puts the members of every object in order once the object is complete.
-struct Sorting {
-    text: Text,
-    /// Members of all open objects, outermost first.
-    members: Vec<Member>,
-    /// The open objects, outermost first.
-    open: Vec<Open>,
-    /// Room for the members of one object, in order.
-    sorted: Vec<u8>,
-}
-
-impl Formatter for Sorting {
-    fn begin_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.open.push(Open {
-            first: self.members.len(),
-            in_order: true,
-        });
-        writer.write_all(b"{")
-    }
-
-    fn begin_object_key<W: io::Write + ?Sized>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if !first {
-            writer.write_all(b",")?;
-        }
-        let start = self.text.len();
-        self.members.push(Member {
-            key: start..start,
-            end: start,
-        });
-        Ok(())
-    }
-
-    fn end_object_key<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
-        let text = self.text.0.borrow();
-        let Some((member, before)) = self.members.split_last_mut() else {
-            return Ok(());
-        };
-        member.key.end = text.len();
-        if let Some(object) = self.open.last_mut()
-            && let Some(before) = before.get(object.first..).and_then(<[Member]>::last)
-            && key(&text, before) > key(&text, member)
-        {
-            object.in_order = false;
-        }
-        Ok(())
-    }
-
-    fn end_object_value<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
-        if let Some(member) = self.members.last_mut() {
-            member.end = self.text.len();
-        }
-        Ok(())
-    }
-
-    fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        if let Some(Open { first, in_order }) = self.open.pop() {
-            let members = self.members.get_mut(first..).filter(|_| !in_order);
-            if let Some(members) = members {
-                sort(&mut self.text.0.borrow_mut(), members, &mut self.sorted);
-            }
-            self.members.truncate(first);
-        }
-        writer.write_all(b"}")
-    }
-}
-
-/// Puts the members that end a text in the order of their keys.
-fn sort(text: &mut Vec<u8>, members: &mut [Member], sorted: &mut Vec<u8>) {
-    let written: &[u8] = text;
-    let begin = members
-        .first()
-        .map_or(written.len(), |first| first.key.start);
-    members.sort_by(|a, b| key(written, a).cmp(&key(written, b)));
-    sorted.clear();
-    for member in members.iter() {
-        if !sorted.is_empty() {
-            sorted.push(b',');
-        }
-        sorted.extend_from_slice(text.get(member.key.start..member.end).unwrap_or_default());
-    }
-    text.truncate(begin);
-    text.extend_from_slice(sorted);
-}
-
-/// A key as it compares: without its quotes, and without escapes, which would change the order.
-fn key<'t>(text: &'t [u8], member: &Member) -> Cow<'t, [u8]> {
-    let quoted = text.get(member.key.clone()).unwrap_or_default();
-    if quoted.contains(&b'\\')
-        && let Ok(key) = serde_json::from_slice::<String>(quoted)
-    {
-        return Cow::Owned(key.into_bytes());
-    }
-    let inner = quoted.strip_prefix(b"\"").unwrap_or(quoted);
-    Cow::Borrowed(inner.strip_suffix(b"\"").unwrap_or(inner))
+    let mut printer = print::Printer::new();
+    value.serialize(&mut printer)?;
+    printer.into_text()
 }
 
 #[cfg(test)]
@@ -259,8 +97,42 @@ mod tests {
         assert_eq!(of(&one).unwrap(), one.to_string());
     }
 
+    #[derive(Serialize)]
+    struct Unit;
+
+    #[derive(Serialize)]
+    struct Pair(u8, char);
+
+    #[derive(Serialize)]
+    enum Every {
+        Unit,
+        One(u64),
+        Two(i8, f32),
+        Named { b: bool, a: Option<Unit> },
+    }
+
+    #[test]
+    fn every_kind_of_type_is_printed_as_its_value_is() {
+        let every = [
+            Every::Unit,
+            Every::One(u64::MAX),
+            Every::Two(i8::MIN, 0.5),
+            Every::Named {
+                b: true,
+                a: Some(Unit),
+            },
+        ];
+        let numbers = BTreeMap::from([(10, "ten"), (9, "nine"), (-1, "")]);
+        let truths = BTreeMap::from([(true, ()), (false, ())]);
+        let signs = BTreeMap::from([('"', i64::MIN), ('a', 0)]);
+        let all = (every, numbers, truths, signs, Pair(1, '\\'), [1.0; 2]);
+        assert_eq!(of(&all).unwrap(), by_value(&all));
+        assert_eq!(of(&Every::Unit).unwrap(), r#""Unit""#);
+    }
+
     #[test]
     fn what_has_no_json_is_an_error() {
         assert!(of(&BTreeMap::from([(vec![1], 1)])).is_err());
+        assert!(of(&BTreeMap::from([((), 1)])).is_err());
     }
 }

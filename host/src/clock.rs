@@ -5,7 +5,6 @@
 //! gives the same run.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -75,11 +74,13 @@ pub async fn timeout_at<F: Future>(
     future: F,
 ) -> Option<F::Output> {
     let mut future = pin!(future);
-    let mut sleep = clock.sleep_until(deadline);
+    // What is done at once needs no timer.
+    let mut sleep = None;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
         }
+        let sleep = sleep.get_or_insert_with(|| clock.sleep_until(deadline));
         sleep.as_mut().poll(cx).map(|()| None)
     })
     .await
@@ -190,8 +191,8 @@ impl Clock for VirtualClock {
 struct VirtualSleep {
     clock: VirtualClock,
     deadline: Instant,
-    /// Its number, once it has waited.
-    timer: Option<u64>,
+    /// Its number and whom it wakes, once it has waited.
+    timer: Option<(u64, Waker)>,
 }
 
 impl Future for VirtualSleep {
@@ -207,24 +208,25 @@ impl Future for VirtualSleep {
         if state.now >= *deadline {
             return Poll::Ready(());
         }
-        let number = *timer.get_or_insert_with(|| {
-            state.next_timer += 1;
-            state.next_timer
-        });
-        match state.timers.entry((*deadline, number)) {
-            Entry::Vacant(new) => {
-                new.insert(cx.waker().clone());
+        let number = match timer {
+            // It is polled with whatever it waits beside, and nearly always by the same task.
+            Some((_, waker)) if waker.will_wake(cx.waker()) => return Poll::Pending,
+            Some((number, _)) => *number,
+            None => {
+                state.next_timer += 1;
+                state.next_timer
             }
-            Entry::Occupied(mut known) => known.get_mut().clone_from(cx.waker()),
-        }
+        };
+        *timer = Some((number, cx.waker().clone()));
+        state.timers.insert((*deadline, number), cx.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for VirtualSleep {
     fn drop(&mut self) {
-        if let Some(timer) = self.timer {
-            self.clock.lock().timers.remove(&(self.deadline, timer));
+        if let Some((number, _)) = &self.timer {
+            self.clock.lock().timers.remove(&(self.deadline, *number));
         }
     }
 }

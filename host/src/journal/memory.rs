@@ -1,5 +1,6 @@
-//! A journal in memory, for rehearsals and tests. It outlives its writer: clones share the same entries, so a host
-//! that was cut off in the middle can be resumed from what it had written.
+//! Journals without a disk, for rehearsals and tests. A [`MemoryStore`] outlives its writer: clones share the same
+//! entries, so a host that was cut off in the middle can be resumed from what it had written. A [`Forgetful`] one is for
+//! a run that nobody will go on with.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +41,24 @@ impl MemoryStore {
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps nothing: what is written is known to its [`Journal`](super::Journal) alone, for as long as that is open.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forgetful;
+
+impl Store for Forgetful {
+    fn read_all(&mut self) -> Result<(Seen, Vec<StoredEntry>), JournalError> {
+        Ok((Kept::default().seen(), Vec::new()))
+    }
+
+    fn take_over(&mut self, seen: Seen) -> Result<u64, JournalError> {
+        Err(JournalError::Fenced { epoch: seen.epoch })
+    }
+
+    fn append(&mut self, _: Vec<StoredEntry>, _: Durability) -> Result<(), JournalError> {
+        Ok(())
     }
 }
 

@@ -76,11 +76,7 @@ impl StepCalls {
         }
         loop {
             attempts += 1;
-            let Some(reply) = self
-                .deadline
-                .bound(&*clock, self.attempt(route, request, kind))
-                .await
-            else {
+            let Some(reply) = self.attempt(route, request, kind).await else {
                 return Ok((Err(timed_out(request)), attempts));
             };
             if let Some(operation) = operation(&reply) {
@@ -117,34 +113,33 @@ impl StepCalls {
         }
     }
 
-    /// One attempt: admitted, then bounded.
-    async fn attempt(&self, route: &Route, request: &mut Request, kind: CallKind) -> Reply {
+    /// One attempt: admitted, then bounded. `None`: it was not admitted before the deadline.
+    async fn attempt(&self, route: &Route, request: &mut Request, kind: CallKind) -> Option<Reply> {
+        let clock = &*self.mediation.clock;
         let permits = self.mediation.admission.of(&route.name);
-        let Ok(_permit) = permits.acquire().await else {
-            return Err(CallError::unavailable("the host is shutting down"));
+        let Ok(_permit) = self.deadline.bound(clock, permits.acquire()).await? else {
+            return Some(Err(CallError::unavailable("the host is shutting down")));
         };
         let patience = if kind.is_effect() {
             ATTEMPT_TIMEOUT
         } else {
             READ_TIMEOUT
         };
-        let now = self.mediation.clock.now();
-        let until = now.after(patience).min(self.deadline.now());
+        let until = clock.now().after(patience).min(self.deadline.now());
         request.deadline = until;
-        let served = timeout_at(&*self.mediation.clock, until, route.service.call(request)).await;
-        served.unwrap_or_else(|| {
+        let served = timeout_at(clock, until, route.service.call(request)).await;
+        Some(served.unwrap_or_else(|| {
             let silent = format!("{} gave no answer for {} s", route.name, patience.as_secs());
             Err(match kind {
                 CallKind::Read => CallError::unavailable(silent),
                 CallKind::Ensure | CallKind::Once => CallError::InDoubt(silent),
             })
-        })
+        }))
     }
 
     /// Waits before the next look at work in progress. False: the deadline comes first.
     async fn wait(&self, request: &Request, operation: Operation) -> Result<bool, Halt> {
-        let pause =
-            Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), *POLL.end()));
+        let pause = poll_pause(&operation);
         let record = Record::Waiting {
             site: request.site.clone(),
             operation,

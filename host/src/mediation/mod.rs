@@ -189,6 +189,9 @@ fn describe(function: &FunctionName, args: &Map<String, Value>) -> String {
     format!("{function} {}", canonical::arguments(args))
 }
 
+/// Bytes of a key: enough that no two are ever equal.
+const KEY_BYTES: usize = 16;
+
 /// The key that every attempt at this call carries, and no other call.
 fn key(run: &RunId, site: &CallSite) -> IdempotencyKey {
     let direction = match site.direction {
@@ -199,12 +202,8 @@ fn key(run: &RunId, site: &CallSite) -> IdempotencyKey {
         "{run} {} {direction} {} {}",
         site.step, site.attempt, site.ordinal
     );
-    IdempotencyKey(
-        hex(&Sha256::digest(text.as_bytes()))
-            .chars()
-            .take(32)
-            .collect(),
-    )
+    let digest = Sha256::digest(text.as_bytes());
+    IdempotencyKey(hex(digest.get(..KEY_BYTES).unwrap_or_default()))
 }
 
 impl StepCalls {

@@ -1,6 +1,7 @@
 //! Where every step of a run stands: derived from the journal, changed through the one table, written back to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::RunError;
 use super::state::{Event, StepState, next};
@@ -24,13 +25,26 @@ pub struct Square {
 /// The steps of a run.
 #[derive(Debug, Clone)]
 pub struct Board {
-    squares: BTreeMap<StepId, Square>,
     /// Every step that is or was in the plan.
-    steps: Vec<Step>,
+    steps: Vec<Arc<Step>>,
+    /// Where each of them stands.
+    squares: Vec<Square>,
+    /// Their places in both, by their ids.
+    places: BTreeMap<StepId, usize>,
+    /// The plan in its order.
+    plan: Vec<Planned>,
     /// Steps that have begun, in the order they last began.
     begun: Vec<StepId>,
     /// The run is being taken back.
     rolling_back: bool,
+}
+
+/// A step of the plan, by its place.
+#[derive(Debug, Clone)]
+struct Planned {
+    place: usize,
+    /// Places of what it needs; `None` where one of them is nowhere, and never done.
+    needs: Option<Vec<usize>>,
 }
 
 impl Board {
@@ -38,8 +52,10 @@ impl Board {
     #[must_use]
     pub fn new(plan: &Plan, entries: &[Entry]) -> Self {
         let mut board = Self {
-            squares: BTreeMap::new(),
             steps: Vec::new(),
+            squares: Vec::new(),
+            places: BTreeMap::new(),
+            plan: Vec::new(),
             begun: Vec::new(),
             rolling_back: false,
         };
@@ -65,16 +81,32 @@ impl Board {
                 attempt: 0,
                 since: None,
             };
-            self.squares.entry(step.id.clone()).or_insert(fresh);
-            match self.steps.iter_mut().find(|known| known.id == step.id) {
-                Some(known) => known.clone_from(step),
-                None => self.steps.push(step.clone()),
+            let place = self.place(&step.id);
+            match place.and_then(|place| self.steps.get_mut(place)) {
+                Some(known) => *known = Arc::new(step.clone()),
+                None => {
+                    self.places.insert(step.id.clone(), self.steps.len());
+                    self.steps.push(Arc::new(step.clone()));
+                    self.squares.push(fresh);
+                }
             }
         }
+        let planned = plan.steps.iter().filter_map(|step| {
+            Some(Planned {
+                place: self.place(&step.id)?,
+                needs: step.needs.iter().map(|need| self.place(need)).collect(),
+            })
+        });
+        self.plan = planned.collect();
+    }
+
+    fn place(&self, step: &StepId) -> Option<usize> {
+        self.places.get(step).copied()
     }
 
     fn set(&mut self, step: &StepId, state: StepState, attempt: u32, at: Instant) {
-        let Some(square) = self.squares.get_mut(step) else {
+        let place = self.place(step);
+        let Some(square) = place.and_then(|place| self.squares.get_mut(place)) else {
             return;
         };
         square.state = state;
@@ -94,15 +126,23 @@ impl Board {
             attempt: 0,
             since: None,
         };
-        self.squares.get(step).copied().unwrap_or(nowhere)
+        let place = self.place(step);
+        let square = place.and_then(|place| self.squares.get(place));
+        square.copied().unwrap_or(nowhere)
     }
 
     /// Steps in this state, in order of their ids.
     pub fn in_state(&self, state: StepState) -> impl Iterator<Item = &StepId> {
-        self.squares
+        self.places
             .iter()
-            .filter(move |(_, square)| square.state == state)
+            .filter(move |(_, place)| self.is_in(**place, state))
             .map(|(step, _)| step)
+    }
+
+    fn is_in(&self, place: usize, state: StepState) -> bool {
+        self.squares
+            .get(place)
+            .is_some_and(|square| square.state == state)
     }
 
     /// Every step of the plan is done.
@@ -115,8 +155,23 @@ impl Board {
 
     /// Every step that is or was in the plan.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[Arc<Step>] {
         &self.steps
+    }
+
+    /// The steps of the plan, in its order.
+    pub fn in_plan(&self) -> impl Iterator<Item = &Arc<Step>> {
+        let places = self.plan.iter().map(|planned| planned.place);
+        places.filter_map(|place| self.steps.get(place))
+    }
+
+    /// The step of this id, if it is in the plan.
+    #[must_use]
+    pub fn planned(&self, id: &StepId) -> Option<&Arc<Step>> {
+        let place = self.place(id)?;
+        let mut plan = self.plan.iter();
+        let planned = plan.any(|planned| planned.place == place);
+        self.steps.get(place).filter(|_| planned)
     }
 
     /// The run is being taken back.
@@ -131,17 +186,20 @@ impl Board {
     }
 
     /// Pending steps whose needs are all done, in plan order.
-    pub fn ready<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Step> {
-        let done = |step: &StepId| self.square(step).state == StepState::Done;
-        plan.steps.iter().filter(move |step| {
-            self.square(&step.id).state == StepState::Pending && step.needs.iter().all(done)
-        })
+    pub fn ready(&self) -> impl Iterator<Item = &Arc<Step>> {
+        let done = |place: &usize| self.is_in(*place, StepState::Done);
+        let ready = self.plan.iter().filter(move |step| {
+            let needs = step.needs.as_ref();
+            self.is_in(step.place, StepState::Pending)
+                && needs.is_some_and(|needs| needs.iter().all(done))
+        });
+        ready.filter_map(|step| self.steps.get(step.place))
     }
 
     /// Begun steps that can be taken back, last begun first. What a point of no return that has begun relies on
     /// stays: taking back the fence under a promotion would make two writers.
     #[must_use]
-    pub fn reversible(&self) -> Vec<&Step> {
+    pub fn reversible(&self) -> Vec<&Arc<Step>> {
         let kept = self.behind_no_return();
         self.begun
             .iter()
@@ -154,15 +212,15 @@ impl Board {
 
     /// Points of no return that have begun, in plan order.
     #[must_use]
-    pub fn passed_no_return(&self) -> Vec<&Step> {
-        let is_passed = |step: &&Step| {
+    pub fn passed_no_return(&self) -> Vec<&Arc<Step>> {
+        let is_passed = |step: &&Arc<Step>| {
             step.reversal == Reversal::PointOfNoReturn && self.begun.contains(&step.id)
         };
         self.steps.iter().filter(is_passed).collect()
     }
 
-    fn step(&self, id: &StepId) -> Option<&Step> {
-        self.steps.iter().find(|step| step.id == *id)
+    fn step(&self, id: &StepId) -> Option<&Arc<Step>> {
+        self.steps.get(self.place(id)?)
     }
 
     /// Points of no return that have begun, and everything they need, directly or not.

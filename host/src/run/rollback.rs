@@ -17,7 +17,7 @@ impl Execution<'_> {
     pub(super) async fn roll_back(&mut self) -> Result<Ended, RunError> {
         self.withdraw_all();
         self.settle().await?;
-        let steps: Vec<Step> = self.board.reversible().into_iter().cloned().collect();
+        let steps: Vec<Arc<Step>> = self.board.reversible().into_iter().cloned().collect();
         for step in steps {
             self.take_back(step).await?;
         }
@@ -74,7 +74,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    async fn take_back(&mut self, step: Step) -> Result<(), RunError> {
+    async fn take_back(&mut self, step: Arc<Step>) -> Result<(), RunError> {
         let square = self.board.square(&step.id);
         if square.state != StepState::Undoing {
             self.happen(&step.id, Event::Undo, "").await?;
@@ -82,7 +82,6 @@ impl Execution<'_> {
         let deadline = Deadline::at(self.now().after(deadline_of(&step)));
         let id = step.id.clone();
         let mediation = Arc::clone(&self.run.mediation);
-        let step = Arc::new(step);
         match attempt(
             mediation,
             &self.run.actors,

@@ -216,14 +216,14 @@ impl<'a> Execution<'a> {
     /// Continues what a crash or an earlier end left under way.
     async fn pick_up(&mut self) -> Result<(), RunError> {
         self.finish_switch().await?;
-        let plan = Arc::clone(&self.plan);
-        for step in &plan.steps {
+        let steps: Vec<Arc<Step>> = self.board.in_plan().cloned().collect();
+        for step in steps {
             match self.board.square(&step.id).state {
-                StepState::AwaitingGo => self.ask_before(step),
-                StepState::Running => self.launch(step)?,
-                StepState::AwaitingAcceptance => self.ask_after(step, String::new()),
+                StepState::AwaitingGo => self.ask_before(&step),
+                StepState::Running => self.launch(&step)?,
+                StepState::AwaitingAcceptance => self.ask_after(&step, String::new()),
                 StepState::Failed | StepState::Stuck => {
-                    self.ask_failed(step, "it had failed before")
+                    self.ask_failed(&step, "it had failed before")
                 }
                 _ => {}
             }
@@ -232,8 +232,7 @@ impl<'a> Execution<'a> {
     }
 
     async fn start_ready(&mut self) -> Result<(), RunError> {
-        let plan = Arc::clone(&self.plan);
-        let ready: Vec<Step> = self.board.ready(&plan).cloned().collect();
+        let ready: Vec<Arc<Step>> = self.board.ready().cloned().collect();
         for step in ready {
             if step.gate_before.is_some() {
                 self.happen(&step.id, Event::Ask, "").await?;
@@ -368,7 +367,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Begins (or, after a crash, continues) the current attempt.
-    fn launch(&mut self, step: &Step) -> Result<(), RunError> {
+    fn launch(&mut self, step: &Arc<Step>) -> Result<(), RunError> {
         let square = self.board.square(&step.id);
         let since = square.since.unwrap_or_else(|| self.now());
         let deadline = Deadline::at(since.after(step.budget() * PATIENCE));
@@ -386,7 +385,7 @@ impl<'a> Execution<'a> {
             return Ok(());
         }
         self.watch_budget(step, number, since.after(step.budget()));
-        let (run, shared, id) = (self.run, Arc::new(step.clone()), step.id.clone());
+        let (run, shared, id) = (self.run, Arc::clone(step), step.id.clone());
         let attempting = async move {
             let mediation = Arc::clone(&run.mediation);
             let verdict = attempt(
@@ -449,8 +448,8 @@ impl<'a> Execution<'a> {
         self.active = 0;
     }
 
-    pub(super) fn step(&self, id: &StepId) -> Option<Step> {
-        self.plan.step(id).cloned()
+    pub(super) fn step(&self, id: &StepId) -> Option<Arc<Step>> {
+        self.board.planned(id).cloned()
     }
 
     pub(super) fn now(&self) -> Instant {

@@ -50,7 +50,9 @@ impl Run {
                 }
             };
         }
-        self.gates.plan.replace(current.digest());
+        if !Arc::ptr_eq(&current, &self.plan) {
+            self.gates.plan.replace(current.digest());
+        }
         Ok(current)
     }
 }

@@ -24,7 +24,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::driver::{Rehearsal, RehearsalError, Rehearsed, Switches};
 use super::scenario::{Scenario, ScenarioError};
-use crate::journal::memory::MemoryStore;
+use crate::journal::JournalError;
+use crate::journal::memory::{Forgetful, MemoryStore};
+use crate::journal::store::Store;
 use crate::name::InvalidName;
 use crate::plugin::limits::STRATEGIES_AT_ONCE;
 use crate::prepare::PrepareErrors;
@@ -114,14 +116,20 @@ impl Campaign {
         trouble::troubled(&self.scenario_text, troubles)
     }
 
-    /// One run, with a journal in memory.
+    /// One run, with a journal in memory. What its host would read after it had died is kept only where it dies.
     ///
     /// # Errors
     /// [`CampaignError`] where it has no outcome.
     pub fn rehearse(&self, seed: u64, troubles: &[Trouble]) -> Result<Rehearsed, CampaignError> {
         let rehearsal = self.rehearsal(seed, troubles)?;
         let store = MemoryStore::new();
-        let mut open = || Ok(Box::new(store.clone()) as _);
+        let is_read_back = !rehearsal.scenario.crashes.is_empty();
+        let mut open = || -> Result<Box<dyn Store>, JournalError> {
+            Ok(match is_read_back {
+                true => Box::new(store.clone()),
+                false => Box::new(Forgetful),
+            })
+        };
         Ok(rehearsal.perform(&mut open, &Switches::default())?)
     }
 

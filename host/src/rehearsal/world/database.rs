@@ -3,6 +3,7 @@
 //! State only; `contract/database.rs` has what plugins ask of it and how long that takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::super::draw::Draws;
 use super::history::{History, Point};
@@ -254,26 +255,31 @@ impl Database {
     ) {
         let passed = at.0.saturating_sub(self.settled.0);
         self.settled = at;
-        let sites: Vec<SiteName> = self.copies.keys().cloned().collect();
-        for site in &sites {
-            let Some(Copy {
-                state: State::Replica(follower),
-                ..
-            }) = self.copies.get(site)
-            else {
-                continue;
-            };
-            let mut follower = follower.clone();
-            if !alive(site) {
-                continue;
-            }
-            follower.problem = self.problem(&follower, site, &linked);
-            self.follow(&mut follower, site, at, passed);
-            if let Some(copy) = self.copies.get_mut(site) {
+        let mut last = None::<SiteName>;
+        // One after the other: a replica may follow another one.
+        while let Some((site, mut follower)) = self.follower_after(last.as_ref(), &alive) {
+            follower.problem = self.problem(&follower, &site, &linked);
+            self.follow(&mut follower, &site, at, passed);
+            if let Some(copy) = self.copies.get_mut(&site) {
                 copy.state = State::Replica(follower);
             }
+            last = Some(site);
         }
         self.ship_logs(at, alive);
+    }
+
+    /// The first replica that runs at a site after `last`, in order of the sites.
+    fn follower_after(
+        &self,
+        last: Option<&SiteName>,
+        alive: impl Fn(&SiteName) -> bool,
+    ) -> Option<(SiteName, Follower)> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut copies = self.copies.range((after, Bound::Unbounded));
+        copies.find_map(|(site, copy)| match &copy.state {
+            State::Replica(follower) if alive(site) => Some((site.clone(), follower.clone())),
+            _ => None,
+        })
     }
 
     fn problem(

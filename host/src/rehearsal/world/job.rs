@@ -1,6 +1,8 @@
 //! Work that a control plane has accepted and not finished: how `ensure-*` functions answer `in-progress`.
 //!
 //! At most one job per subject (a database or an application at a site, …) goes on at a time. A job dies with its site.
+//! A control plane knows what its work still takes and says so, as vendors do by `Retry-After`: callers need not ask
+//! before.
 
 use std::time::Duration;
 
@@ -8,11 +10,11 @@ use super::history::Point;
 use super::site::Condition;
 use super::{Event, World};
 use crate::call::{CallError, Operation, Outcome};
-use crate::clock::Instant;
+use crate::clock::{Instant, millis};
 use crate::name::SiteName;
 
-/// How long a control plane asks callers to wait before they ask again, in milliseconds.
-const POLL_AFTER_MS: u64 = 5_000;
+/// How often a control plane looks at its work, in milliseconds: callers are asked to come back at a multiple of it.
+const LOOK_EVERY_MS: u64 = 5_000;
 
 /// What is worked on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +88,8 @@ impl Work {
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) work: Work,
+    /// When it is done if nothing comes in between.
+    due: Instant,
 }
 
 impl World {
@@ -100,7 +104,7 @@ impl World {
                 subject.name,
                 subject.site
             ),
-            poll_after_ms: POLL_AFTER_MS,
+            poll_after_ms: look_after_ms(millis(job.due.since(self.now))),
         }))
     }
 
@@ -110,21 +114,19 @@ impl World {
         let job = Job {
             id: self.next_job,
             work,
+            due: self.now.after(length),
         };
-        self.schedule(
-            self.now.after(length),
-            Event::JobDone(subject.clone(), job.id),
-        );
+        self.schedule(job.due, Event::JobDone(subject.clone(), job.id));
         self.jobs.insert(subject.clone(), job);
         self.busy(&subject).unwrap_or(Outcome::Changed)
     }
 
-    /// Something an `ensure-*` function waits for that is nobody's job.
+    /// Something an `ensure-*` function waits for that is nobody's job: nobody knows how long it takes.
     pub(crate) fn wait(id: String, description: String) -> Outcome {
         Outcome::InProgress(Operation {
             id,
             description,
-            poll_after_ms: POLL_AFTER_MS,
+            poll_after_ms: LOOK_EVERY_MS,
         })
     }
 
@@ -251,4 +253,10 @@ impl World {
         self.next_event += 1;
         self.queue.insert((at, self.next_event), event);
     }
+}
+
+/// When to ask again about work that has so much left, both in milliseconds: at the first look that can find it done. A
+/// site that dies meanwhile is found out then, and by the host's own longest pause before.
+fn look_after_ms(left_ms: u64) -> u64 {
+    left_ms.div_ceil(LOOK_EVERY_MS).max(1) * LOOK_EVERY_MS
 }

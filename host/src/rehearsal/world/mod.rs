@@ -31,7 +31,7 @@ use super::scenario::events::{Fault, Inject, Person, StandIn};
 use super::scenario::start::{self, Bucket, Clients, Durations, Objective};
 use super::scenario::time::Range;
 use super::scenario::{CONTRACTS, JourneyStart};
-use crate::call::{Outcome, Reply, Request};
+use crate::call::{CallKind, Outcome, Reply, Request};
 use crate::clock::Instant;
 use crate::name::{InterfaceName, RoleName, SiteName};
 use clients::{Demand, Reception};
@@ -244,6 +244,9 @@ impl World {
         }
         self.control_plane(short, request)?;
         self.takes_changes(short, request)?;
+        if CallKind::of(&request.function.function) == CallKind::Read {
+            return self.serve(request, short);
+        }
         let foreseen = self.foresee(request);
         let reply = self.serve(request, short);
         self.keep_watch(request, foreseen, &reply);

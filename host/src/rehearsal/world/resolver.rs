@@ -288,23 +288,31 @@ impl Population {
     /// Brings every cache up to `at`. Must be called before the zone changes, and again after.
     pub(crate) fn settle(&mut self, zone: &Zone, at: Instant) {
         let changed = self.settled.replace(zone.version) != Some(zone.version);
-        let mut shares = BTreeMap::<String, u64>::new();
+        // Clients get two or three addresses in all.
+        let mut shares = Vec::<(String, u64)>::new();
         let mut next = None::<Instant>;
         for client in &mut self.clients {
             if changed || client.fresh_until <= at {
                 client.settle(zone, &self.name, at);
             }
-            match shares.get_mut(&client.address) {
-                Some(share) => *share += client.cache.share_ppm,
-                None => drop(shares.insert(client.address.clone(), client.cache.share_ppm)),
+            let known = shares
+                .iter_mut()
+                .find(|(address, _)| *address == client.address);
+            match known {
+                Some((_, share)) => *share += client.cache.share_ppm,
+                None => shares.push((client.address.clone(), client.cache.share_ppm)),
             }
-            next = next.into_iter().chain(client.next_change).min();
+            next = match (next, client.next_change) {
+                (Some(next), Some(change)) => Some(next.min(change)),
+                (next, change) => next.or(change),
+            };
         }
         for (_, cache) in &mut self.panel {
             cache.resolve(zone, &self.name, at);
         }
+        shares.sort_unstable();
         self.next_change = next;
-        self.shares = shares.into_iter().collect();
+        self.shares = shares;
     }
 
     /// The next moment at which shares may change, where the zone does not.

@@ -182,6 +182,15 @@ impl World {
                 self.watch.two_writers_ms += length;
             }
         }
+        self.watch_flip(from);
+    }
+
+    /// Takes note of when so many clients get the new address.
+    fn watch_flip(&mut self, from: Instant) {
+        let open = self.watch.flips.last().filter(|flip| flip.most.is_none());
+        if open.is_none() {
+            return;
+        }
         let current = self.current_address();
         if let (Some(flip), Some(address)) = (self.watch.flips.last_mut(), current) {
             let shares = self.population.shares().iter();
@@ -260,24 +269,38 @@ impl World {
             Measure::ErrorRatio => {
                 float(slices.iter().map(|slice| slice.failed).sum()) / float(requests)
             }
-            Measure::LatencyP90 => self.quantile(&BTreeMap::from([(slowness, requests)]), 90),
-            Measure::LatencyP99 => self.quantile(&BTreeMap::from([(slowness, requests)]), 99),
+            Measure::LatencyP90 => self.latency(slowness, 90),
+            Measure::LatencyP99 => self.latency(slowness, 99),
             Measure::DatabaseErrors => {
                 float(slices.iter().map(|slice| slice.database_errors).sum()) / float(length.max(1))
             }
         })
     }
 
+    /// Response times at this slowness, in milliseconds, with the share of the responses that take so long in percent:
+    /// shortest first.
+    fn latencies(&self, slowness_permille: u64) -> impl Iterator<Item = (u64, u64)> {
+        let median = self.clients.median.ms() * slowness_permille / 1_000;
+        TAIL.iter()
+            .map(move |(share, factor)| (median * factor / 100, *share))
+    }
+
+    /// Time in milliseconds within which so many percent of the requests of one slowness were answered.
+    fn latency(&self, slowness_permille: u64, percent: u64) -> f64 {
+        let mut seen = 0;
+        let mut within = self.latencies(slowness_permille).skip_while(|(_, share)| {
+            seen += share;
+            seen < percent
+        });
+        within.next().map_or(0.0, |(time, _)| float(time))
+    }
+
     /// Time in milliseconds within which so many percent of the successful requests were answered.
     fn quantile(&self, by_slowness: &BTreeMap<u64, u64>, percent: u64) -> f64 {
-        let median = self.clients.median.ms();
         let mut times: Vec<(u64, u128)> = Vec::new();
         for (slowness, requests) in by_slowness {
-            for (share, factor) in TAIL {
-                times.push((
-                    median * slowness / 1_000 * factor / 100,
-                    u128::from(*requests) * u128::from(share),
-                ));
+            for (time, share) in self.latencies(*slowness) {
+                times.push((time, u128::from(*requests) * u128::from(share)));
             }
         }
         times.sort_unstable();

@@ -10,8 +10,9 @@ use crate::clock::Instant;
 use crate::name::SiteName;
 use crate::rehearsal::scenario::start::{Measure, Objective};
 
-/// How often an objective that is to hold is looked at, in milliseconds: twice a minute, as alerting rules commonly are.
-const LOOK_EVERY_MS: u64 = 30_000;
+/// How often an objective that is to hold is looked at, in milliseconds: once a minute, as Prometheus evaluates alerting
+/// rules where nothing else is said (`evaluation_interval`).
+const LOOK_EVERY_MS: u64 = 60_000;
 
 #[derive(Serialize)]
 struct Level {

@@ -41,6 +41,26 @@ fn flip() -> Value {
 }
 
 #[test]
+fn who_comes_back_when_told_finds_the_work_done() {
+    let mut hand = hand("planned", "");
+    let scaled = || with(app("bz"), "replicas", json!(5));
+    let mut look = |before_ms: u64| {
+        let reply = hand.once("workload/ensure-scaled", scaled()).unwrap();
+        let after_ms = reply["in-progress"]["poll-after-ms"].as_u64();
+        hand.wait(Duration::from_millis(
+            after_ms.unwrap_or(0).saturating_sub(before_ms),
+        ));
+        (reply, after_ms)
+    };
+    // Six seconds too early, which is more than a look of the control plane.
+    let (_, told_ms) = look(6_000);
+    assert!(told_ms > Some(6_000), "{told_ms:?}: as long as it takes");
+    let (early, told_ms) = look(0);
+    assert!(told_ms.is_some_and(|ms| ms % 5_000 == 0), "{early}");
+    assert_eq!(look(0).0, "unchanged");
+}
+
+#[test]
 fn a_change_is_accepted_at_once_and_shown_later() {
     let mut hand = hand("planned", "[eventual-consistency]\ndns = '20s'\n");
     let get = json!({ "name": ACTIVE, "kind": "CNAME" });
