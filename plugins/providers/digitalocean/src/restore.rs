@@ -59,7 +59,7 @@ pub(crate) fn list(cloud: &Cloud<'_>, site: &str) -> Result<Vec<Point>, Error> {
     for cluster in cloud.clusters()?.values() {
         points.extend(of(cloud, cluster)?);
     }
-    points.sort_by(|one, other| other.taken_at.cmp(&one.taken_at));
+    points.sort_by_key(|point| std::cmp::Reverse(point.taken_at));
     points.truncate(MAX_POINTS);
     Ok(points)
 }
