@@ -460,9 +460,7 @@ fn scale(granted: &Granted<'_>, answer: &Answer) -> Done {
 }
 
 fn version(object: &Value) -> &str {
-    object["metadata"]["resourceVersion"]
-        .as_str()
-        .unwrap_or("unknown")
+    object::text_at(object, "/metadata/resourceVersion")
 }
 
 /// The end of a text, from the beginning of a line where it is cut.

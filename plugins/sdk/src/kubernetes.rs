@@ -134,7 +134,7 @@ impl Cluster<'_> {
         seen: &Value,
     ) -> Result<Value, Error> {
         let others = list(seen, "/status/conditions").iter();
-        let others = others.filter(|other| other["type"] != condition["type"]);
+        let others = others.filter(|other| text(other, "/type") != text(&condition, "/type"));
         let conditions: Vec<Value> = others.cloned().chain([condition.clone()]).collect();
         let patch = json!({ "status": { "conditions": conditions } }).to_string();
         let version = Some(version(seen));
@@ -249,6 +249,13 @@ pub fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
         .unwrap_or("")
 }
 
+/// Text under a key of the map at a JSON pointer, where the key may hold anything; empty where there is none.
+#[must_use]
+pub fn entry<'v>(object: &'v Value, pointer: &str, key: &str) -> &'v str {
+    let map = object.pointer(pointer);
+    map.and_then(|map| map.get(key)?.as_str()).unwrap_or("")
+}
+
 /// A number at a JSON pointer; none where there is none.
 #[must_use]
 pub fn number(object: &Value, pointer: &str) -> Option<u64> {
@@ -295,11 +302,11 @@ pub struct Condition {
 pub fn condition(object: &Value, kind: &str) -> Option<Condition> {
     let found = list(object, "/status/conditions")
         .iter()
-        .find(|condition| condition["type"] == kind)?;
+        .find(|condition| text(condition, "/type") == kind)?;
     let made_for = number(found, "/observedGeneration");
     let generation = number(object, "/metadata/generation");
     Some(Condition {
-        holds: found["status"] == "True",
+        holds: text(found, "/status") == "True",
         reason: text(found, "/reason").to_owned(),
         message: text(found, "/message").to_owned(),
         current: match (made_for, generation) {

@@ -177,6 +177,18 @@ mod tests {
         ] {
             assert_eq!(asked.granted(&grants).is_ok(), expected, "{asked}");
         }
+    }
+
+    #[test]
+    fn a_grant_for_names_is_for_no_others_and_for_no_list() {
+        let deployment = kind("apps/v1", "Deployment");
+        let wanted = Wanted {
+            cluster: "pz",
+            verb: Get,
+            kind: &deployment,
+            namespace: "app",
+            name: "wordpress",
+        };
         let named = [grant(&[Get, List], &["app"], &["wordpress"])];
         assert!(wanted.granted(&named).is_ok());
         assert!(

@@ -94,19 +94,26 @@ impl Place {
     }
 }
 
+/// The text at a JSON pointer; empty where there is none.
+pub(super) fn text_at<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or("")
+}
+
 /// A manifest, and the object it is of.
 ///
 /// # Errors
 /// `invalid`: no JSON object with `apiVersion`, `kind` and `metadata.name`.
 pub(super) fn manifest(text: &str) -> Result<(Place, Value), Fault> {
     let manifest = json_object("manifest", text)?;
-    let field = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    let metadata = &manifest["metadata"];
+    let field = |pointer: &str| text_at(&manifest, pointer).to_owned();
     let place = Place::of(ObjectRef {
-        api_version: field(&manifest["apiVersion"]),
-        kind: field(&manifest["kind"]),
-        namespace: field(&metadata["namespace"]),
-        name: field(&metadata["name"]),
+        api_version: field("/apiVersion"),
+        kind: field("/kind"),
+        namespace: field("/metadata/namespace"),
+        name: field("/metadata/name"),
     })?;
     Ok((place, manifest))
 }

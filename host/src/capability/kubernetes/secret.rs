@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use crate::runbook::types::KindName;
 
+use super::object::text_at;
+
 /// What `kubectl apply` keeps of what it was given: the whole Secret, once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -25,7 +27,7 @@ pub(super) fn is_secret(kind: &KindName) -> bool {
 
 /// Takes out what is not for a provider's eyes: bookkeeping of field managers, and the data of a Secret but for `keys`.
 pub(super) fn hide(object: &mut Value, asked_for: &KindName, keys: &[&str]) {
-    let secret = is_secret(asked_for) || object["kind"] == "Secret";
+    let secret = is_secret(asked_for) || text_at(object, "/kind") == "Secret";
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         if secret

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::super::{Facilities, Fault, http, network};
 use super::kubeconfig::Access;
+use super::object::text_at;
 
 /// Most bytes of one answer: more than the 1.5 MiB that etcd takes as one object, with room for a page of a list.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -167,7 +168,7 @@ fn refusal(
 ) -> Fault {
     let told: Option<Status> = serde_json::from_slice::<Value>(body)
         .ok()
-        .filter(|body| body["kind"] == "Status")
+        .filter(|body| text_at(body, "/kind") == "Status")
         .and_then(|body| serde_json::from_value(body).ok());
     let words = match &told {
         Some(status) => status.message.clone(),

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use understudy_sdk::host::understudy::kubernetes::api;
 use understudy_sdk::host::understudy::tls::tls;
 use understudy_sdk::host::understudy::types::types::Error;
-use understudy_sdk::kubernetes::{Cluster, condition};
+use understudy_sdk::kubernetes::{Cluster, condition, entry};
 use understudy_sdk::provider::Configured;
 
 mod config;
@@ -186,7 +186,7 @@ fn test_issue(
     let object = config.certificate(&config.test_name);
     let proofs = config.proofs();
     let proved = cluster.find(&proofs)?;
-    if proved.is_some_and(|proofs| proofs["data"][PROOF] == proof) {
+    if proved.is_some_and(|proofs| entry(&proofs, "/data", PROOF) == proof) {
         return tidy_up(config, cluster, Outcome::Unchanged);
     }
     let order = Order {
@@ -196,7 +196,7 @@ fn test_issue(
     };
     let found = cluster.find(&object)?;
     match found {
-        Some(found) if found["metadata"]["annotations"][PROOF] == proof => {}
+        Some(found) if entry(&found, "/metadata/annotations", PROOF) == proof => {}
         // Left over from another proof, or from nobody knows what.
         Some(_) => {
             let gone = tidy_up(config, cluster, Outcome::Changed)?;

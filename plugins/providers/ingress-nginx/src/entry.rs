@@ -87,14 +87,14 @@ fn certificates(ingress: &Value) -> BTreeSet<(&str, &str)> {
 }
 
 /// Where the requests of which host and path go.
-fn backends(ingress: &Value) -> BTreeSet<(&str, &str, String)> {
+fn backends(ingress: &Value) -> BTreeSet<(&str, &str, Option<String>)> {
     let rules = list(ingress, "/spec/rules").iter();
     rules
         .flat_map(|rule| {
             let host = text(rule, "/host");
             list(rule, "/http/paths")
                 .iter()
-                .map(move |path| (host, text(path, "/path"), path["backend"].to_string()))
+                .map(move |path| (host, text(path, "/path"), path.get("backend").map(Value::to_string)))
         })
         .collect()
 }

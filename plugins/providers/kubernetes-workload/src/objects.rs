@@ -5,7 +5,7 @@ use understudy_sdk::host::understudy::kubernetes::api;
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 use understudy_sdk::kubernetes::rollout::{desired, rollout};
 use understudy_sdk::kubernetes::{
-    Cluster, ObjectRef, Progress, RESTART_TOKEN, RESTARTED_AT, condition, id, list, object,
+    Cluster, ObjectRef, Progress, RESTART_TOKEN, RESTARTED_AT, condition, entry, id, list, object,
     selector, text, version,
 };
 use understudy_sdk::time::rfc3339;
@@ -155,7 +155,7 @@ pub(crate) fn restart(
         return Err(Error::Invalid("the restart token is empty".to_owned()));
     }
     let seen = cluster.get(object)?;
-    let done = if seen["spec"]["template"]["metadata"]["annotations"][RESTART_TOKEN] == token {
+    let done = if entry(&seen, "/spec/template/metadata/annotations", RESTART_TOKEN) == token {
         Outcome::Unchanged
     } else {
         let at = rfc3339(api::get_time(cluster.0)?);
@@ -219,7 +219,7 @@ fn node_conditions(node: &Value) -> Vec<NodeCondition> {
         .map(|condition| NodeCondition {
             node: name.to_owned(),
             condition: text(condition, "/type").to_owned(),
-            holds: condition["status"] == "True",
+            holds: text(condition, "/status") == "True",
             reason: text(condition, "/reason").to_owned(),
         })
         .collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 use understudy_sdk::kubernetes::rollout::desired;
-use understudy_sdk::kubernetes::{Cluster, ObjectRef, number};
+use understudy_sdk::kubernetes::{Cluster, ObjectRef, entry, number};
 
 use crate::config::App;
 use crate::exports::understudy::workload::workload::{Guest, Observation};
@@ -88,7 +88,7 @@ fn write(
 }
 
 fn is_on(map: &Value, key: &str) -> bool {
-    map["data"][key] == "true"
+    entry(map, "/data", key) == "true"
 }
 
 fn unconfigured(what: &str) -> Error {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Progress, RESTART_TOKEN, condition, list, number, text};
+use super::{Progress, RESTART_TOKEN, condition, entry, list, number, text};
 
 /// Restarts after which a container that crashes at once is not waited for any longer.
 const CRASHES: u64 = 3;
@@ -57,15 +57,14 @@ pub fn rollout(workload: &Value, pods: &[Value]) -> Progress {
 
 /// What keeps the newest pods of a workload from running: those of an earlier template are about to go.
 fn trouble(workload: &Value, pods: &[Value]) -> Option<Progress> {
-    let token = |object: &Value, pointer: &str| {
-        let annotations = object.pointer(pointer);
-        let token = annotations.and_then(|annotations| annotations.get(RESTART_TOKEN));
-        token.and_then(Value::as_str).unwrap_or("").to_owned()
-    };
-    let newest = token(workload, "/spec/template/metadata/annotations");
+    let newest = entry(
+        workload,
+        "/spec/template/metadata/annotations",
+        RESTART_TOKEN,
+    );
     let mut going = None;
     for pod in pods {
-        if token(pod, "/metadata/annotations") != newest {
+        if entry(pod, "/metadata/annotations", RESTART_TOKEN) != newest {
             continue;
         }
         match pod_trouble(pod) {

@@ -49,78 +49,70 @@ async fn a_server_of_another_authority_or_none_is_not_believed() {
     assert_eq!(host.to_str().unwrap(), format!("127.0.0.1:{}", server.port));
 }
 
+/// A refusal of a kubeconfig with these lines for its cluster and its user.
+fn refused(cluster: &str, user: &str, code: &str, words: &str) {
+    let error = made(&kubeconfig(cluster, user), Vec::new()).err().unwrap();
+    assert_eq!(error.code(), code, "{cluster} {user}: {error}");
+    let text = error.to_string();
+    assert!(text.contains("`pz`") && text.contains(words), "{text}");
+    assert!(!text.contains("0123456789"), "{text}");
+}
+
+const SERVER: &str = "server: https://k.example.test";
+const TOKEN: &str = "token: 0123456789";
+
 #[test]
-fn a_kubeconfig_that_cannot_be_kept_safe_is_refused_before_anything_runs() {
-    let server = "server: https://k.example.test";
-    for (cluster, user, code, words) in [
+fn a_cluster_that_cannot_be_reached_safely_is_refused_before_anything_runs() {
+    for (cluster, code, words) in [
         (
-            "server: https://k.example.test\n    insecure-skip-tls-verify: true",
-            "token: 0123456789",
+            "insecure-skip-tls-verify: true",
             "CP0023",
             "insecure-skip-tls-verify",
         ),
+        ("proxy-url: http://proxy", "CP0022", "proxy-url"),
         (
-            "server: http://k.example.test",
-            "token: 0123456789",
-            "CP0023",
-            "http:",
+            "certificate-authority-data: eA==",
+            "CP0022",
+            "certificate-authority",
         ),
         (
-            server,
-            "exec: { apiVersion: x, command: aws }",
-            "CP0024",
-            "`exec`",
+            "certificate-authority: nowhere",
+            "CP0022",
+            "certificate-authority",
         ),
+    ] {
+        refused(&format!("{SERVER}\n    {cluster}"), TOKEN, code, words);
+    }
+    for (server, code, words) in [
+        ("http://k.example.test", "CP0023", "http:"),
+        ("https://ops:0123456789@k.example.test", "CP0022", "server"),
+        ("k.example.test", "CP0022", "server"),
+        ("[", "CP0022", "not a kubeconfig"),
+    ] {
+        refused(&format!("server: {server}"), TOKEN, code, words);
+    }
+}
+
+#[test]
+fn a_user_whose_credential_cannot_be_kept_safe_is_refused_before_anything_runs() {
+    for (user, code, words) in [
+        ("exec: { apiVersion: x, command: aws }", "CP0024", "`exec`"),
+        ("auth-provider: { name: gcp }", "CP0024", "`auth-provider`"),
+        ("token: short", "CP0022", "fewer than"),
+        ("tokenFile: nowhere", "CP0022", "tokenFile"),
         (
-            server,
-            "auth-provider: { name: gcp }",
-            "CP0024",
-            "`auth-provider`",
-        ),
-        (server, "token: short", "CP0022", "fewer than"),
-        (server, "tokenFile: nowhere", "CP0022", "tokenFile"),
-        (
-            server,
             "client-key-data: eA==",
             "CP0022",
             "its certificate is missing",
         ),
         (
-            server,
-            "as-user-extra: { a: [b] }",
+            "client-certificate-data: eA==",
             "CP0022",
-            "as-user-extra",
+            "its key is missing",
         ),
-        (
-            "server: https://ops:0123456789@k.example.test",
-            "token: 0123456789",
-            "CP0022",
-            "server",
-        ),
-        (
-            "server: https://k.example.test\n    proxy-url: http://proxy",
-            "token: 0123456789",
-            "CP0022",
-            "proxy-url",
-        ),
-        (
-            "server: https://k.example.test\n    certificate-authority-data: eA==",
-            "token: 0123456789",
-            "CP0022",
-            "certificate-authority",
-        ),
-        (
-            "server: [",
-            "token: 0123456789",
-            "CP0022",
-            "not a kubeconfig",
-        ),
+        ("as-user-extra: { a: [b] }", "CP0022", "as-user-extra"),
     ] {
-        let error = made(&kubeconfig(cluster, user), Vec::new()).err().unwrap();
-        assert_eq!(error.code(), code, "{cluster} {user}: {error}");
-        let text = error.to_string();
-        assert!(text.contains("`pz`") && text.contains(words), "{text}");
-        assert!(!text.contains("0123456789"), "{text}");
+        refused(SERVER, user, code, words);
     }
 }
 
