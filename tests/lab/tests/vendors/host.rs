@@ -163,6 +163,7 @@ impl Host {
             .arg("--cache")
             .arg(cache())
             .args(args)
+            .kill_on_drop(true)
             .output()
             .await
             .unwrap();

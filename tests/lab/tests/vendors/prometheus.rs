@@ -158,7 +158,7 @@ async fn a_window_is_waited_for_and_a_miss_in_it_is_a_conflict() {
     stage.server.scraped(ERRORS, "0.5", 4).await.unwrap();
     stage.exporter.set(ERRORS, 0.0);
     stage.server.scraped(ERRORS, "0", 4).await.unwrap();
-    let answer = stage.host.call(held(since, 600_000)).await;
+    let answer = stage.host.call(held(since, 60_000)).await;
     let text = answer["err"]["conflict"].as_str().unwrap();
     assert!(
         text.contains("`errors` was 0.5") && text.contains("at most 0.1 ratio"),
@@ -191,7 +191,7 @@ async fn a_gap_is_not_held() {
     tokio::time::sleep(std::time::Duration::from_millis(2 * RESOLUTION_MS)).await;
     stage.exporter.set(ERRORS, 0.0);
     stage.server.scraped(ERRORS, "0", 4).await.unwrap();
-    let answer = stage.host.call(held(since, 600_000)).await;
+    let answer = stage.host.call(held(since, 60_000)).await;
     let text = answer["err"]["conflict"].as_str().unwrap();
     assert!(text.contains("`errors` had no data"), "{text}");
 }
