@@ -1,5 +1,5 @@
-//! Names and contents of DNS records: the contract's form (lower case, no last dot, TXT without quotes) against the form
-//! of a zone file (RFC 1035: absolute names, TXT in quotes), which most vendors speak. Pure.
+//! Names and contents of DNS records: the contract's form (lower case, no last dot, TXT without quotes) against the
+//! form of a zone file (RFC 1035: absolute names, TXT in quotes), which most vendors speak. Pure.
 //!
 //! Start at [`Wanted`]: what `ensure-record` was asked for, checked and normalised.
 

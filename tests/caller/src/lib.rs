@@ -1,5 +1,5 @@
-//! A strategy that makes the calls of its configuration one after another, so that a test reaches a provider through the
-//! whole host: `{"calls": [{"call": "get-record", "name": "wp.example.test", "kind": "A"}]}`.
+//! A strategy that makes the calls of its configuration one after another, so that a test reaches a provider through
+//! the whole host: `{"calls": [{"call": "get-record", "name": "wp.example.test", "kind": "A"}]}`.
 //!
 //! Its one step `call` says what each answered, as a JSON list: `{"ok": …}` or `{"err": {"conflict": "…"}}`, records
 //! with the names that Rust gives their fields, errors with those of the contracts. An error ends nothing.

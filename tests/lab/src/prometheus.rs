@@ -1,6 +1,6 @@
 //! A real Prometheus, and an exporter that says what a test wants it to.
 //!
-//! Scraped four times a second, so that a test waits for seconds and not for minutes. The exporter is the truth: what a
+//! Scraped twice a second, so that a test waits for seconds and not for minutes. The exporter is the truth: what a
 //! provider says is compared with the samples that Prometheus keeps of it ([`Prometheus::samples`]).
 
 use std::collections::BTreeMap;
@@ -108,7 +108,7 @@ impl Prometheus {
         let prometheus = program("prometheus", "prometheus")?;
         let config = folder.join("prometheus.yml");
         let text = format!(
-            "global: {{ scrape_interval: 250ms, scrape_timeout: 200ms, evaluation_interval: 1s }}\n\
+            "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s }}\n\
              scrape_configs:\n - job_name: lab\n   static_configs: [{{ targets: ['{}'] }}]\n",
             exporter.address
         );

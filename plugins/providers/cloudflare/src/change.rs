@@ -1,7 +1,7 @@
 //! What has to be sent to make a record set as wanted. Pure.
 //!
-//! The API changes one record at a time, and a set is one record per value: of a change that takes two requests, a death
-//! between them would leave a mixture. So at most one request of a call changes what the set holds.
+//! The API changes one record at a time, and a set is one record per value: of a change that takes two requests, a
+//! death between them would leave a mixture. So at most one request of a call changes what the set holds.
 
 use serde_json::Value;
 use understudy_sdk::host::understudy::types::types::Error;

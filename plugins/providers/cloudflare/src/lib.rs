@@ -2,27 +2,27 @@
 //!
 //! # What it needs there
 //! An API token with *Zone Read* and *DNS Edit* on this zone alone, in the binding's credential slot (`api` unless
-//! configured otherwise) as `bearer`. A token has no rights per record: **whoever holds it may change the whole zone**, so
-//! which records a run may change is enforced by the host's grants on `dns/ensure-record`. Grants of the host for `http`:
-//! `GET` on `/client/v4/zones`; `GET`, `POST`, `PATCH`, `DELETE` on `/client/v4/zones/ID/dns_records`. With `zone-id` and
-//! `plan` configured nothing else is asked for.
+//! configured otherwise) as `bearer`. A token has no rights per record: **whoever holds it may change the whole zone**,
+//! so which records a run may change is enforced by the host's grants on `dns/ensure-record`. Grants of the host for
+//! `http`: `GET` on `/client/v4/zones`; `GET`, `POST`, `PATCH`, `DELETE` on `/client/v4/zones/ID/dns_records`. With
+//! `zone-id` and `plan` configured nothing else is asked for.
 //!
 //! # What each function does there
 //! * `get-record`: `GET` of the records of this name and type.
 //! * `get-zone-limits`: the plan of the configuration, else that of the zone: 30 s on Enterprise, else 60 s.
-//! * `ensure-record`: `GET`; where the set is not as wanted and holds what was expected, `PATCH` of the one record by its
-//!   id (`POST` for a first or further value, `DELETE` for one less); `GET` again. `changed` is answered only when that
-//!   last read shows the new set. Ids, comments, tags and the proxied flag stay as they are.
+//! * `ensure-record`: `GET`; where the set is not as wanted and holds what was expected, `PATCH` of the one record by
+//!   its id (`POST` for a first or further value, `DELETE` for one less); `GET` again. `changed` is answered only when
+//!   that last read shows the new set. Ids, comments, tags and the proxied flag stay as they are.
 //!
 //! # Limits
-//! * The API has no conditional update: between the read and the `PATCH` somebody else could still change the record. The
-//!   window is one round trip. A record that was replaced in between has another id, which is a `conflict`; so is a set
-//!   that the last read shows as somebody else's.
+//! * The API has no conditional update: between the read and the `PATCH` somebody else could still change the record.
+//!   The window is one round trip. A record that was replaced in between has another id, which is a `conflict`; so is a
+//!   set that the last read shows as somebody else's.
 //! * One value per call: see `change`.
-//! * A TTL of 1 is "automatic" there. It is read as the 300 s that resolvers are told, and never written but for proxied
-//!   records, which have no other.
-//! * A proxied record answers with Cloudflare's addresses, not with what it holds: `understudy:probe` cannot see by names
-//!   where it leads.
+//! * A TTL of 1 is "automatic" there. It is read as the 300 s that resolvers are told, and never written but for
+//!   proxied records, which have no other.
+//! * A proxied record answers with Cloudflare's addresses, not with what it holds: `understudy:probe` cannot see by
+//!   names where it leads.
 //! * Types A, AAAA, CNAME, MX, NS, PTR, SRV, TXT. The purge of a cache is no contract of this world.
 //!
 //! Start at [`Cloudflare::ensure_record`](dns::Guest::ensure_record); decisions are in `change`, requests in `api`.

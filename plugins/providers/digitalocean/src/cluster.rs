@@ -382,7 +382,10 @@ pub(crate) mod tests {
             &[a.clone(), b.clone()],
             &[b.clone(), a.clone(), a.clone()]
         ));
-        assert!(!Source::are_same(&[a.clone()], &[a, b.clone()]));
+        assert!(!Source::are_same(
+            std::slice::from_ref(&a),
+            &[a.clone(), b.clone()]
+        ));
         assert!(!Source::are_same(&[], &[b]));
     }
 

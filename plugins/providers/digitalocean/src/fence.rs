@@ -1,9 +1,9 @@
 //! Stopping writes at a site, and letting them in again.
 //!
 //! Two things make a fence. The trusted sources are closed but for the fence's own: nobody can connect any more, and
-//! sessions that are open may go on. Never are they emptied, since without any trusted source the vendor lets everybody in.
-//! Over SQL, `super_read_only` refuses every write, and is what can be proved. `super_read_only` does not survive the
-//! server's restart, trusted sources do.
+//! sessions that are open may go on. Never are they emptied, since without any trusted source the vendor lets everybody
+//! in. Over SQL, `super_read_only` refuses every write, and is what can be proved. `super_read_only` does not survive
+//! the server's restart, trusted sources do.
 
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 use understudy_sdk::mysql::Sql;

@@ -3,33 +3,37 @@
 //!
 //! # The model
 //! Each site has at most one thing of the configured name: a cluster, or a read-only replica of another site's cluster.
-//! A promoted replica becomes a cluster of the same name and address. The way back replaces the old cluster by a replica.
+//! A promoted replica becomes a cluster of the same name and address. The way back replaces the old cluster by a
+//! replica.
 //!
 //! # What it needs there
 //! An API token in the binding's credential slot (`api` unless configured otherwise) as `bearer`, with the scopes
-//! `database:read`, `create`, `update` and (for the way back) `delete`, and **without** `database:view_credentials`: with
-//! it every answer would hold the cluster's passwords. Scopes are not per cluster, so hold the grants for `http` to
-//! `/v2/databases`, and `DELETE` out of them where nothing is to be destroyed.
+//! `database:read`, `create`, `update` and (for the way back) `delete`, and **without** `database:view_credentials`:
+//! with it every answer would hold the cluster's passwords. Scopes are not per cluster, so hold the grants for `http`
+//! to `/v2/databases`, and `DELETE` out of them where nothing is to be destroyed.
 //!
 //! For `sql`: an administering user with PROCESS, CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN (or SUPER) and REPLICATION
 //! CLIENT, and an ordinary client's. The cluster's CA certificate belongs into the binding's `trust`.
 //!
 //! # What each function does there
-//! * `observe`: name, role, status and trusted sources from the API; lag, position and `read_only` from SQL where bound.
-//! * `ensure-fenced`: `super_read_only` over SQL, sessions with open writes ended, a write attempted as an ordinary client;
-//!   and the trusted sources replaced by `fence-sources`. See `fence` for what holds without SQL: it is not called fenced.
-//! * `ensure-promoted`: refuses while another site is known to accept writes; a replica is promoted once (`PUT promote`),
-//!   then waited for; then the trusted sources of the configuration, and `read_only` off.
+//! * `observe`: name, role, status and trusted sources from the API; lag, position and `read_only` from SQL where
+//!   bound.
+//! * `ensure-fenced`: `super_read_only` over SQL, sessions with open writes ended, a write attempted as an ordinary
+//!   client; and the trusted sources replaced by `fence-sources`. See `fence` for what holds without SQL: it is not
+//!   called fenced.
+//! * `ensure-promoted`: refuses while another site is known to accept writes; a replica is promoted once (`PUT
+//!   promote`), then waited for; then the trusted sources of the configuration, and `read_only` off.
 //! * `ensure-replica-of`: makes a replica in the site's region, and waits until it is online. What is in the way is
 //!   destroyed only where it is fenced and `may-destroy` is set.
-//! * `list-recovery-points`, `ensure-restored`: the daily backups, and any instant since the oldest of them. A restore is a
-//!   new cluster, fenced from its beginning, with the token as a tag.
+//! * `list-recovery-points`, `ensure-restored`: the daily backups, and any instant since the oldest of them. A restore
+//!   is a new cluster, fenced from its beginning, with the token as a tag.
 //! * `ensure-backup`: `invalid`. The vendor takes backups daily by itself, and none on request.
 //! * `observe-newest-write`, `observe-contents`, `ensure-caught-up`, `ensure-migrated`, `ensure-write-probe`: SQL only.
 //!
 //! # Limits
 //! * One page of clusters: the API lists all of them at once.
-//! * Between `PUT promote` and the vendor showing it, a repeated call promotes again; the vendor takes that for the same.
+//! * Between `PUT promote` and the vendor showing it, a repeated call promotes again; the vendor takes that for the
+//!   same.
 //! * Writes that the old primary acknowledged and did not replicate are lost by a promotion; read the lag before.
 //!
 //! Start at `cluster::Cloud::look`; each group of functions has a module of its own.

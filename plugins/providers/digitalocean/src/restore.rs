@@ -1,8 +1,8 @@
 //! Backups: what there is, and a cluster made from one.
 //!
-//! The vendor takes backups by itself, and restores by making a new cluster. That carries the caller's token as a tag, so
-//! that a restore which was asked for is found again; and the fence's trusted sources, so that nobody writes to it before
-//! it is promoted.
+//! The vendor takes backups by itself, and restores by making a new cluster. That carries the caller's token as a tag,
+//! so that a restore which was asked for is found again; and the fence's trusted sources, so that nobody writes to it
+//! before it is promoted.
 
 use std::collections::BTreeMap;
 
@@ -51,15 +51,15 @@ struct Backup {
     size_gigabytes: f64,
 }
 
-/// See `list-recovery-points`: of every cluster that can be restored at the site, which is every other site's, and its own
-/// as long as it is there.
+/// See `list-recovery-points`: of every cluster that can be restored at the site, which is every other site's, and its
+/// own as long as it is there.
 pub(crate) fn list(cloud: &Cloud<'_>, site: &str) -> Result<Vec<Point>, Error> {
     cloud.config.spec(site)?;
     let mut points = Vec::new();
     for cluster in cloud.clusters()?.values() {
         points.extend(of(cloud, cluster)?);
     }
-    points.sort_by(|one, other| other.taken_at.cmp(&one.taken_at));
+    points.sort_by_key(|point| std::cmp::Reverse(point.taken_at));
     points.truncate(MAX_POINTS);
     Ok(points)
 }

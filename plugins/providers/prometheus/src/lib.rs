@@ -1,26 +1,27 @@
 //! Service levels through Prometheus' HTTP API (v1, also Thanos, Mimir and VictoriaMetrics).
 //!
 //! # What it needs there
-//! One server per site that sees what the objectives speak of; a dead site's monitoring is dead with it. Grants of the host
-//! for `http`: `GET` on `/api/v1/query` and `/api/v1/query_range`. A credential only where something in front of it wants
-//! one.
+//! One server per site that sees what the objectives speak of; a dead site's monitoring is dead with it. Grants of the
+//! host for `http`: `GET` on `/api/v1/query` and `/api/v1/query_range`. A credential only where something in front of
+//! it wants one.
 //!
 //! # What each function does there
-//! * `observe-objective`: an instant query. No series is `not-found`; NaN (nothing to divide by) is not met, and is carried
-//!   as the largest (`at-least`: smallest) number that there is, since the contract carries no NaN.
-//! * `observe-outage`: an instant query of the objective's `outage-query`; where it is missed, range queries that walk back
-//!   to the last instant at which it was met. Instants without data are neither met nor missed: they widen the time between
-//!   `met-until` and `since`.
-//! * `ensure-held`: a range query per objective over the window up to now. An instant without data is an instant at which
-//!   it was not held.
+//! * `observe-objective`: an instant query. No series is `not-found`; NaN (nothing to divide by) is not met, and is
+//!   carried as the largest (`at-least`: smallest) number that there is, since the contract carries no NaN.
+//! * `observe-outage`: an instant query of the objective's `outage-query`; where it is missed, range queries that walk
+//!   back to the last instant at which it was met. Instants without data are neither met nor missed: they widen the
+//!   time between `met-until` and `since`.
+//! * `ensure-held`: a range query per objective over the window up to now. An instant without data is an instant at
+//!   which it was not held.
 //!
 //! # Limits
 //! * Time is the server's: its clock against the host's decides when a window ends.
-//! * What happens between two instants that are `resolution-ms` apart is not seen. A `rate` over a minute sees an outage a
-//!   minute late, and forgets it a minute late.
+//! * What happens between two instants that are `resolution-ms` apart is not seen. A `rate` over a minute sees an
+//!   outage a minute late, and forgets it a minute late.
 //! * A query gives one number: aggregate in PromQL.
 //!
-//! Start at [`Prometheus::observe_outage`](metrics::Guest::observe_outage); decisions are in `judge`, requests in `api`.
+//! Start at [`Prometheus::observe_outage`](metrics::Guest::observe_outage); decisions are in `judge`, requests in
+//! `api`.
 
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::{Configured, in_progress};

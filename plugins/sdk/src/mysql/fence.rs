@@ -39,8 +39,8 @@ pub fn switch_on(sql: &impl Sql, connection: &str, variable: &str) -> Result<boo
     }
 }
 
-/// Ends the sessions of other users that hold open writes or have one of `bypassing`, the privileges that write in spite
-/// of `read_only`; answers how many there were.
+/// Ends the sessions of other users that hold open writes or have one of `bypassing`, the privileges that write in
+/// spite of `read_only`; answers how many there were.
 ///
 /// # Errors
 /// As `sql.run`.

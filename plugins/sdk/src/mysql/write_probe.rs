@@ -12,11 +12,12 @@ const TOKEN_BYTES: usize = 190;
 /// `ER_NO_SUCH_TABLE`.
 const NO_SUCH_TABLE: u32 = 1146;
 
-/// See `ensure-write-probe`: as `client`, with a table that `admin` makes where there is none. `schema` is a checked name
-/// ([`super::schema_name`]).
+/// See `ensure-write-probe`: as `client`, with a table that `admin` makes where there is none. `schema` is a checked
+/// name ([`super::schema_name`]).
 ///
 /// # Errors
-/// `conflict`: the database refuses the row, or the session is not encrypted. `invalid`: the token is empty or too long.
+/// `conflict`: the database refuses the row, or the session is not encrypted. `invalid`: the token is empty or too
+/// long.
 pub fn ensure(
     sql: &impl Sql,
     client: &str,

@@ -64,6 +64,8 @@ pub struct Answer {
     pub status: u16,
     /// None for a status without a body.
     pub body: Option<Value>,
+    /// What `retry-after` says, in seconds.
+    pub retry_after: Option<u32>,
 }
 
 impl Answer {
@@ -73,6 +75,7 @@ impl Answer {
         Self {
             status,
             body: Some(body),
+            retry_after: None,
         }
     }
 
@@ -82,6 +85,7 @@ impl Answer {
         Self {
             status: 204,
             body: None,
+            retry_after: None,
         }
     }
 }
@@ -240,69 +244,24 @@ impl<V: Vendor> Shared<V> {
         query: &[(String, String)],
         body: &[u8],
         headers: &HeaderMap,
-    ) -> Result<Option<(Answer, Option<u32>)>> {
+    ) -> Result<Option<Answer>> {
         let mut inner = self.inner();
         let found = match self.document.find(method.as_str(), path) {
             Ok(found) => found,
             Err(error) => {
                 inner.violations.push(error.to_string());
-                return Ok(Some((V::refusal(404, &error.to_string()), None)));
+                return Ok(Some(V::refusal(404, &error.to_string())));
             }
         };
         inner.served.push(found.operation.id.clone());
-        let given = headers.get(header::AUTHORIZATION);
-        if given.and_then(|value| value.to_str().ok()) != Some(&format!("Bearer {}", self.token)) {
-            return self.checked(
-                &mut inner,
-                &found,
-                V::refusal(401, "unable to authenticate you"),
-            );
-        }
-        let body: Option<Value> = match body {
-            [] => None,
-            text => Some(serde_json::from_slice(text).unwrap_or_else(|_| "not JSON".into())),
+        let answer = if self.admits(headers) {
+            self.answer(&mut inner, &found, query, body)?
+        } else {
+            Some(V::refusal(401, "unable to authenticate you"))
         };
-        let problems = self.document.check_request(&found, query, body.as_ref())?;
-        if !problems.is_empty() {
-            let text = problems.join("; ");
-            inner.violations.push(format!("{method} {path}: {text}"));
-            return self.checked(&mut inner, &found, V::refusal(422, &text));
-        }
-        let operation = found.operation.id.as_str();
-        let met = inner.troubles.iter().position(|(of, _)| of == operation);
-        let trouble = met.map(|at| inner.troubles.remove(at).1);
-        let call = Call {
-            operation,
-            path: &found.path,
-            query,
-            body: body.as_ref().unwrap_or(&Value::Null),
+        let Some(answer) = answer else {
+            return Ok(None);
         };
-        match trouble {
-            Some(Trouble::Throttled { after_seconds }) => {
-                let answer =
-                    self.checked(&mut inner, &found, V::refusal(429, "too many requests"))?;
-                Ok(answer.map(|(answer, _)| (answer, Some(after_seconds))))
-            }
-            Some(Trouble::Refused(answer)) => self.checked(&mut inner, &found, answer),
-            Some(Trouble::AnswerLost) => {
-                let answer = inner.vendor.answer(&call);
-                self.checked(&mut inner, &found, answer)?;
-                Ok(None)
-            }
-            None => {
-                let answer = inner.vendor.answer(&call);
-                self.checked(&mut inner, &found, answer)
-            }
-        }
-    }
-
-    /// Holds an answer to the document.
-    fn checked(
-        &self,
-        inner: &mut Inner<V>,
-        found: &Matched<'_>,
-        answer: Answer,
-    ) -> Result<Option<(Answer, Option<u32>)>> {
         let problems =
             self.document
                 .check_answer(found.operation, answer.status, answer.body.as_ref())?;
@@ -310,7 +269,54 @@ impl<V: Vendor> Shared<V> {
             let text = format!("own answer to {}: {problem}", found.operation.id);
             inner.violations.push(text);
         }
-        Ok(Some((answer, None)))
+        Ok(Some(answer))
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION);
+        let given = given.and_then(|value| value.to_str().ok());
+        given == Some(format!("Bearer {}", self.token).as_str())
+    }
+
+    /// Holds the request to the document, and has the vendor answer it, or the trouble that it meets.
+    fn answer(
+        &self,
+        inner: &mut Inner<V>,
+        found: &Matched<'_>,
+        query: &[(String, String)],
+        body: &[u8],
+    ) -> Result<Option<Answer>> {
+        let body: Option<Value> = match body {
+            [] => None,
+            text => Some(serde_json::from_slice(text).unwrap_or_else(|_| "not JSON".into())),
+        };
+        let operation = found.operation.id.as_str();
+        let problems = self.document.check_request(found, query, body.as_ref())?;
+        if !problems.is_empty() {
+            let text = problems.join("; ");
+            inner.violations.push(format!("{operation}: {text}"));
+            return Ok(Some(V::refusal(422, &text)));
+        }
+        let call = Call {
+            operation,
+            path: &found.path,
+            query,
+            body: body.as_ref().unwrap_or(&Value::Null),
+        };
+        let met = inner.troubles.iter().position(|(of, _)| of == operation);
+        let trouble = met.map(|at| inner.troubles.remove(at).1);
+        Ok(match trouble {
+            Some(Trouble::Throttled { after_seconds }) => Some(Answer {
+                retry_after: Some(after_seconds),
+                ..V::refusal(429, "too many requests")
+            }),
+            Some(Trouble::Refused(answer)) => Some(answer),
+            Some(Trouble::AnswerLost) => {
+                inner.vendor.answer(&call);
+                None
+            }
+            None => Some(inner.vendor.answer(&call)),
+        })
     }
 }
 
@@ -323,8 +329,8 @@ async fn serve<V: Vendor>(
     body: Bytes,
 ) -> Response {
     let served = shared.serve(&method, uri.path(), &query, &body, &headers);
-    let (answer, retry_after) = match served {
-        Ok(Some(served)) => served,
+    let answer = match served {
+        Ok(Some(answer)) => answer,
         // Ends the connection's task: the client sees the connection close without an answer. Nobody is told of a panic.
         Ok(None) => resume_unwind(Box::new("the answer is lost")),
         Err(error) => {
@@ -335,7 +341,7 @@ async fn serve<V: Vendor>(
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
-    if let Some(seconds) = retry_after {
+    if let Some(seconds) = answer.retry_after {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, seconds.into());

@@ -80,6 +80,8 @@ impl Ran {
 impl Host {
     /// A host with `binding` for `plugin`; the secret for its slots is in the variable `TOKEN`.
     pub(crate) fn new(plugin: &'static str, binding: Value, token: &str) -> Self {
+        // Here and not in a call: a build holds up whatever else the test runs beside it.
+        LazyLock::force(&PLUGINS);
         Self {
             folder: tempfile::tempdir().unwrap(),
             plugin,
@@ -161,6 +163,7 @@ impl Host {
             .arg("--cache")
             .arg(cache())
             .args(args)
+            .kill_on_drop(true)
             .output()
             .await
             .unwrap();

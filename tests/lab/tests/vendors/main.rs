@@ -1,5 +1,6 @@
-//! Providers of vendors that no software stands in for: the real components, driven through the binary, against stateful
-//! stand-ins that are held to the vendors' published documents; and the metrics provider against a real Prometheus.
+//! Providers of vendors that no software stands in for: the real components, driven through the binary, against
+//! stateful stand-ins that are held to the vendors' published documents; and the metrics provider against a real
+//! Prometheus.
 //!
 //! `host` runs the calls; a module per provider.
 

@@ -7,7 +7,7 @@ use understudy_lab::prometheus::{Exporter, Prometheus};
 use crate::host::Host;
 
 const ERRORS: &str = r#"errors{zone="bz"}"#;
-const RESOLUTION_MS: u64 = 500;
+const RESOLUTION_MS: u64 = 1000;
 
 struct Stage {
     exporter: Exporter,
@@ -65,7 +65,7 @@ fn held(since: u64, window_ms: u64) -> Value {
     json!({ "call": "ensure-held", "site": "bz", "objectives": ["errors", "requests"], "window": window_ms, "since": since })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_objective_is_a_number_against_its_threshold() {
     let stage = stage().await;
     let ran = stage
@@ -99,7 +99,7 @@ async fn an_objective_is_a_number_against_its_threshold() {
     assert!(ran.answers[7]["err"]["not-found"].is_string());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_dated_by_the_samples_that_were_scraped() {
     let stage = stage().await;
     assert_eq!(
@@ -107,7 +107,7 @@ async fn an_outage_is_dated_by_the_samples_that_were_scraped() {
         json!({ "ok": null })
     );
     stage.exporter.set(ERRORS, 0.7);
-    stage.server.scraped(ERRORS, "0.7", 8).await.unwrap();
+    stage.server.scraped(ERRORS, "0.7", 6).await.unwrap();
     let ran = stage
         .host
         .calls(json!([
@@ -143,7 +143,7 @@ async fn an_outage_is_dated_by_the_samples_that_were_scraped() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_window_is_waited_for_and_a_miss_in_it_is_a_conflict() {
     let stage = stage().await;
     let ran = stage.host.calls(json!([held(now_ms(), 3_000)])).await;
@@ -158,7 +158,7 @@ async fn a_window_is_waited_for_and_a_miss_in_it_is_a_conflict() {
     stage.server.scraped(ERRORS, "0.5", 4).await.unwrap();
     stage.exporter.set(ERRORS, 0.0);
     stage.server.scraped(ERRORS, "0", 4).await.unwrap();
-    let answer = stage.host.call(held(since, 600_000)).await;
+    let answer = stage.host.call(held(since, 60_000)).await;
     let text = answer["err"]["conflict"].as_str().unwrap();
     assert!(
         text.contains("`errors` was 0.5") && text.contains("at most 0.1 ratio"),
@@ -166,7 +166,7 @@ async fn a_window_is_waited_for_and_a_miss_in_it_is_a_conflict() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gap_is_not_held() {
     let stage = stage().await;
     let since = now_ms();
@@ -191,7 +191,7 @@ async fn a_gap_is_not_held() {
     tokio::time::sleep(std::time::Duration::from_millis(2 * RESOLUTION_MS)).await;
     stage.exporter.set(ERRORS, 0.0);
     stage.server.scraped(ERRORS, "0", 4).await.unwrap();
-    let answer = stage.host.call(held(since, 600_000)).await;
+    let answer = stage.host.call(held(since, 60_000)).await;
     let text = answer["err"]["conflict"].as_str().unwrap();
     assert!(text.contains("`errors` had no data"), "{text}");
 }
