@@ -79,6 +79,8 @@ struct Case {
     /// The probe, and the journey that is walked.
     probe: String,
     journey: &'static str,
+    /// The kubeconfig of the binding's cluster.
+    kubeconfig: String,
 }
 
 impl Case {
@@ -93,6 +95,7 @@ http = [{{ methods = ["GET"], url = "{granted}", private = true }}]"#
             grant: r#"allow = "dns/get-record""#,
             probe: String::new(),
             journey: "",
+            kubeconfig: String::new(),
         }
     }
 
@@ -107,6 +110,27 @@ http = [{{ methods = ["GET"], url = "{granted}", private = true }}]"#
         }
     }
 
+    /// A look at the ConfigMap of this name, where the cluster's kubeconfig has the secret as `user` says.
+    fn kubernetes(server: &str, name: &str, user: &str) -> Self {
+        let kubeconfig = format!(
+            "apiVersion: v1
+kind: Config
+current-context: main
+contexts: [{{ name: main, context: {{ cluster: main, user: main }} }}]
+clusters: [{{ name: main, cluster: {{ {server} }} }}]
+users: [{{ name: main, user: {{ {user} }} }}]
+"
+        );
+        Self {
+            provider: format!(r#"attack = "canary-kubernetes", cluster = "pz", name = "{name}""#),
+            binding: r#"clusters.pz = { kubeconfig = { env = "CANARY_CLUSTER" } }
+kubernetes = [{ clusters = ["pz"], verbs = ["get"], kinds = ["v1/ConfigMap"], namespaces = ["app"] }]"#
+                .to_owned(),
+            kubeconfig,
+            ..Self::http("http://127.0.0.1:9/", "http://127.0.0.1:9/", BEARER)
+        }
+    }
+
     fn runbook(&self) -> String {
         let (plugins, needles) = (PLUGINS.display(), needles());
         let Self {
@@ -115,6 +139,7 @@ http = [{{ methods = ["GET"], url = "{granted}", private = true }}]"#
             grant,
             probe,
             journey,
+            ..
         } = self;
         let walked = match *journey {
             "" => String::new(),
@@ -173,6 +198,8 @@ struct Ran {
 fn run(case: &Case, words: &[&str]) -> Ran {
     let mut stage = Stage::with(&case.runbook());
     stage.environment.push(("CANARY", CANARY.to_owned()));
+    let kubeconfig = case.kubeconfig.clone();
+    stage.environment.push(("CANARY_CLUSTER", kubeconfig));
     let stage = stage.locked();
     let output = stage.run(&["--log", "trace", "run", "runbook.toml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -328,6 +355,45 @@ fn a_database_that_refuses_or_is_not_there_gives_no_password_away() {
         &Case::sql(refusing_database(CANARY)),
         &["CP0017", "Access denied"],
     );
+}
+
+#[test]
+fn the_token_of_a_kubeconfig_reaches_its_api_server_and_nobody_else() {
+    let certificate = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let server = Server::start_tls(CANARY, &certificate);
+    let authority = STANDARD.encode(certificate.cert.pem());
+    let cluster = |port: u16| {
+        format!("server: \"https://127.0.0.1:{port}\", certificate-authority-data: {authority}")
+    };
+    let quoted = serde_json::Value::from(CANARY);
+    let (token, password) = (
+        format!("token: {quoted}"),
+        format!("username: {USER}, password: {quoted}"),
+    );
+    for (name, word) in [
+        ("plain", "resourceVersion"),
+        ("echo", "[redacted]"),
+        ("forbidden", "CP0026"),
+        ("overloaded", "CP0030"),
+        ("garbage", "CP0031"),
+    ] {
+        for user in [&token, &password] {
+            let case = Case::kubernetes(&cluster(server.port()), name, user);
+            run_both(&case, &[word]);
+        }
+    }
+    // Discovery and the object, each time.
+    let basic = STANDARD.encode(format!("{USER}:{CANARY}"));
+    assert_eq!(server.heard(&format!("authorization: Bearer {CANARY}")), 10);
+    assert_eq!(server.heard(&format!("authorization: Basic {basic}")), 10);
+
+    let nobody = Case::kubernetes(&cluster(server::closed_port()), "plain", &token);
+    run_both(&nobody, &["CP0013"]);
+    let stranger = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let stranger = Server::start_tls(CANARY, &stranger);
+    let stood_in = Case::kubernetes(&cluster(stranger.port()), "echo", &token);
+    run_both(&stood_in, &["CP0011"]);
+    assert_eq!(stranger.heard(""), 0, "nothing is told to who stands in");
 }
 
 #[test]

@@ -336,6 +336,53 @@ fn check_plans_every_procedure_in_both_modes() {
     );
 }
 
+#[test]
+fn check_accepts_the_overlay_for_kubernetes_and_reads_its_grants() {
+    let shipped = stage::root().join("runbooks/wordpress/kubernetes.toml");
+    let overlay = std::fs::read_to_string(shipped).unwrap();
+    let stage = unchanged().locked();
+    let path = stage.path("kubernetes.toml");
+    std::fs::write(&path, &overlay).unwrap();
+    let check = || {
+        stage.run(&[
+            "check",
+            "runbook.toml",
+            "--overlay",
+            "kubernetes.toml",
+            "-o",
+            "json",
+        ])
+    };
+    let output = check();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checked["plans"].as_array().unwrap().len(), 10);
+
+    for (from, to, said) in [
+        (r#"verbs = ["get", "patch"]"#, r#"verbs = ["read"]"#, "read"),
+        (
+            r#"clusters = ["pz", "bz"]"#,
+            r#"clusters = ["pz", "cz"]"#,
+            "`cz`",
+        ),
+        (
+            r#"deployment = "wordpress""#,
+            r#"deploy = "wordpress""#,
+            "deploy",
+        ),
+    ] {
+        assert!(overlay.contains(from), "{from}");
+        std::fs::write(&path, overlay.replacen(from, to, 1)).unwrap();
+        let output = check();
+        assert_eq!(output.status.code(), Some(2), "{to}");
+        assert!(
+            text(&output.stderr).contains(said),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
 /// A runbook that cannot be run, and what the refusal says.
 struct Bad {
     what: &'static str,

@@ -1,12 +1,15 @@
 //! Servers on loopback that know a secret and would give it away.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// An HTTP server whose answer depends on the path. It lives as long as the test's process.
 pub(crate) struct Server {
@@ -23,7 +26,35 @@ impl Server {
         let ears = Arc::clone(&heard);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.unwrap(), secret, &ears);
+                serve(patient(stream.unwrap()), secret, &ears);
+            }
+        });
+        Self { port, heard }
+    }
+
+    /// Starts one that knows `secret` and shows this certificate.
+    pub(crate) fn start_tls(secret: &'static str, certificate: &CertifiedKey<KeyPair>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ears = Arc::clone(&heard);
+        let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.cert.der().clone()], key)
+            .unwrap();
+        let config = Arc::new(config);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+                serve(
+                    StreamOwned::new(session, patient(stream.unwrap())),
+                    secret,
+                    &ears,
+                );
             }
         });
         Self { port, heard }
@@ -44,10 +75,13 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, secret: &str, heard: &Mutex<Vec<String>>) {
+fn patient(stream: TcpStream) -> TcpStream {
+    let timeout = Some(Duration::from_secs(5));
+    stream.set_read_timeout(timeout).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+}
+
+fn serve(mut stream: impl Read + Write, secret: &str, heard: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -67,6 +101,7 @@ fn serve(mut stream: TcpStream, secret: &str, heard: &Mutex<Vec<String>>) {
     let answer = answer(&path, secret, &head);
     // Who reset the connection does not matter here.
     stream.write_all(answer.as_bytes()).ok();
+    stream.flush().ok();
 }
 
 fn answer(path: &str, secret: &str, head: &str) -> String {
@@ -94,10 +129,36 @@ fn answer(path: &str, secret: &str, head: &str) -> String {
                 "http://127.0.0.1:{port}/landing/{encoded}?token={encoded}"
             ))
         }
+        "api" => cluster(path, &everything(secret, head), &ok),
         "garbage" => format!("{secret} is no HTTP, {encoded}\r\n\r\n"),
         "cut" => format!("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{secret}"),
         "reset" => String::new(),
         _ => ok("", "plain"),
+    }
+}
+
+/// What an API server answers for discovery, and for a ConfigMap by its name.
+fn cluster(path: &str, everything: &str, ok: &dyn Fn(&str, &str) -> String) -> String {
+    let status = |code: u16| {
+        let told = serde_json::json!({ "kind": "Status", "apiVersion": "v1", "code": code, "message": everything });
+        ok("", &told.to_string()).replacen("200 OK", &format!("{code} No"), 1)
+    };
+    match path.rsplit('/').next().unwrap() {
+        "v1" => ok(
+            "",
+            r#"{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"configmaps","singularName":"","namespaced":true,"kind":"ConfigMap","verbs":["get"]}]}"#,
+        ),
+        "echo" => {
+            let object = serde_json::json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "resourceVersion": "1" }, "data": { "all": everything } });
+            ok("", &object.to_string())
+        }
+        "forbidden" => status(403),
+        "overloaded" => status(503),
+        "garbage" => ok("", everything),
+        _ => ok(
+            "",
+            r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"1"}}"#,
+        ),
     }
 }
 

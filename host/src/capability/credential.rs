@@ -20,6 +20,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::Value;
 
 use crate::journal::redact;
 use crate::runbook::types::{Credential, CredentialScheme, SecretSource};
@@ -258,6 +259,11 @@ impl Redactor {
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         self.spellings.redact_str(text)
+    }
+
+    /// Takes secrets out of every string and key in `value`.
+    pub fn value(&self, value: &mut Value) {
+        self.spellings.redact_value(value);
     }
 
     /// `bytes` without secrets.

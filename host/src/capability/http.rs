@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, Response, StatusCode};
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -181,7 +182,8 @@ impl Http {
         let addresses = network::reach(resolver, &host, target.port(), private)
             .await
             .map_err(|problem| refused(&problem, parsed, target))?;
-        client(&self.trust, &host, &addresses).map_err(|reason| Fault::other("CP0009", reason))
+        client(self.trust.config(), &host, &addresses)
+            .map_err(|reason| Fault::other("CP0009", reason))
     }
 
     async fn exchange(
@@ -269,15 +271,15 @@ impl Capability for Http {
     }
 }
 
-/// A client that trusts as told, and that reaches `host` at these addresses and nowhere else. It knows no proxy,
+/// A client with this TLS configuration, and that reaches `host` at these addresses and nowhere else. It knows no proxy,
 /// follows no redirect, sends nothing twice and keeps no connection.
 pub(crate) fn client(
-    trust: &Trust,
+    tls: &ClientConfig,
     host: &str,
     addresses: &[SocketAddr],
 ) -> Result<Client, String> {
     Client::builder()
-        .tls_backend_preconfigured(trust.config().as_ref().clone())
+        .tls_backend_preconfigured(tls.clone())
         .resolve_to_addrs(host, addresses)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -351,11 +353,17 @@ fn too_long(parsed: &Parsed, status: StatusCode) -> Fault {
 }
 
 fn classify(parsed: &Parsed, target: &Target, error: reqwest::Error) -> Fault {
-    let error = error.without_url();
     let authority = format!("{}:{}", target.host(), target.port());
+    unanswered(parsed.is_safe(), &authority, "the binding's `trust`", error)
+}
+
+/// What came of a request that was not answered, or not to the end. `safe`: it changes nothing; `roots` is where an
+/// issuer is named that is believed.
+pub(crate) fn unanswered(safe: bool, authority: &str, roots: &str, error: reqwest::Error) -> Fault {
+    let error = error.without_url();
     if let Some(tls) = tls_error(&error) {
         let text = format!(
-            "TLS with {authority} did not verify: {tls}; if the server is right, add its issuer to the binding's `trust`"
+            "TLS with {authority} did not verify: {tls}; if the server is right, add its issuer to {roots}"
         );
         return Fault::unavailable("CP0011", text);
     }
@@ -364,7 +372,7 @@ fn classify(parsed: &Parsed, target: &Target, error: reqwest::Error) -> Fault {
         return Fault::unavailable("CP0013", format!("{authority} is not reached: {reason}"));
     }
     let text = format!("the connection to {authority} broke after the request was sent: {reason}");
-    if parsed.is_safe() {
+    if safe {
         Fault::unavailable("CP0014", text)
     } else {
         Fault::in_doubt("CP0014", text)

@@ -1,4 +1,4 @@
-//! What the host itself can do: HTTP, SQL and TLS for providers, and probes for strategies.
+//! What the host itself can do: HTTP, SQL, TLS and Kubernetes for providers, and probes for strategies.
 //!
 //! Each capability is a plain struct made from a binding: what may be reached, with which credentials, trusting whom.
 //! None knows about plugins or journals; each call answers a [`Used`], which holds the reply and two lines for the
@@ -10,17 +10,19 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::call::{CallError, Denial, IdempotencyKey, Reply};
+use crate::call::{CallError, Denial, IdempotencyKey, Reply, RetryHint};
 use crate::clock::{BoxFuture, Clock, Instant};
 use crate::name::InterfaceName;
-use crate::runbook::types::{Binding, Credential, SecretSource};
+use crate::runbook::types::{Binding, Cluster, Credential, CredentialScheme, SecretSource};
 
 use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
+use kubernetes::kubeconfig::{Access, KubeconfigError};
 use network::Resolve;
 use trust::{SystemRoots, Trust, TrustError};
 
 pub mod credential;
 pub mod http;
+pub mod kubernetes;
 pub mod network;
 pub mod probe;
 pub mod sql;
@@ -34,7 +36,8 @@ mod testbed;
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "CP0001", "CP0002", "CP0003", "CP0004", "CP0005", "CP0006", "CP0007", "CP0008", "CP0009",
     "CP0010", "CP0011", "CP0012", "CP0013", "CP0014", "CP0015", "CP0016", "CP0017", "CP0018",
-    "CP0019",
+    "CP0019", "CP0020", "CP0021", "CP0022", "CP0023", "CP0024", "CP0025", "CP0026", "CP0027",
+    "CP0028", "CP0029", "CP0030", "CP0031",
 ];
 
 /// Longest text taken over from another side into an error or a result line, in bytes.
@@ -97,6 +100,9 @@ pub enum CapabilityError {
     /// Trusted roots are not usable.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// A kubeconfig is not usable.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
 }
 
 impl CapabilityError {
@@ -106,6 +112,7 @@ impl CapabilityError {
         match self {
             Self::Secret(_) => "CP0007",
             Self::Trust(_) => "CP0008",
+            Self::Kubeconfig(error) => error.problem.code(),
         }
     }
 }
@@ -132,6 +139,7 @@ impl Capabilities {
         let attachments = secrets.attachments(&binding.credentials)?;
         let logins = secrets.logins(&binding.connections)?;
         let slots = secrets.slots(&binding.credentials)?;
+        let clusters = secrets.clusters(&binding.clusters, &trust)?;
         let redactor = secrets.redactor();
         let http = http::Http::new(
             binding.http.clone(),
@@ -141,8 +149,19 @@ impl Capabilities {
             facilities.clone(),
         );
         let sql = sql::Sql::new(logins, slots, &trust, redactor.clone(), facilities.clone());
+        let kubernetes = kubernetes::Kubernetes::new(
+            clusters,
+            binding.kubernetes.clone(),
+            redactor.clone(),
+            facilities.clone(),
+        );
         let tls = tls::Tls::new(&binding.tls, trust, redactor.clone(), facilities.clone());
-        let all: [Arc<dyn Capability>; 3] = [Arc::new(http), Arc::new(sql), Arc::new(tls)];
+        let all: [Arc<dyn Capability>; 4] = [
+            Arc::new(http),
+            Arc::new(sql),
+            Arc::new(tls),
+            Arc::new(kubernetes),
+        ];
         Ok(Self {
             served: all.into_iter().map(|one| (one.interface(), one)).collect(),
             redactor,
@@ -239,7 +258,31 @@ impl<'a> SecretShelf<'a> {
         Ok(logins)
     }
 
-    fn read(&self, source: &SecretSource) -> Result<credential::Secret, SecretProblem> {
+    fn clusters(
+        &mut self,
+        clusters: &BTreeMap<String, Cluster>,
+        trust: &Trust,
+    ) -> Result<BTreeMap<String, Access>, KubeconfigError> {
+        let mut read = BTreeMap::new();
+        for (name, cluster) in clusters {
+            read.insert(name.clone(), Access::read(name, cluster, self, trust)?);
+        }
+        Ok(read)
+    }
+
+    /// Comes to know a secret that stood in another one.
+    pub(crate) fn hide(&mut self, secret: &credential::Secret, scheme: Option<&CredentialScheme>) {
+        self.forms.extend(credential::forms(secret, scheme));
+    }
+
+    /// Comes to know what a PEM file says: as it is, and without its line breaks.
+    pub(crate) fn hide_pem(&mut self, pem: &str) {
+        let body = pem.lines().filter(|line| !line.starts_with("-----"));
+        self.forms.push(body.map(str::trim).collect());
+        self.forms.push(pem.trim().to_owned());
+    }
+
+    pub(crate) fn read(&self, source: &SecretSource) -> Result<credential::Secret, SecretProblem> {
         match source {
             SecretSource::Environment(_) => self.reader.read(source),
             SecretSource::File(path) => self
@@ -275,7 +318,7 @@ pub(crate) struct Fault {
 enum Class {
     Denied { grant: String },
     TimedOut,
-    Unavailable,
+    Unavailable { after_ms: Option<u64> },
     NotFound,
     Conflict,
     Invalid,
@@ -305,7 +348,12 @@ impl Fault {
 
     /// Not reached; nothing was sent.
     pub(crate) fn unavailable(code: &'static str, text: impl Into<String>) -> Self {
-        Self::new(Class::Unavailable, code, text)
+        Self::new(Class::Unavailable { after_ms: None }, code, text)
+    }
+
+    /// Asked to come back, after this long where it says so.
+    pub(crate) fn busy(code: &'static str, text: impl Into<String>, after_ms: Option<u64>) -> Self {
+        Self::new(Class::Unavailable { after_ms }, code, text)
     }
 
     /// No such thing.
@@ -316,6 +364,11 @@ impl Fault {
     /// Refused by the other side, in its own words.
     pub(crate) fn conflict(text: impl Into<String>) -> Self {
         Self::new(Class::Conflict, "", text)
+    }
+
+    /// The same where the contract leaves the text to the host.
+    pub(crate) fn conflicting(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::Conflict, code, text)
     }
 
     /// Wrong arguments or configuration.
@@ -339,6 +392,16 @@ impl Fault {
         Self::invalid("CP0016", text)
     }
 
+    /// True where the thing asked for does not exist.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.class == Class::NotFound
+    }
+
+    /// True where this code says why.
+    pub(crate) fn is_code(&self, code: &str) -> bool {
+        self.code == code
+    }
+
     fn coded(&self) -> String {
         if self.code.is_empty() {
             self.text.clone()
@@ -351,7 +414,7 @@ impl Fault {
         let class = match self.class {
             Class::Denied { .. } => return format!("denied {}", self.coded()),
             Class::TimedOut => "timed out",
-            Class::Unavailable => "unavailable",
+            Class::Unavailable { .. } => "unavailable",
             Class::NotFound => "not found",
             Class::Conflict => "conflict",
             Class::Invalid => "invalid",
@@ -369,7 +432,10 @@ impl Fault {
                 grant,
             }),
             Class::TimedOut => CallError::TimedOut(text),
-            Class::Unavailable => CallError::unavailable(text),
+            Class::Unavailable { after_ms } => CallError::Unavailable(RetryHint {
+                reason: text,
+                after_ms,
+            }),
             Class::NotFound => CallError::NotFound(text),
             Class::Conflict => CallError::Conflict(text),
             Class::Invalid => CallError::Invalid(text),
@@ -484,7 +550,10 @@ mod tests {
         assert_eq!(get("understudy:tls/tls"), Some("understudy:tls/tls"));
         assert_eq!(get("understudy:tls/tls@0.2.0"), None);
         assert_eq!(get("understudy:exec/exec@0.1.0"), None);
-        assert_eq!(capabilities.interfaces().count(), 3);
+        let importable = crate::plugin::component::CAPABILITIES;
+        let mut importable = importable.map(|name| format!("{name}@{VERSION}"));
+        importable.sort();
+        assert_eq!(capabilities.interfaces().collect::<Vec<_>>(), importable);
     }
 
     #[test]

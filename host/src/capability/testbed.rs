@@ -63,6 +63,8 @@ pub(super) fn binding() -> Binding {
         config: Map::new(),
         credentials: BTreeMap::new(),
         connections: BTreeMap::new(),
+        clusters: BTreeMap::new(),
+        kubernetes: Vec::new(),
         http: Vec::new(),
         tls: Vec::new(),
         trust: Vec::new(),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 /// Largest file of roots that is read, in bytes: a system's whole bundle is a quarter of it.
@@ -106,13 +106,9 @@ impl Trust {
             let built = builder.build();
             Some(built.map_err(|error| TrustError::Unusable(error.to_string()))?)
         };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Unusable(error.to_string()))?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+        let config = client_config(store, None);
         Ok(Self {
-            config: Arc::new(config),
+            config: Arc::new(config.map_err(|error| TrustError::Unusable(error.to_string()))?),
             verifier,
             roots: roots.into(),
         })
@@ -134,6 +130,28 @@ impl Trust {
     #[must_use]
     pub fn roots(&self) -> &[CertificateDer<'static>] {
         &self.roots
+    }
+}
+
+/// A client's own certificate.
+pub(crate) struct Identity {
+    /// The leaf first.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The leaf's key.
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// The configuration of a client that believes these roots and shows this certificate.
+pub(crate) fn client_config(
+    roots: Arc<RootCertStore>,
+    identity: Option<Identity>,
+) -> Result<ClientConfig, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    match identity {
+        Some(Identity { chain, key }) => config.with_client_auth_cert(chain, key),
+        None => Ok(config.with_no_client_auth()),
     }
 }
 

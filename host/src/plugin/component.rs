@@ -11,15 +11,16 @@ use super::error::PluginError;
 use crate::call::FunctionName;
 use crate::name::{InterfaceName, PluginDigest};
 
-/// Namespace of what the host itself serves or calls; no plugin may serve these.
-const RESERVED: [&str; 6] = [
-    "understudy:control/control",
-    "understudy:probe/probe",
+/// What the host serves to providers.
+pub(crate) const CAPABILITIES: [&str; 4] = [
     "understudy:http/http",
     "understudy:sql/sql",
     "understudy:tls/tls",
-    "understudy:types/types",
+    "understudy:kubernetes/api",
 ];
+
+/// What the host serves or calls besides. No plugin may serve either.
+const RESERVED: [&str; 2] = ["understudy:control/control", "understudy:probe/probe"];
 
 /// Interface without functions that every contract draws its types from.
 const TYPES: &str = "understudy:types/types";
@@ -184,12 +185,7 @@ impl Component {
             .keys()
             .filter(|interface| interface.unversioned() != TYPES)
         {
-            let capability = [
-                "understudy:http/http",
-                "understudy:sql/sql",
-                "understudy:tls/tls",
-            ]
-            .contains(&interface.unversioned());
+            let capability = CAPABILITIES.contains(&interface.unversioned());
             let problem = match self.kind {
                 Kind::Provider if !capability => "providers import host capabilities only",
                 Kind::Strategy if capability => {
@@ -200,7 +196,8 @@ impl Component {
             return Err(self.shape(format!("imports `{interface}`: {problem}")));
         }
         for interface in self.exports.keys() {
-            if RESERVED.contains(&interface.unversioned()) && interface.unversioned() != TYPES {
+            let name = interface.unversioned();
+            if CAPABILITIES.contains(&name) || RESERVED.contains(&name) {
                 return Err(
                     self.shape(format!("exports `{interface}`, which only the host serves"))
                 );

@@ -11,6 +11,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::types::KubernetesVerb;
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At<T>(pub(super) Spanned<T>);
@@ -161,6 +163,12 @@ pub(super) struct RawBinding {
     /// SQL connections, by name.
     #[serde(default)]
     pub(super) connections: BTreeMap<Text, At<RawConnection>>,
+    /// Kubernetes clusters, by name.
+    #[serde(default)]
+    pub(super) clusters: BTreeMap<Text, At<RawCluster>>,
+    /// What the provider may do in them.
+    #[serde(default)]
+    pub(super) kubernetes: Vec<At<RawKubernetesGrant>>,
     /// Requests the provider may send.
     #[serde(default)]
     pub(super) http: Vec<RawHttpGrant>,
@@ -227,6 +235,37 @@ pub(super) struct RawSecret {
     pub(super) env: Option<String>,
     /// File that holds it.
     pub(super) file: Option<Text>,
+}
+
+/// A named Kubernetes cluster. TLS is always on and always verified.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawCluster {
+    /// Where the kubeconfig comes from: a file, or a variable that holds its text.
+    pub(super) kubeconfig: At<RawSecret>,
+    /// The context in it; its current one where left out.
+    pub(super) context: Option<String>,
+}
+
+/// What a provider may do to which objects of a cluster.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawKubernetesGrant {
+    /// Names from `clusters`.
+    pub(super) clusters: Vec<Text>,
+    /// What may be done.
+    pub(super) verbs: Vec<KubernetesVerb>,
+    /// Kinds with group and version, for example `apps/v1/Deployment` and `v1/Secret`.
+    pub(super) kinds: Vec<Text>,
+    /// Namespaces. None: objects that belong to no namespace.
+    #[serde(default)]
+    pub(super) namespaces: Vec<Text>,
+    /// Names of objects; any where left out.
+    #[serde(default)]
+    pub(super) names: Vec<Text>,
+    /// Keys of a `v1/Secret` that are shown and may be written; none where left out.
+    #[serde(default)]
+    pub(super) keys: Vec<Text>,
 }
 
 /// A kind of request that a provider may send.

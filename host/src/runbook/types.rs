@@ -1,6 +1,7 @@
 //! A runbook after the door: every name checked, every duration parsed, every reference resolved.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,6 +96,10 @@ pub struct Binding {
     pub credentials: BTreeMap<String, Credential>,
     /// SQL connections by name.
     pub connections: BTreeMap<String, Connection>,
+    /// Kubernetes clusters by name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// What it may do in them.
+    pub kubernetes: Vec<KubernetesGrant>,
     /// Requests it may send.
     pub http: Vec<HttpGrant>,
     /// Authorities (`host:port`) it may shake hands with.
@@ -153,6 +158,93 @@ pub struct Connection {
     pub password: SecretSource,
     /// Database to select; empty for none.
     pub database: String,
+}
+
+/// A named Kubernetes cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The text of the kubeconfig, or its file; files that it names start at its folder.
+    pub kubeconfig: SecretSource,
+    /// The context in it; its current one where `None`.
+    pub context: Option<String>,
+}
+
+/// What a provider may do to which objects of a cluster. Several grants add up.
+#[derive(Debug, Clone)]
+pub struct KubernetesGrant {
+    /// Names of clusters.
+    pub clusters: Vec<String>,
+    /// What may be done.
+    pub verbs: Vec<KubernetesVerb>,
+    /// To which kinds.
+    pub kinds: Vec<KindName>,
+    /// In which namespaces; empty for objects that belong to none.
+    pub namespaces: Vec<String>,
+    /// To objects of which names; empty for any.
+    pub names: Vec<String>,
+    /// Which keys of a `Secret` are shown and may be written.
+    pub keys: Vec<String>,
+}
+
+/// Something that can be done to objects.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum KubernetesVerb {
+    /// Read one, or its scale.
+    Get,
+    /// Read those of a namespace.
+    List,
+    /// Wait until one changes.
+    Watch,
+    /// Server-side apply: create, and change what the field manager owns.
+    Apply,
+    /// Server-side apply that takes fields over which other field managers own.
+    ForceApply,
+    /// Merge and strategic patches.
+    Patch,
+    /// Merge patches of the status.
+    PatchStatus,
+    /// Delete one.
+    Delete,
+    /// Set the scale of one.
+    Scale,
+    /// Read the logs of a pod.
+    Logs,
+}
+
+/// A kind with its group and version: `apps/v1/Deployment`, `v1/Secret`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindName {
+    /// Group and version, as `apiVersion` has them: `apps/v1`, `v1`.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.api_version, self.kind)
+    }
+}
+
+impl fmt::Display for KubernetesVerb {
+    /// As it stands in a runbook.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Apply => "apply",
+            Self::ForceApply => "force-apply",
+            Self::Patch => "patch",
+            Self::PatchStatus => "patch-status",
+            Self::Delete => "delete",
+            Self::Scale => "scale",
+            Self::Logs => "logs",
+        })
+    }
 }
 
 /// A kind of request that a provider may send.

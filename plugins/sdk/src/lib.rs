@@ -5,8 +5,14 @@
 //!
 //! Not here: anything that depends on the host. A plugin knows contracts only.
 
+/// Certificates as served, judged.
+pub mod certificate;
+/// Objects of clusters, for providers: asking for them and reading what they say.
+pub mod kubernetes;
 /// Answers and errors, for providers.
 pub mod provider;
+/// Points in time as text.
+pub mod time;
 
 /// The bindings of a provider, in the module where it is called, with what every provider shares taken from [`host`]:
 /// `provider_bindings!("understudy:plugin/provider-dns")`. A provider of several contracts gives its own world as well:
@@ -32,6 +38,7 @@ macro_rules! provider_bindings {
                 "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
                 "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
                 "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
+                "understudy:kubernetes/api@0.1.0": understudy_sdk::host::understudy::kubernetes::api,
             },
             generate_all,
         });
@@ -41,8 +48,8 @@ macro_rules! provider_bindings {
 /// Capabilities of the host that a provider imports, and the types every contract shares.
 pub mod host {
     wit_bindgen::generate!({
-        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls"],
-        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; }",
+        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/kubernetes"],
+        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; import understudy:kubernetes/api@0.1.0; }",
         world: "understudy:sdk/host",
         generate_unused_types: true,
         generate_all,

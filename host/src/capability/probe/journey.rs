@@ -135,7 +135,7 @@ impl Walk<'_> {
         let host = step.url.host_str().unwrap_or("").trim_matches(['[', ']']);
         let port = step.url.port_or_known_default().unwrap_or(0);
         let addresses = self.addresses(host, port).await?;
-        let client = client(self.trust, host, &addresses)?;
+        let client = client(self.trust.config(), host, &addresses)?;
         let mut url = step.url.clone();
         let mut headers = self.headers(step, jar)?;
         if let Way::Direct(entry) = self.way {

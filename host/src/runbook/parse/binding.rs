@@ -75,6 +75,12 @@ impl Door<'_> {
                 Some((self.kebab("connection name", name)?, read?))
             })
             .collect();
+        let clusters = self.clusters(&raw.clusters);
+        let kubernetes = raw
+            .kubernetes
+            .iter()
+            .filter_map(|grant| self.kubernetes_grant(grant, &raw.clusters))
+            .collect();
         let http = raw
             .http
             .iter()
@@ -97,6 +103,8 @@ impl Door<'_> {
             config: config?,
             credentials,
             connections,
+            clusters,
+            kubernetes,
             http,
             tls,
             trust,
@@ -141,7 +149,7 @@ impl Door<'_> {
         })
     }
 
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         span: &Range<usize>,
         env: Option<&String>,

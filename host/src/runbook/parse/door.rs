@@ -80,9 +80,20 @@ impl<'s> Door<'s> {
         text: &Text,
         known: &BTreeSet<&str>,
     ) -> Option<T> {
+        // A declared name that is no valid name was reported where it is declared.
+        self.declared(kind, text, known)
+            .then(|| text.value().parse().ok())?
+    }
+
+    /// Whether something declared in this runbook has the name.
+    pub(super) fn declared(
+        &mut self,
+        kind: &'static str,
+        text: &Text,
+        known: &BTreeSet<&str>,
+    ) -> bool {
         if known.contains(text.value().as_str()) {
-            // A declared name that is no valid name was reported where it is declared.
-            return text.value().parse().ok();
+            return true;
         }
         let known = known.iter().map(|name| (*name).to_owned()).collect();
         self.report(
@@ -93,7 +104,7 @@ impl<'s> Door<'s> {
                 known,
             },
         );
-        None
+        false
     }
 
     /// A name that only this file uses: a slot, a journey, a procedure.

@@ -4,6 +4,7 @@
 
 mod binding;
 mod door;
+mod kubernetes;
 mod probe;
 mod steps;
 #[cfg(test)]

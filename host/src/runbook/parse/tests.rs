@@ -203,6 +203,88 @@ config = { url = "https://dns.example.test/zone.json" }
     assert!(binding.credentials.is_empty() && binding.http.is_empty() && binding.tls.is_empty());
 }
 
+/// A binding with a cluster and this grant in it.
+fn with_kubernetes(grant: &str) -> String {
+    format!(
+        r#"
+[[bindings]]
+contract = "understudy:workload/workload@0.1.0"
+plugin = "mariadb"
+clusters.pz = {{ kubeconfig = {{ file = "pz.kubeconfig" }}, context = "recovery" }}
+clusters.bz = {{ kubeconfig = {{ env = "BZ_KUBECONFIG" }} }}
+kubernetes = [{{ {grant} }}]
+"#
+    )
+}
+
+#[test]
+fn clusters_and_what_may_be_done_in_them_are_read() {
+    let overlay = with_kubernetes(
+        r#"clusters = ["pz", "bz"], verbs = ["get", "force-apply"], kinds = ["apps/v1/Deployment", "v1/Secret"], namespaces = ["app"], names = ["a"], keys = ["endpoint"]"#,
+    );
+    let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap();
+    let binding = runbook.bindings.last().unwrap();
+    let pz = &binding.clusters["pz"];
+    assert!(matches!(&pz.kubeconfig, SecretSource::File(path) if path.ends_with("pz.kubeconfig")));
+    assert_eq!(pz.context.as_deref(), Some("recovery"));
+    let bz = &binding.clusters["bz"];
+    assert_eq!(
+        bz.kubeconfig,
+        SecretSource::Environment("BZ_KUBECONFIG".to_owned())
+    );
+    let [grant] = binding.kubernetes.as_slice() else {
+        panic!("one grant")
+    };
+    assert_eq!((grant.clusters.len(), grant.verbs.len()), (2, 2));
+    let kinds: Vec<_> = grant.kinds.iter().map(ToString::to_string).collect();
+    assert_eq!(kinds, ["apps/v1/Deployment", "v1/Secret"]);
+    assert_eq!(
+        (grant.names.as_slice(), grant.keys.as_slice()),
+        (
+            ["a".to_owned()].as_slice(),
+            ["endpoint".to_owned()].as_slice()
+        )
+    );
+}
+
+#[test]
+fn a_kubernetes_grant_that_cannot_be_meant_is_refused() {
+    for (grant, words) in [
+        (
+            r#"clusters = ["cz"], verbs = ["get"], kinds = ["v1/Pod"]"#,
+            "`cz`",
+        ),
+        (
+            r#"clusters = ["pz"], verbs = [], kinds = ["v1/Pod"]"#,
+            "names no verb",
+        ),
+        (
+            r#"clusters = ["pz"], verbs = ["read"], kinds = ["v1/Pod"]"#,
+            "read",
+        ),
+        (
+            r#"clusters = ["pz"], verbs = ["get"], kinds = ["Pod"]"#,
+            "`Pod` is not a valid kind",
+        ),
+        (
+            r#"clusters = ["pz"], verbs = ["get"], kinds = ["v1/*"]"#,
+            "`v1/*` is not a valid kind",
+        ),
+        (
+            r#"clusters = ["pz"], verbs = ["list"], kinds = ["v1/Pod"], names = ["a"]"#,
+            "cannot allow to list",
+        ),
+        (
+            r#"clusters = ["pz"], verbs = ["get"], kinds = ["v1/Pod"], keys = ["a"]"#,
+            "those of a Secret",
+        ),
+    ] {
+        let overlay = with_kubernetes(grant);
+        let errors = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap_err();
+        assert!(errors.to_string().contains(words), "{errors}");
+    }
+}
+
 #[test]
 fn an_error_in_an_overlay_points_into_the_overlay() {
     let errors = read(&[
@@ -234,7 +316,7 @@ fn an_unknown_key_is_shown_with_the_nearest_one() {
 40 | credential.api = { env = "PDNS_KEY", scheme = "header", name = "X-API-Key" }
    | ^^^^^^^^^^
    |
-   = help: did you mean `credentials`? there is `config`, `connections`, `contract`, `credentials`, `http`, `plugin`, `sites`, `tls`, `trust`"#
+   = help: did you mean `credentials`? there is `clusters`, `config`, `connections`, `contract`, `credentials`, `http`, `kubernetes`, `plugin`, `sites`, `tls`, `trust`"#
     );
 }
 

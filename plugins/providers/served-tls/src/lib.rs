@@ -17,13 +17,14 @@
 //! # Limits
 //! At most 100 names per call. The time is as right as the server that tells it, to the second.
 //!
-//! Start at [`ServedTls::ensure_certificate`](certificates::Guest::ensure_certificate); judgement is in `judge`.
+//! Start at [`ServedTls::ensure_certificate`](certificates::Guest::ensure_certificate); judgement is in the sdk.
 
+use understudy_sdk::certificate::{server_name, shortcoming};
 use understudy_sdk::host::understudy::{http::http, tls::tls, types::types::Error};
 use understudy_sdk::provider::{Configured, header_value, json_request};
+use understudy_sdk::time::parse_http_date;
 
 mod config;
-mod judge;
 
 understudy_sdk::provider_bindings!("understudy:plugin/provider-certificates");
 
@@ -63,15 +64,10 @@ impl certificates::Guest for ServedTls {
         server_name: String,
     ) -> Result<certificates::ServedCertificate, Error> {
         let served = tls::inspect(CONFIG.get()?.authority(&site)?, &server_name)?;
-        Ok(certificates::ServedCertificate {
-            dns_names: served.dns_names,
-            issuer: served.issuer,
-            not_before_ms: served.not_before_ms,
-            not_after_ms: served.not_after_ms,
-            verified: served.verified,
-            problem: served.problem,
-            fingerprint: served.fingerprint,
-        })
+        Ok(understudy_sdk::served_certificate!(
+            certificates::ServedCertificate,
+            served
+        ))
     }
 
     fn ensure_certificate(
@@ -92,8 +88,8 @@ impl certificates::Guest for ServedTls {
         let now_ms = (min_valid_ms > 0).then(|| now_ms(config)).transpose()?;
         let mut missing = Vec::new();
         for dns_name in &dns_names {
-            let served = tls::inspect(authority, &judge::server_name(dns_name))?;
-            missing.extend(judge::shortcoming(dns_name, &served, now_ms, min_valid_ms));
+            let served = tls::inspect(authority, &server_name(dns_name))?;
+            missing.extend(shortcoming(dns_name, &served, now_ms, min_valid_ms));
         }
         if missing.is_empty() {
             return Ok(certificates::Outcome::Unchanged);
@@ -128,7 +124,7 @@ fn now_ms(config: &Config) -> Result<u64, Error> {
     let response = http::send(&json_request("HEAD", url.to_owned(), None, None))?;
     // Any status has a date; the resource itself does not matter.
     header_value(&response, "date")
-        .and_then(judge::parse_date)
+        .and_then(parse_http_date)
         .ok_or_else(|| {
             Error::Other(format!(
                 "HEAD {url}: HTTP {} without a date that can be read",

@@ -10,6 +10,7 @@ use std::hint::black_box;
 use exports::understudy::{dns::dns, plugin::provider};
 use serde::Deserialize;
 use understudy::http::http;
+use understudy::kubernetes::api;
 use understudy::sql::sql;
 use understudy::types::types::{Error, Operation};
 
@@ -58,6 +59,12 @@ enum Attack {
     /// As `canary`, with a statement to `connection`.
     CanarySql {
         connection: String,
+        needles: Vec<canary::Needle>,
+    },
+    /// As `canary`, with a look at the object of this name in `cluster`.
+    CanaryKubernetes {
+        cluster: String,
+        name: String,
         needles: Vec<canary::Needle>,
     },
 }
@@ -124,6 +131,21 @@ impl dns::Guest for Hostile {
                     parameters: Vec::new(),
                 };
                 let answer = black_box(sql::run(&connection, &[statement]));
+                let found = search::look_for(&needles);
+                format!("{answer:?}; {found}")
+            }
+            Some(Attack::CanaryKubernetes {
+                cluster,
+                name,
+                needles,
+            }) => {
+                let object = api::ObjectRef {
+                    api_version: "v1".into(),
+                    kind: "ConfigMap".into(),
+                    namespace: "app".into(),
+                    name,
+                };
+                let answer = black_box(api::get_object(&cluster, &object));
                 let found = search::look_for(&needles);
                 format!("{answer:?}; {found}")
             }

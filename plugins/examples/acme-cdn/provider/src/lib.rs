@@ -35,6 +35,7 @@ wit_bindgen::generate!({
         "understudy:http/http@0.1.0": understudy_sdk::host::understudy::http::http,
         "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
         "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
+        "understudy:kubernetes/api@0.1.0": understudy_sdk::host::understudy::kubernetes::api,
     },
     generate_all,
 });

@@ -1,11 +1,29 @@
-//! Whether what a site serves is good enough, and reading the time from a header. Pure.
+//! Whether what a site serves is good enough. Pure.
 
-use understudy_sdk::host::understudy::tls::tls::Certificate;
+use crate::host::understudy::tls::tls::Certificate;
+
+/// The contract's `served-certificate`, of the given type, from what the host saw: the same fields in another package.
+#[macro_export]
+macro_rules! served_certificate {
+    ($type:path, $served:expr) => {{
+        let served: understudy_sdk::host::understudy::tls::tls::Certificate = $served;
+        $type {
+            dns_names: served.dns_names,
+            issuer: served.issuer,
+            not_before_ms: served.not_before_ms,
+            not_after_ms: served.not_after_ms,
+            verified: served.verified,
+            problem: served.problem,
+            fingerprint: served.fingerprint,
+        }
+    }};
+}
 
 /// What is wrong with a certificate served for `name`; none where it will do for `min_valid_ms` more.
 ///
 /// `now_ms` is none where nobody asked for a remaining validity: that it is valid now is part of `verified`.
-pub(crate) fn shortcoming(
+#[must_use]
+pub fn shortcoming(
     name: &str,
     served: &Certificate,
     now_ms: Option<u64>,
@@ -39,41 +57,12 @@ fn covers(pattern: &str, name: &str) -> bool {
 }
 
 /// The server name to ask with for a name: a wildcard cannot be asked for, a name below it can.
-pub(crate) fn server_name(name: &str) -> String {
+#[must_use]
+pub fn server_name(name: &str) -> String {
     match name.strip_prefix("*.") {
         Some(parent) => format!("understudy-check.{parent}"),
         None => name.to_owned(),
     }
-}
-
-/// An HTTP date (RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`) in milliseconds since the epoch.
-pub(crate) fn parse_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let day: u64 = words.next()?.parse().ok()?;
-    let month_name = words.next()?;
-    let month = u64::try_from(MONTHS.iter().position(|name| *name == month_name)?).ok()? + 1;
-    let year: u64 = words.next()?.parse().ok()?;
-    let mut clock = words
-        .next()?
-        .split(':')
-        .map(|part| part.parse::<u64>().ok());
-    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
-    if words.next()? != "GMT" || !(1970..=9999).contains(&year) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Days since the epoch, counting years from March so that the leap day is the last one.
-    let (shifted_year, shifted_month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let days_of_years =
-        shifted_year * 365 + shifted_year / 4 - shifted_year / 100 + shifted_year / 400;
-    let days = days_of_years + (shifted_month * 153 + 2) / 5 + day - 1 - 719_468;
-    Some((days * 86_400 + hours * 3600 + minutes * 60 + seconds) * 1000)
 }
 
 #[cfg(test)]
@@ -152,26 +141,5 @@ mod tests {
             server_name("*.example.test"),
             "understudy-check.example.test"
         );
-    }
-
-    #[test]
-    fn http_dates_are_read() {
-        assert_eq!(parse_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(
-            parse_date("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(784_111_777_000)
-        );
-        assert_eq!(
-            parse_date("Thu, 29 Feb 2024 12:00:00 GMT"),
-            Some(1_709_208_000_000)
-        );
-        for bad in [
-            "",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun, 06 Nov 1994 08:49 GMT",
-            "Sun, 06 Nov 1994 08:49:37 CET",
-        ] {
-            assert_eq!(parse_date(bad), None, "{bad}");
-        }
     }
 }
