@@ -7,7 +7,7 @@
 //!
 //! | plays | in | does |
 //! |---|---|---|
-//! | kubelet, scheduler | [`node`], [`pods`] | takes pods, runs WordPress, says when it is ready |
+//! | kubelet, scheduler | [`node`], [`pods`], [`containers`] | takes pods, runs WordPress, says when it is ready |
 //! | load balancer | [`balancer`] | gives the controller's Service its address |
 //! | ingress-nginx | [`ingress`] | serves the Ingresses' hosts with their certificates |
 //! | cert-manager | [`certificates`], [`issuer`] | has certificates issued, and renewed where they are missing |
@@ -32,6 +32,7 @@ use crate::programs::ZonePrograms;
 
 pub mod balancer;
 pub mod certificates;
+pub mod containers;
 pub mod handle;
 pub mod ingress;
 pub mod issuer;

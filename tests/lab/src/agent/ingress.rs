@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::pods::port;
+use super::containers::port;
 use super::{Config, log};
 use crate::authority::Certificate;
 use crate::kubernetes::cluster::{Cluster, Kind, is_condition_true, list, text};

@@ -9,7 +9,7 @@ use understudy_lab::kubernetes::objects::{
 };
 use understudy_lab::platform::Platform;
 
-use super::{LIMIT, answers, count, get, log_in, options};
+use super::{LIMIT, answers, count, get, log_in, options, processes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zone_runs_what_its_cluster_says() {
@@ -19,6 +19,9 @@ async fn a_zone_runs_what_its_cluster_says() {
     restarted.await.unwrap();
     let paused = maintenance_answers_503_and_takes_no_pod_out(&platform, &cluster);
     paused.await.unwrap();
+    an_api_that_does_not_answer_stops_nothing(&platform, &cluster)
+        .await
+        .unwrap();
     pods_are_processes(&platform, &cluster).await.unwrap();
     an_image_that_nobody_has_is_said_to_be_that(&cluster)
         .await
@@ -72,6 +75,31 @@ async fn maintenance_answers_503_and_takes_no_pod_out(
     cluster.rolled_out(APP, WORDPRESS, 1, LIMIT).await?;
     set("false").await?;
     answers(platform, &platform.pz, "/", 200).await
+}
+
+async fn an_api_that_does_not_answer_stops_nothing(
+    platform: &Platform,
+    cluster: &Cluster,
+) -> Result<()> {
+    let node = &platform.pz.agent.config().folder;
+    let masters = || -> Result<Vec<u32>> {
+        let found = processes(node)?.into_iter();
+        let masters = found.filter(|(_, line)| line.starts_with("php-fpm: master"));
+        Ok(masters.map(|(id, _)| id).collect())
+    };
+    let before = masters()?;
+    platform.pz.plane.freeze()?;
+    eventually("the agent to give up a look", LIMIT, async || {
+        let log = platform.pz.agent.log_end();
+        Ok(log.contains("machine: not done after").then_some(()))
+    })
+    .await?;
+    answers(platform, &platform.pz, "/", 200).await?;
+    platform.pz.plane.thaw()?;
+    cluster.rolled_out(APP, WORDPRESS, 1, LIMIT).await?;
+    answers(platform, &platform.pz, "/", 200).await?;
+    assert_eq!(masters()?, before);
+    Ok(())
 }
 
 async fn pods_are_processes(platform: &Platform, cluster: &Cluster) -> Result<()> {
