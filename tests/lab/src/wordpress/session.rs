@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 /// How long the installation may take on a busy machine.
-const INSTALL_LIMIT: Duration = Duration::from_secs(60);
+const INSTALL_LIMIT: Duration = Duration::from_secs(120);
 /// Of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A picture of one transparent pixel: the smallest thing the media library takes.
