@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use understudy_lab::lab::Lab;
+use understudy_lab::platform::Platform;
 
 /// Everybody who may be asked.
 const ROLES: [&str; 5] = [
@@ -62,8 +63,19 @@ impl Said {
 }
 
 impl Host {
-    /// A host for this lab. The plugins are those of the repository, as they were last locked.
+    /// A host for the small lab.
     pub(crate) fn new(lab: &Lab) -> Result<Self> {
+        Self::over(lab.folder(), lab.credentials(), &lab.overlay_toml()?)
+    }
+
+    /// A host for two whole zones.
+    pub(crate) fn of_zones(platform: &Platform) -> Result<Self> {
+        let credentials = platform.credentials()?;
+        Self::over(platform.folder(), credentials, &platform.overlay_toml()?)
+    }
+
+    /// A host with this overlay. The plugins are those of the repository, as they were last locked.
+    fn over(folder: &Path, secrets: BTreeMap<String, String>, overlay: &str) -> Result<Self> {
         let program = Path::new(env!("CARGO_BIN_EXE_understudy-lab")).with_file_name("understudy");
         ensure!(
             program.is_file(),
@@ -75,13 +87,13 @@ impl Host {
             program,
             runbook: repository.join("runbooks/wordpress/runbook.toml"),
             overlays: Vec::new(),
-            folder: lab.folder().to_owned(),
-            runs: lab.folder().join("runs"),
-            log: lab.folder().join("host.log"),
+            folder: folder.to_owned(),
+            runs: folder.join("runs"),
+            log: folder.join("host.log"),
             cache: repository.join("target/understudy-cache"),
-            secrets: lab.credentials(),
+            secrets,
         };
-        host.laid_over("overlay", &lab.overlay_toml()?)
+        host.laid_over("overlay", overlay)
     }
 
     /// The same with one more overlay on top.

@@ -3,7 +3,8 @@
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
 //! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider;
-//! `failures` and `disk` take away what a run needs. `world` is how the servers stand.
+//! `failures` and `disk` take away what a run needs; `zones` is the same runbook over Kubernetes and WordPress. `world`
+//! is how the servers stand.
 
 #![expect(
     clippy::indexing_slicing,
@@ -17,6 +18,7 @@ mod failures;
 mod host;
 mod swap;
 mod world;
+mod zones;
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ pub mod objects;
 mod pki;
 
 /// How long a server may take to start on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(300);
 /// How long etcd may take to end in order.
 const END_LIMIT: Duration = Duration::from_secs(20);
 /// Controllers that run: what becomes of deployments, of what is deleted, and of nodes that went silent. None for

@@ -412,9 +412,19 @@ async fn install(zone: &Zone, roots: &Path, home: &str, secrets: &Secrets) -> Re
         Ok(Some(()))
     })
     .await?;
-    session::install(&client, home, ADMIN, &secrets.admin_password).await?;
-    let session = Session::log_in(&client, home, ADMIN, &secrets.admin_password).await?;
-    session.application_password(&client, PROBE).await
+    // A busy machine fails a readiness check now and then, and nobody is let in until the next one.
+    let password = &secrets.admin_password;
+    eventually("WordPress to be installed", LIMIT, async || {
+        let installed = session::install(&client, home, ADMIN, password).await;
+        installed.map(Some)
+    })
+    .await?;
+    eventually("the probe's password", LIMIT, async || {
+        let session = Session::log_in(&client, home, ADMIN, password).await?;
+        let made = session.application_password(&client, PROBE).await;
+        made.map(Some)
+    })
+    .await
 }
 
 /// Waits until a zone is as it should be: its pods, its address, its certificate.

@@ -48,12 +48,28 @@ impl Process {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
         log: &Path,
     ) -> Result<Self> {
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot open {}", log.display()))?;
         let mut command = Command::new(setpriv);
         command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
-            .args(arguments.into_iter().map(Into::into));
-        Self::run(command, name, log)
+            .args(arguments.into_iter().map(Into::into))
+            .stdin(Stdio::null())
+            .stderr(output.try_clone()?)
+            .stdout(output)
+            .process_group(0);
+        let child = spawn(command)
+            .with_context(|| format!("cannot start {name} ({})", program.display()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+            guard: None,
+        })
     }
 
     /// Like [`start`](Self::start), for a program whose own children would outlive it: a shell stays beside it and
@@ -78,26 +94,6 @@ impl Process {
             .with_context(|| format!("cannot guard {name}"))?;
         process.guard = Some(guard);
         Ok(process)
-    }
-
-    fn run(mut command: Command, name: &str, log: &Path) -> Result<Self> {
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .with_context(|| format!("cannot open {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stderr(output.try_clone()?)
-            .stdout(output)
-            .process_group(0);
-        let child = spawn(command).with_context(|| format!("cannot start {name}"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-            guard: None,
-        })
     }
 
     /// Process id.

@@ -22,7 +22,7 @@ const MAINTENANCE: &str = ".maintenance";
 /// A time that never passes: WordPress takes a maintenance older than ten minutes for forgotten.
 const MAINTENANCE_TEXT: &str = "<?php $upgrading = time();\n";
 /// How long the copy of the package may take.
-const COPY_LIMIT: Duration = Duration::from_secs(60);
+const COPY_LIMIT: Duration = Duration::from_secs(300);
 
 /// What a pod is told: the same names as in its container's environment. Two databases' servers with one certificate
 /// authority; nothing may leave the machine, and nothing happens by itself.

@@ -96,4 +96,4 @@ pub struct Addresses {
 }
 
 /// How long something in a zone may take to become so.
-pub const LIMIT: Duration = Duration::from_secs(90);
+pub const LIMIT: Duration = Duration::from_secs(300);

@@ -13,12 +13,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use mysql_async::Params;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::database::{Database, Refusal};
-use crate::secret;
 
 /// How long the database may take for a request.
 const QUERY_LIMIT: Duration = Duration::from_secs(3);
@@ -118,7 +119,7 @@ impl Service {
     fn editor(&self, headers: &HeaderMap) -> Result<(), Reply> {
         let wanted = format!(
             "Basic {}",
-            secret::base64(&format!("editor:{}", self.editor_password))
+            BASE64.encode(format!("editor:{}", self.editor_password))
         );
         let given = headers
             .get(header::AUTHORIZATION)

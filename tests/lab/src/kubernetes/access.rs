@@ -5,14 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::objects::{APP, CONTROLLER_NAMESPACE, DATABASE_SECRET, SETTINGS, TLS_SECRET};
+use super::objects::{
+    APP, CONTROLLER_NAMESPACE, DATABASE_SECRET, SETTINGS, TEST_CERTIFICATE, TLS_SECRET,
+};
 
 /// The user of its certificate.
 pub const USER: &str = "understudy";
 /// The group of its certificate, which is bound to nothing.
 pub(super) const GROUP: &str = "recovery";
-/// Name of the certificate by which a recovery tries whether one is issued, and of what belongs to it.
-const TEST_CERTIFICATE: &str = "understudy-test";
 /// Name of its roles and bindings.
 const NAME: &str = "recovery";
 

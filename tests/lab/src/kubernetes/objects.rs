@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Kind, is_condition_true};
@@ -20,6 +22,8 @@ pub const DATABASE_SECRET: &str = "wordpress-database";
 pub const SETTINGS: &str = "wordpress-settings";
 /// Name of its certificate, and of the Secret that holds it.
 pub const TLS_SECRET: &str = "wordpress-tls";
+/// Name of the certificate by which a recovery tries whether one is issued, and of what belongs to it.
+pub const TEST_CERTIFICATE: &str = "understudy-test";
 /// Namespace of the ingress controller.
 pub const CONTROLLER_NAMESPACE: &str = "ingress-nginx";
 /// Name of the ingress controller's Deployment and Service.
@@ -212,7 +216,7 @@ impl Contents {
             "spec": { "acme": {
                 "server": self.acme_directory,
                 "email": "operations@example.test",
-                "caBundle": crate::secret::base64(&self.acme_root),
+                "caBundle": BASE64.encode(&self.acme_root),
                 "solvers": [{ "dns01": { "webhook": {
                     "groupName": "powerdns.example.test",
                     "solverName": "powerdns",

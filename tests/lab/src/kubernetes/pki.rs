@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use serde_json::json;
 
 use super::access;
 use crate::authority::{Authority, Certificate};
-use crate::secret::base64;
 
 /// The lab itself, and the servers of the control plane.
 pub(super) const ADMIN: &str = "lab";
@@ -96,11 +97,11 @@ fn kubeconfig(
         "kind": "Config",
         "clusters": [{
             "name": zone,
-            "cluster": { "server": format!("https://{server}"), "certificate-authority-data": base64(root) },
+            "cluster": { "server": format!("https://{server}"), "certificate-authority-data": BASE64.encode(root) },
         }],
         "users": [{
             "name": user,
-            "user": { "client-certificate-data": base64(certificate), "client-key-data": base64(key) },
+            "user": { "client-certificate-data": BASE64.encode(certificate), "client-key-data": BASE64.encode(key) },
         }],
         "contexts": [{ "name": zone, "context": { "cluster": zone, "user": user } }],
         "current-context": zone,

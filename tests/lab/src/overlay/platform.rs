@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use super::{database, dns, notify, overlay, parameters, resolvers, set};
 use crate::kubernetes::objects::{
-    APP, CONTROLLER, CONTROLLER_NAMESPACE, DATABASE_SECRET, ISSUER, SETTINGS, TLS_SECRET, WORDPRESS,
+    APP, CONTROLLER, CONTROLLER_NAMESPACE, DATABASE_SECRET, ISSUER, SETTINGS, TEST_CERTIFICATE,
+    TLS_SECRET, WORDPRESS,
 };
 use crate::platform::{ADMIN, Platform};
-
-/// Name of the certificate by which a recovery tries whether one is issued.
-const TEST_CERTIFICATE: &str = "understudy-test";
 
 impl Platform {
     /// The overlay, as TOML. The secrets it names are [`credentials`](Self::credentials).

@@ -23,7 +23,7 @@ use understudy_lab::platform::{ADMIN, Platform};
 use understudy_lab::wordpress::session::Session;
 use understudy_lab::zone::Zone;
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn options() -> Options {
     Options::new(env!("CARGO_BIN_EXE_understudy-lab"))

@@ -1,0 +1,110 @@
+//! The runbook over two whole zones: WordPress in Kubernetes, the public way in and certificates are the clusters' own,
+//! and users publish posts and pictures all the while.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use understudy_lab::clock::eventually;
+use understudy_lab::kubernetes::cluster::{Cluster, Kind};
+use understudy_lab::kubernetes::objects::{APP, WORDPRESS};
+use understudy_lab::lab::Options;
+use understudy_lab::platform::Platform;
+use understudy_lab::powerdns::ZONE;
+use understudy_lab::wordpress::users::{Log, audit};
+
+use crate::LIMIT;
+use crate::host::Host;
+
+/// Time between two things that the users do.
+const PACE: Duration = Duration::from_millis(200);
+
+async fn zones() -> Result<Platform> {
+    Platform::up(Options::new(env!("CARGO_BIN_EXE_understudy-lab"))).await
+}
+
+/// Waits until a zone has everything that was acknowledged: media follow a moment later.
+async fn complete(platform: &Platform, zone: &str, log: &Log) -> Result<()> {
+    let (server, files) = match zone {
+        "pz" => (&platform.databases.pz, &platform.pz.files),
+        _ => (&platform.databases.bz, &platform.bz.files),
+    };
+    eventually(&format!("{zone} to have everything"), LIMIT, async || {
+        let missing = audit(log, server, files).await?;
+        let nothing = missing.posts.is_empty() && missing.media.is_empty();
+        ensure!(nothing, "{missing:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+async fn is_exposed(cluster: &Cluster) -> Result<bool> {
+    let ingress = cluster.get(Kind::INGRESS, APP, WORDPRESS).await?;
+    Ok(ingress.is_some())
+}
+
+#[tokio::test]
+async fn a_drill_over_clusters_loses_nothing_and_ends_where_it_began() {
+    let platform = zones().await.unwrap();
+    let host = Host::of_zones(&platform).unwrap();
+    let users = platform.users(PACE);
+    users.acknowledged_by("pz", 10, LIMIT).await.unwrap();
+    host.ends_well(host.run("failover", "graceful").unwrap())
+        .await
+        .unwrap();
+    users.acknowledged_by("bz", 10, LIMIT).await.unwrap();
+    let standby = platform.bz.cluster().await.unwrap();
+    assert!(is_exposed(&standby).await.unwrap());
+
+    host.ends_well(host.run("failback", "graceful").unwrap())
+        .await
+        .unwrap();
+    users.acknowledged_by("pz", 10, LIMIT).await.unwrap();
+    assert!(!is_exposed(&standby).await.unwrap());
+    let log = users.stop().await;
+    let active = platform.names.resolver.active().await.unwrap();
+    assert_eq!(active.alias, Some(format!("wp-pz.{ZONE}")));
+    for zone in ["pz", "bz"] {
+        complete(&platform, zone, &log).await.unwrap();
+    }
+    for text in host.written().unwrap() {
+        let text = String::from_utf8_lossy(&text);
+        for (name, secret) in platform.credentials().unwrap() {
+            assert!(!text.contains(&secret), "{name} was written");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_zone_costs_what_it_alone_had() {
+    let mut platform = zones().await.unwrap();
+    let host = Host::of_zones(&platform).unwrap();
+    let users = platform.users(PACE);
+    users.acknowledged_by("pz", 10, LIMIT).await.unwrap();
+    platform.databases.bz.stop_receiving().await.unwrap();
+    users.acknowledged_by("pz", 10, LIMIT).await.unwrap();
+    platform.databases.pz.kill().unwrap();
+    platform.pz.kill().unwrap();
+
+    let mut running = host.run("failover", "ungraceful").unwrap();
+    eventually("bz to become the writer", LIMIT, async || {
+        assert_eq!(running.try_wait()?, None, "{}", host.log());
+        let fenced = platform.databases.bz.is_read_only().await?;
+        Ok((!fenced).then_some(()))
+    })
+    .await
+    .unwrap();
+    // It comes back on its own, as it was: nobody's primary, with rows and pictures that nobody else has.
+    platform.databases.pz.restart().await.unwrap();
+    platform.pz.restart().await.unwrap();
+    users.acknowledged_by("bz", 10, LIMIT).await.unwrap();
+    host.ends_well(running).await.unwrap();
+    let log = users.stop().await;
+    let (server, files) = (&platform.databases.bz, &platform.bz.files);
+    let lost = audit(&log, server, files).await.unwrap();
+    assert!(lost.posts.len() >= 5, "{lost:?}");
+    let by_pz = |row: &understudy_lab::wordpress::users::Acknowledged| row.zone == "pz";
+    assert!(lost.posts.iter().all(by_pz), "{lost:?}");
+    assert!(lost.media.iter().all(by_pz), "{lost:?}");
+    let report = host.report().await.unwrap();
+    assert_eq!(report["conclusion"]["ending"], "recovered", "{report}");
+}
