@@ -191,8 +191,7 @@ fn tell(context: &Context, coverage: &Coverage, runs: &[Run]) -> Result<(), Comm
     }
     let mut text = table.render(output);
     let count = |of: fn(&CoveredRow) -> bool| coverage.rows.iter().filter(|row| of(row)).count();
-    // Writing to a string cannot fail.
-    drop(write!(
+    write!(
         text,
         "\n{} rows: {} covered, {} carried out in a rehearsal, {} live, in {} runs; {} rows of other sources left out\n",
         coverage.rows.len(),
@@ -201,7 +200,8 @@ fn tell(context: &Context, coverage: &Coverage, runs: &[Run]) -> Result<(), Comm
         count(|row| row.live),
         runs.len(),
         coverage.left_out,
-    ));
+    )
+    .ok();
     output.data(&text)
 }
 

@@ -228,14 +228,15 @@ impl Lab {
     /// Users who write at this pace, from now on.
     #[must_use]
     pub fn users(&self, pace: Duration) -> Writer {
-        Writer::start(Users {
+        Users {
             resolver: self.resolver.address(),
             name: format!("wp-active.{ZONE}"),
             port: self.public_port,
             root: self.root.clone(),
             editor_password: self.secrets.editor_password.clone(),
             pace,
-        })
+        }
+        .start()
     }
 
     /// A client that reaches the service's public name at one site, whatever DNS says.

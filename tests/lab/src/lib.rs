@@ -22,6 +22,7 @@ pub mod board;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod crowd;
 pub mod document;
 pub mod kubernetes;
 pub mod lab;

@@ -203,7 +203,7 @@ impl Platform {
     /// Users who work at this pace, from now on.
     #[must_use]
     pub fn users(&self, pace: Duration) -> Writers {
-        Writers::start(Users {
+        Users {
             resolver: self.names.resolver.address(),
             name: Self::name(),
             port: self.pz.public().port(),
@@ -211,7 +211,8 @@ impl Platform {
             user: ADMIN.to_owned(),
             password: self.secrets.admin_password.clone(),
             pace,
-        })
+        }
+        .start()
     }
 
     /// Process ids of its servers by name, while they run. What the agents run is theirs.

@@ -6,16 +6,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::client;
-use crate::clock::{eventually, now_ms};
+use crate::clock::now_ms;
+use crate::crowd::{Crowd, Remembered, Shared};
 use crate::resolve;
 
 /// Acknowledged posts kept: hours at the fastest pace the lab is used with.
@@ -60,83 +59,36 @@ pub struct Log {
     pub last_failure: String,
 }
 
-/// Users at work. Dropping them stops them.
-#[derive(Debug)]
-pub struct Writer {
-    log: Arc<Mutex<Log>>,
-    task: JoinHandle<()>,
+impl Remembered for Log {
+    fn acknowledged_by(&self, site: &str) -> usize {
+        let by_site = self.acknowledged.iter().filter(|row| row.site == site);
+        by_site.count()
+    }
+
+    fn last_failure(&self) -> &str {
+        &self.last_failure
+    }
 }
 
-impl Writer {
+/// Users who write.
+pub type Writer = Crowd<Log>;
+
+impl Users {
     /// Lets them write, beginning with number 1.
     #[must_use]
-    pub fn start(users: Users) -> Self {
-        let log = Arc::new(Mutex::new(Log::default()));
-        let task = tokio::spawn(write(users, Arc::clone(&log)));
-        Self { log, task }
-    }
-
-    /// What they have seen up to now.
-    #[must_use]
-    pub fn log(&self) -> Log {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Waits until `site` has acknowledged `count` more posts.
-    ///
-    /// # Errors
-    /// Where it has not after `limit`; the message holds the last failure.
-    pub async fn acknowledged_by(&self, site: &str, count: usize, limit: Duration) -> Result<()> {
-        let by_site = |log: &Log| {
-            log.acknowledged
-                .iter()
-                .filter(|row| row.site == site)
-                .count()
-        };
-        let before = by_site(&self.log());
-        let what = format!("{count} posts acknowledged by {site}");
-        eventually(&what, limit, async || {
-            let log = self.log();
-            let now = by_site(&log);
-            ensure!(
-                now >= before + count,
-                "{} so far; last failure: {}",
-                now - before,
-                log.last_failure
-            );
-            Ok(Some(()))
-        })
-        .await
-    }
-
-    /// Ends their work between two posts, and answers what they saw.
-    pub async fn stop(self) -> Log {
-        self.task.abort();
-        // The log is what counts; a post under way at this instant has no acknowledgement.
-        while !self.task.is_finished() {
-            tokio::task::yield_now().await;
-        }
-        self.log()
+    pub fn start(self) -> Writer {
+        Crowd::start(|log| write(self, log))
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn write(users: Users, log: Arc<Mutex<Log>>) {
+async fn write(users: Users, log: Shared<Log>) {
     let mut pace = interval(users.pace);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut clients = BTreeMap::new();
     for number in 1.. {
         pace.tick().await;
         let outcome = post(&users, &mut clients, number).await;
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = log.lock();
         match outcome {
             Ok(site) => log.acknowledged.push(Acknowledged {
                 number,

@@ -92,9 +92,13 @@ fn backends(ingress: &Value) -> BTreeSet<(&str, &str, Option<String>)> {
     rules
         .flat_map(|rule| {
             let host = text(rule, "/host");
-            list(rule, "/http/paths")
-                .iter()
-                .map(move |path| (host, text(path, "/path"), path.get("backend").map(Value::to_string)))
+            list(rule, "/http/paths").iter().map(move |path| {
+                (
+                    host,
+                    text(path, "/path"),
+                    path.get("backend").map(Value::to_string),
+                )
+            })
         })
         .collect()
 }

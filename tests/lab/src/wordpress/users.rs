@@ -6,16 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use tokio::task::JoinHandle;
+use anyhow::{Context as _, Result};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Files;
 use super::session::Session;
-use crate::clock::{eventually, now_ms};
+use crate::clock::now_ms;
+use crate::crowd::{Crowd, Remembered, Shared};
 use crate::mariadb::Server;
 use crate::{client, resolve};
 
@@ -94,73 +93,26 @@ pub struct Missing {
     pub media: Vec<Acknowledged>,
 }
 
-/// Users at work. Dropping them stops them.
-#[derive(Debug)]
-pub struct Writers {
-    log: Arc<Mutex<Log>>,
-    task: JoinHandle<()>,
+impl Remembered for Log {
+    fn acknowledged_by(&self, site: &str) -> usize {
+        let by_zone = self.acknowledged.iter().filter(|row| row.zone == site);
+        by_zone.count()
+    }
+
+    fn last_failure(&self) -> &str {
+        let last = self.refused.last();
+        last.map_or("", |refused| refused.reason.as_str())
+    }
 }
 
-impl Writers {
+/// Users who publish.
+pub type Writers = Crowd<Log>;
+
+impl Users {
     /// Lets them work, beginning with number 1.
     #[must_use]
-    pub fn start(users: Users) -> Self {
-        let log = Arc::new(Mutex::new(Log::default()));
-        let task = tokio::spawn(work(users, Arc::clone(&log)));
-        Self { log, task }
-    }
-
-    /// What they have seen up to now.
-    #[must_use]
-    pub fn log(&self) -> Log {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Waits until `zone` has acknowledged `count` more things.
-    ///
-    /// # Errors
-    /// Where it has not after `limit`; the message holds the last refusal.
-    pub async fn acknowledged_by(&self, zone: &str, count: usize, limit: Duration) -> Result<()> {
-        let by_zone = |log: &Log| {
-            log.acknowledged
-                .iter()
-                .filter(|row| row.zone == zone)
-                .count()
-        };
-        let wanted = by_zone(&self.log()) + count;
-        eventually(
-            &format!("{count} things acknowledged by {zone}"),
-            limit,
-            async || {
-                let log = self.log();
-                let missing = wanted.saturating_sub(by_zone(&log));
-                let last = log
-                    .refused
-                    .last()
-                    .map_or("none", |refused| refused.reason.as_str());
-                ensure!(missing == 0, "{missing} to go; last refusal: {last}");
-                Ok(Some(()))
-            },
-        )
-        .await
-    }
-
-    /// Ends their work, and answers what they saw. What is under way at this instant has no acknowledgement.
-    pub async fn stop(self) -> Log {
-        self.task.abort();
-        while !self.task.is_finished() {
-            tokio::task::yield_now().await;
-        }
-        self.log()
-    }
-}
-
-impl Drop for Writers {
-    fn drop(&mut self) {
-        self.task.abort();
+    pub fn start(self) -> Writers {
+        Crowd::start(|log| work(self, log))
     }
 }
 
@@ -201,7 +153,7 @@ fn picture(number: u64) -> String {
     format!("picture-{number}.png")
 }
 
-async fn work(users: Users, log: Arc<Mutex<Log>>) {
+async fn work(users: Users, log: Shared<Log>) {
     let mut pace = interval(users.pace);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut browser = Browser {
@@ -216,7 +168,7 @@ async fn work(users: Users, log: Arc<Mutex<Log>>) {
             Ok(()) => (Some(number), browser.write(&users, number).await),
             Err(error) => (None, Err(error)),
         };
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = log.lock();
         match outcome {
             Ok(row) => log.acknowledged.push(row),
             Err(error) => {
