@@ -13,7 +13,6 @@ use super::rehearse::block_on;
 use super::{stage, wanted};
 use understudy::clock::millis;
 use understudy::journal::record::Mode;
-use understudy::prepare::Order;
 use understudy::prepare::check::{self, CheckedPlan};
 use understudy::report::units::duration;
 use understudy::rules::Violation;
@@ -39,12 +38,7 @@ impl Args {
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let runbook = Arc::new(wanted::load(&self.runbook, &self.overlay)?);
         self.locked(&runbook)?;
-        let order = Order {
-            procedure: Vec::new(),
-            mode: Mode::Ungraceful,
-            run: stage::new_run(context, &runbook.name)?,
-            started_by: stage::person(context, None),
-        };
+        let order = stage::order_to_look(context, &runbook)?;
         let engines = context.engines()?;
         let plans = block_on(check::check(&engines, &runbook, &order))??;
         tell(context, &runbook, &plans)?;

@@ -15,9 +15,8 @@ use super::{stage, wanted};
 use understudy::coverage::checklist::{self, Row};
 use understudy::coverage::declared::{Declared, FILE};
 use understudy::coverage::{Carried, Coverage, CoveredRow, coverage};
-use understudy::journal::record::{Header, Mode, Record};
+use understudy::journal::record::{Header, Record};
 use understudy::name::{ItemId, StepId};
-use understudy::prepare::Order;
 use understudy::prepare::check::every_plan;
 use understudy::report::model::Report;
 use understudy::runbook::types::Runbook;
@@ -115,12 +114,7 @@ fn planned(
     context: &Context,
     runbook: &Arc<Runbook>,
 ) -> Result<Vec<(StepId, Vec<ItemId>)>, CommandError> {
-    let order = Order {
-        procedure: Vec::new(),
-        mode: Mode::Ungraceful,
-        run: stage::new_run(context, &runbook.name)?,
-        started_by: stage::person(context, None),
-    };
+    let order = stage::order_to_look(context, runbook)?;
     let engines = context.engines()?;
     let plans = block_on(every_plan(&engines, runbook, &order))??;
     let steps = plans.iter().flat_map(|(_, plan)| &plan.plan.steps);

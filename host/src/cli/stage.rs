@@ -9,14 +9,15 @@ use super::error::{CommandError, Kind};
 use super::{report, show};
 use understudy::clock::Clock as _;
 use understudy::journal::lease::Lease;
-use understudy::journal::record::{Ending, Entry};
+use understudy::journal::record::{Ending, Entry, Mode};
 use understudy::journal::runs::new_run_id;
 use understudy::name::RunId;
-use understudy::prepare::Prepared;
+use understudy::prepare::{Order, Prepared};
 use understudy::report::account::{IssueKind, Severity};
 use understudy::report::model::Report;
 use understudy::rules::Violation;
 use understudy::run::Ended;
+use understudy::runbook::types::Runbook;
 
 /// Version of the host, for journals.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -49,6 +50,16 @@ pub(super) fn person(context: &Context, given: Option<&str>) -> String {
         .map(str::to_owned)
         .or_else(|| context.environment.user.clone())
         .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An order for looking at plans: of no procedure yet, and nothing will be run.
+pub(super) fn order_to_look(context: &Context, runbook: &Runbook) -> Result<Order, CommandError> {
+    Ok(Order {
+        procedure: Vec::new(),
+        mode: Mode::Ungraceful,
+        run: new_run(context, &runbook.name)?,
+        started_by: person(context, None),
+    })
 }
 
 /// A path that still leads there from another folder.

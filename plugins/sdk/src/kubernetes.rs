@@ -3,6 +3,8 @@
 //! Start at [`Cluster`], which is thin; what is worth testing are the pure functions below it, which take objects as they
 //! are. Waiting is done in turns on a watch ([`Cluster::turn`]), each short enough for the host's limit on one call.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -57,6 +59,14 @@ pub enum Progress {
     Going(String),
     /// It will not get there; in the cluster's words.
     Stuck(String),
+}
+
+impl<'a> Cluster<'a> {
+    /// The cluster of a site: as `clusters` has it, else the one with the site's name.
+    #[must_use]
+    pub fn of_site(clusters: &'a BTreeMap<String, String>, site: &'a str) -> Self {
+        Self(clusters.get(site).map_or(site, String::as_str))
+    }
 }
 
 impl Cluster<'_> {

@@ -50,6 +50,13 @@ impl<T> Default for Configured<T> {
     }
 }
 
+/// The address of a server as paths are put after it: without slashes at its end.
+#[must_use]
+pub fn base_address(mut address: String) -> String {
+    address.truncate(address.trim_end_matches('/').len());
+    address
+}
+
 /// How many characters of a response's body an error quotes: enough for a vendor's message, too few for a page.
 pub const QUOTE_CHARS: usize = 200;
 

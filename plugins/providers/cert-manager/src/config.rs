@@ -58,7 +58,7 @@ impl Config {
 
     /// The cluster of a site.
     pub(crate) fn cluster<'c>(&'c self, site: &'c str) -> Cluster<'c> {
-        Cluster(self.clusters.get(site).map_or(site, String::as_str))
+        Cluster::of_site(&self.clusters, site)
     }
 
     /// Where a site serves TLS.

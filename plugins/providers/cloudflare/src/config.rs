@@ -1,6 +1,7 @@
 //! The binding's configuration.
 
 use serde::Deserialize;
+use understudy_sdk::provider::base_address;
 use understudy_sdk::records::normal_name;
 
 /// JSON Schema of [`Config`], as `describe` answers it.
@@ -27,9 +28,7 @@ impl Config {
         let mut config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         config.zone = normal_name(&config.zone)
             .ok_or_else(|| format!("zone `{}` is not a DNS name", config.zone))?;
-        config
-            .server
-            .truncate(config.server.trim_end_matches('/').len());
+        config.server = base_address(config.server);
         Ok(config)
     }
 }

@@ -7,6 +7,7 @@ use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::mysql::heartbeat::Heartbeat;
 use understudy_sdk::mysql::migrations::Migration;
 use understudy_sdk::mysql::schema_name;
+use understudy_sdk::provider::base_address;
 
 use crate::cluster::Source;
 
@@ -73,9 +74,7 @@ impl Config {
     /// Reads the configuration. A site's name, and whom its fence lets in, must be its own.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        config
-            .server
-            .truncate(config.server.trim_end_matches('/').len());
+        config.server = base_address(config.server);
         let mut names: Vec<&str> = config
             .clusters
             .values()

@@ -1,6 +1,8 @@
 //! The binding's configuration.
 
 use serde::Deserialize;
+use understudy_sdk::provider::base_address;
+use understudy_sdk::records::normal_name;
 
 /// JSON Schema of [`Config`], as `describe` answers it.
 pub(crate) const SCHEMA: &str = include_str!("config.schema.json");
@@ -23,11 +25,9 @@ impl Config {
     /// Reads and normalises the configuration: lower case, no last dot, no last slash.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        config.zone = understudy_sdk::records::normal_name(&config.zone)
+        config.zone = normal_name(&config.zone)
             .ok_or_else(|| format!("zone `{}` is not a DNS name", config.zone))?;
-        config
-            .server
-            .truncate(config.server.trim_end_matches('/').len());
+        config.server = base_address(config.server);
         Ok(config)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use understudy_sdk::host::understudy::types::types::Error;
+use understudy_sdk::provider::base_address;
 
 /// JSON Schema of [`Config`], as `describe` answers it.
 pub(crate) const SCHEMA: &str = include_str!("config.schema.json");
@@ -84,8 +85,7 @@ impl Config {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         for server in config.sites.values_mut() {
-            let address = &mut server.server;
-            address.truncate(address.trim_end_matches('/').len());
+            server.server = base_address(std::mem::take(&mut server.server));
         }
         for (name, objective) in &config.objectives {
             if let Some(site) = objective
