@@ -15,7 +15,7 @@ use crate::plan::{At, Budget, DNS_LEAD, Move, Reversal};
 use crate::recovery::{
     Recovery, attach, measure_duration, measure_text, recall_duration, recall_text, settled,
 };
-use crate::words;
+use crate::{validate, words};
 
 /// Type of the active record: an alias for the name of a site.
 const ACTIVE_KIND: &str = "CNAME";
@@ -48,14 +48,15 @@ pub const AWAIT_OLD_TTL: Move = Move {
     perform: await_old_ttl,
 };
 
-/// Points the active record at the site gone to, only if it points at the site left; sets `flipped`.
+/// Points the active record at the site gone to, only if it points at the site left and every journey passes there still:
+/// somebody may have thought about the flip for an hour. Sets `flipped`.
 pub const FLIP: Move = Move {
     title: "Point the active record from {from} to {to}",
     role: DNS_LEAD,
     budget: Budget::Minutes(5),
     reversal: Reversal::PointOfNoReturn,
     acts: &[("flip", At::To)],
-    uses: &["control", "dns"],
+    uses: &["control", "dns", "probe"],
     perform: flip,
 };
 
@@ -204,6 +205,7 @@ fn flip(recovery: &Recovery) -> Result<String, Error> {
     let ttl = low_ttl(recovery, active(recovery)?.ttl_seconds)?;
     let left = [parameters.target(recovery.from()).to_owned()];
     let target = [parameters.target(recovery.to()).to_owned()];
+    validate::walk_all_direct(recovery)?;
     set(recovery, &left, &target, ttl)?;
     recovery.mark_to("flipped")?;
     Ok(format!(
