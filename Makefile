@@ -4,7 +4,7 @@ RUNBOOK    = runbooks/wordpress/runbook.toml
 LAB        = /tmp/understudy-lab
 PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/*/Cargo.toml))
 
-.PHONY: rehearse test lab lint mutants plugins host kubernetes setup clean-runs
+.PHONY: rehearse test lab zones lint mutants plugins host kubernetes setup clean-runs
 
 ## Rehearse: the wordpress service fails over to its backup zone and back, in a simulated world.
 rehearse: plugins
@@ -15,8 +15,13 @@ test: setup
 	$(MAKE) -j2 kubernetes plugins
 	cargo test --workspace
 
-## Two zones of real servers to try things on, up until Ctrl-C: it says what to lay over the runbook.
-lab: setup kubernetes
+## The game-day: there and back on two zones of real servers under traffic, and the table of what came of it.
+lab: setup
+	$(MAKE) -j2 kubernetes plugins
+	cargo run -p understudy-lab -- game-day
+
+## The same two zones to try things on, up until Ctrl-C: it says what to lay over the runbook.
+zones: setup kubernetes
 	cargo run -p understudy-lab -- up --kubernetes $(LAB)
 
 ## Take one guard or one move out of the strategies at a time, and print which rule catches it. WORDS="fence ttl" for some.

@@ -110,6 +110,41 @@ fn a_refused_call_whose_host_died_is_on_record_once() {
 }
 
 #[test]
+fn a_call_that_hangs_is_given_up_after_a_minute_and_a_read_later_each_time() {
+    let stage = unchanged().locked();
+    let path = stage.path("scenarios/primary-lost.toml");
+    let hang = |call: &str, attempts: u32| {
+        format!(
+            "\n[[faults]]\ncall = \"{call}\"\nnth = 1\nkind = \"hang\"\nattempts = {attempts}\n"
+        )
+    };
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    let hung = [
+        hang("storage/observe", 4),
+        hang("workload/ensure-scaled", 2),
+    ]
+    .concat();
+    std::fs::write(&path, shipped + &hung).unwrap();
+    let output = rehearse(&stage, &["--scenario", "primary-lost"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut waited: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for record in records(&stage.journal()) {
+        let said = record["body"]["error"].to_string();
+        if let Some((cause, seconds)) = said.split_once(" gave no answer for ") {
+            let kind = if cause.contains("in-doubt") {
+                "effect"
+            } else {
+                "read"
+            };
+            let seconds = seconds.split_whitespace().next().unwrap();
+            waited.entry(kind).or_default().push(seconds.to_owned());
+        }
+    }
+    assert_eq!(waited["read"], ["60", "120", "240", "300"]);
+    assert_eq!(waited["effect"], ["60", "60"]);
+}
+
+#[test]
 fn a_line_of_the_script_that_is_missed_fails_the_rehearsal_and_is_named_in_its_report() {
     let stage = unchanged().locked();
     let path = stage.path("scenarios/game-day.toml");

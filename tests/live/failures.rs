@@ -48,12 +48,14 @@ async fn a_database_that_is_not_reached_is_named() {
     let port = free_port(&[SHARED]).unwrap();
     let lines = format!("connections.bz = {{ host = \"{SHARED}\", port = {port} }}");
     let said = taken_back(&lab, &binding("database/database", &lines)).await;
-    said.unwrap().tells(&[
-        &format!("CP0013: {SHARED}:{port} is not reached: Connection refused"),
-        "asks incident-commander",
-        "go tries it again, no-go takes the run back",
-        "hint: `replica/measure-lag` failed: ",
-    ]);
+    said.unwrap()
+        .tells(&[
+            &format!("CP0013: {SHARED}:{port} is not reached: Connection refused"),
+            "asks incident-commander",
+            "go tries it again, no-go takes the run back",
+            "hint: `replica/measure-lag` failed: ",
+        ])
+        .unwrap();
     assert_eq!(operator_sessions(&lab.databases.bz).unwrap(), 0);
 }
 
@@ -68,10 +70,12 @@ async fn a_dns_api_that_is_not_reached_is_named() {
     );
     let serial = lab.authoritative.serial().await.unwrap();
     let said = taken_back(&lab, &binding("dns/dns", &lines)).await;
-    said.unwrap().tells(&[
-        &format!("CP0013: {} is not reached", server.replace("http://", "")),
-        "hint: `replica/lower-ttl` failed: ",
-    ]);
+    said.unwrap()
+        .tells(&[
+            &format!("CP0013: {} is not reached", server.replace("http://", "")),
+            "hint: `replica/lower-ttl` failed: ",
+        ])
+        .unwrap();
     assert_eq!(lab.authoritative.serial().await.unwrap(), serial);
 }
 
@@ -79,12 +83,14 @@ async fn a_dns_api_that_is_not_reached_is_named() {
 async fn a_database_whose_certificate_does_not_verify_is_sent_nothing() {
     let lab = lab().await.unwrap();
     let said = taken_back(&lab, &binding("database/database", "trust = []")).await;
-    said.unwrap().tells(&[
-        &format!("CP0011: TLS with {}", lab.databases.bz.address()),
-        "did not verify",
-        "UnknownIssuer",
-        "add its issuer to the binding's `trust`",
-    ]);
+    said.unwrap()
+        .tells(&[
+            &format!("CP0011: TLS with {}", lab.databases.bz.address()),
+            "did not verify",
+            "UnknownIssuer",
+            "add its issuer to the binding's `trust`",
+        ])
+        .unwrap();
     for server in [&lab.databases.pz, &lab.databases.bz] {
         assert_eq!(operator_sessions(server).unwrap(), 0, "somebody logged in");
     }
@@ -94,11 +100,13 @@ async fn a_database_whose_certificate_does_not_verify_is_sent_nothing() {
 async fn an_application_whose_certificate_does_not_verify_is_sent_nothing() {
     let lab = lab().await.unwrap();
     let said = taken_back(&lab, &binding("workload/workload", "trust = []")).await;
-    said.unwrap().tells(&[
-        &format!("CP0011: TLS with {} did not verify", lab.bz.admin()),
-        "UnknownIssuer",
-        "add its issuer to the binding's `trust`",
-    ]);
+    said.unwrap()
+        .tells(&[
+            &format!("CP0011: TLS with {} did not verify", lab.bz.admin()),
+            "UnknownIssuer",
+            "add its issuer to the binding's `trust`",
+        ])
+        .unwrap();
 }
 
 /// Says go to whatever the run asks, once for each question, until it ends.
@@ -150,14 +158,16 @@ async fn a_second_host_is_refused_and_the_first_goes_on() {
     answer(&mut resume, Everybody::Go);
     let second = said(resume).await.unwrap();
     assert_eq!(second.code, Some(2), "{}", second.text);
-    second.tells(&[
-        &format!(
-            "JN0005: run `{}` is held by another host",
-            host.newest().unwrap()
-        ),
-        &format!("(pid {})", first.id().unwrap()),
-        "let it finish, or end that process and resume",
-    ]);
+    second
+        .tells(&[
+            &format!(
+                "JN0005: run `{}` is held by another host",
+                host.newest().unwrap()
+            ),
+            &format!("(pid {})", first.id().unwrap()),
+            "let it finish, or end that process and resume",
+        ])
+        .unwrap();
     assert_eq!(first.try_wait().unwrap(), None);
     assert_eq!(host.records().unwrap(), records);
     assert_eq!(World::of(&lab).await.unwrap(), world);
@@ -226,7 +236,8 @@ async fn a_journal_that_cannot_be_read_is_named_and_is_as_good_as_its_copy() {
 async fn unreadable(host: &Host, command: &str, journal: &Path, code: &str) -> Result<()> {
     let said = said(host.about(command)?).await?;
     ensure!(said.code == Some(2), "{command}: {said:?}");
-    said.tells(&[&format!("error: {code}: "), &journal.display().to_string()]);
+    said.tells(&[&format!("error: {code}: "), &journal.display().to_string()])
+        .unwrap();
     let way_out = ["restore", "mend the cause"];
     ensure!(
         way_out.iter().any(|way| said.text.contains(way)),

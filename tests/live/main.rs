@@ -2,9 +2,9 @@
 //! users, and a host that is killed.
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
-//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider;
-//! `failures` and `disk` take away what a run needs; `zones` is the same runbook over Kubernetes and WordPress. `world`
-//! is how the servers stand.
+//! `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider; `failures` and `disk` take
+//! away what a run needs; `zones` is the same runbook over Kubernetes and WordPress, and `game_day` a whole day on it.
+//! `world` is how the servers stand.
 
 #![expect(
     clippy::indexing_slicing,
@@ -15,13 +15,14 @@ mod crash;
 mod disk;
 mod drill;
 mod failures;
-mod host;
+mod game_day;
 mod swap;
 mod world;
 mod zones;
 
 use std::time::Duration;
 
+use understudy_lab::host;
 use understudy_lab::lab::{Lab, Options};
 
 /// Longest wait for anything that a person would call immediate.

@@ -17,12 +17,15 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::eventually;
+use crate::game_day::play;
+use crate::game_day::table::table;
+use crate::host::Host;
 use crate::lab::{Lab, Options};
 use crate::platform::Platform;
 use crate::{agent, app};
 
 /// What `understudy-lab` understands.
-const USAGE: &str = "usage: understudy-lab up [--kubernetes] FOLDER | status FOLDER | down FOLDER | app FILE | agent FILE";
+const USAGE: &str = "usage: understudy-lab game-day | up [--kubernetes] FOLDER | status FOLDER | down FOLDER | app FILE | agent FILE";
 /// Asks for the lab with two whole zones.
 const KUBERNETES: &str = "--kubernetes";
 /// How long a lab may take to go down.
@@ -127,6 +130,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
 
 async fn command(arguments: &[OsString]) -> Result<()> {
     let (command, kubernetes, path) = match arguments {
+        [command] if command == "game-day" => return game_day().await,
         [command, path] => (command, false, path),
         [command, option, path] if command == "up" && option == KUBERNETES => (command, true, path),
         _ => bail!("{USAGE}"),
@@ -139,6 +143,25 @@ async fn command(arguments: &[OsString]) -> Result<()> {
         Some("app") => app::run(path).await,
         Some("agent") => agent::run(path).await,
         _ => bail!("{USAGE}"),
+    }
+}
+
+/// The game-day on two zones of its own, which are gone when it ends.
+async fn game_day() -> Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let day = async {
+        say("two zones come up");
+        let mut platform = Platform::up(Options::new(std::env::current_exe()?)).await?;
+        let host = Host::of_zones(&platform)?;
+        let played = play(&mut platform, &host, say).await?;
+        say(&table(&played));
+        Ok(())
+    };
+    tokio::select! {
+        played = day => played,
+        _ = terminated.recv() => bail!("ended before its end"),
+        _ = interrupted.recv() => bail!("ended before its end"),
     }
 }
 

@@ -6,8 +6,8 @@
 //! ingress controller and WordPress in each, and an ACME authority that issues their certificates. Everything lives in
 //! one temporary folder, on free ports, and is gone when either is dropped, also when a test panics or is killed.
 //!
-//! It is not a product and not a simulation: nothing here knows the host, its plugins or its journal, so what it
-//! counts (which acknowledged rows are missing) is independent of what a run reports.
+//! It is not a product and not a simulation. What it counts (which acknowledged rows are missing) is independent of what
+//! a run reports: only [`host`] and [`game_day`] know the host, as its users do, by its commands and reports.
 //!
 //! Start at [`lab`] and [`platform`]; each server has a module of its own.
 //!
@@ -24,6 +24,8 @@ pub mod client;
 pub mod clock;
 pub mod crowd;
 pub mod document;
+pub mod game_day;
+pub mod host;
 pub mod kubernetes;
 pub mod lab;
 pub mod mariadb;

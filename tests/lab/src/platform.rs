@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::agent::{Agent, Config};
@@ -157,6 +157,34 @@ impl Platform {
             "pz" => Some(&self.pz),
             "bz" => Some(&self.bz),
             _ => None,
+        }
+    }
+
+    /// `kill -9` of everything in a zone, its database with it.
+    ///
+    /// # Errors
+    /// Where there is no such zone, or it is not running.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let (zone, database) = self.everything(name)?;
+        database.kill()?;
+        zone.kill()
+    }
+
+    /// Brings a zone back after [`kill`](Self::kill), as it was.
+    ///
+    /// # Errors
+    /// Where there is no such zone, or a server does not start; the message quotes its log.
+    pub async fn restart(&mut self, name: &str) -> Result<()> {
+        let (zone, database) = self.everything(name)?;
+        database.restart().await?;
+        zone.restart().await
+    }
+
+    fn everything(&mut self, name: &str) -> Result<(&mut Zone, &mut Server)> {
+        match name {
+            "pz" => Ok((&mut self.pz, &mut self.databases.pz)),
+            "bz" => Ok((&mut self.bz, &mut self.databases.bz)),
+            _ => bail!("there is no zone `{name}`"),
         }
     }
 

@@ -93,6 +93,28 @@ pub struct Missing {
     pub media: Vec<Acknowledged>,
 }
 
+impl Missing {
+    /// True where nothing is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.media.is_empty()
+    }
+
+    /// The numbers of everything that is.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.posts.iter().chain(&self.media).map(|row| row.number)
+    }
+
+    /// The same but for these numbers.
+    #[must_use]
+    pub fn without(mut self, known: &BTreeSet<u64>) -> Self {
+        for rows in [&mut self.posts, &mut self.media] {
+            rows.retain(|row| !known.contains(&row.number));
+        }
+        self
+    }
+}
+
 impl Remembered for Log {
     fn acknowledged_by(&self, site: &str) -> usize {
         let by_zone = self.acknowledged.iter().filter(|row| row.zone == site);

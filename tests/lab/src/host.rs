@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use understudy_lab::lab::Lab;
-use understudy_lab::platform::Platform;
+
+use crate::lab::Lab;
+use crate::platform::Platform;
 
 /// Everybody who may be asked.
 const ROLES: [&str; 5] = [
@@ -23,7 +24,7 @@ const ROLES: [&str; 5] = [
 
 /// What everybody who is asked says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Everybody {
+pub enum Everybody {
     /// Go, at once.
     Go,
     /// No-go, at once.
@@ -33,7 +34,8 @@ pub(crate) enum Everybody {
 }
 
 /// How to run the host.
-pub(crate) struct Host {
+#[derive(Debug)]
+pub struct Host {
     program: PathBuf,
     runbook: PathBuf,
     overlays: Vec<PathBuf>,
@@ -46,37 +48,56 @@ pub(crate) struct Host {
 
 /// What a command said to people, and how it ended.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub struct Said {
     /// Its exit code; none where it was killed.
-    pub(crate) code: Option<i32>,
+    pub code: Option<i32>,
     /// Its standard error.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 impl Said {
     /// Expects all of this in it.
-    pub(crate) fn tells(&self, wanted: &[&str]) {
+    ///
+    /// # Errors
+    /// Where something is missing; the message holds what was said.
+    pub fn tells(&self, wanted: &[&str]) -> Result<()> {
         for part in wanted {
-            assert!(self.text.contains(part), "no {part:?} in:\n{}", self.text);
+            ensure!(self.text.contains(part), "no {part:?} in:\n{}", self.text);
         }
+        Ok(())
     }
 }
 
 impl Host {
     /// A host for the small lab.
-    pub(crate) fn new(lab: &Lab) -> Result<Self> {
-        Self::over(lab.folder(), lab.credentials(), &lab.overlay_toml()?)
+    ///
+    /// # Errors
+    /// Where the host is not built, or a file cannot be written.
+    pub fn new(lab: &Lab) -> Result<Self> {
+        let lab_program = &lab.options.program;
+        let overlay = lab.overlay_toml()?;
+        Self::over(lab_program, lab.folder(), lab.credentials(), &overlay)
     }
 
     /// A host for two whole zones.
-    pub(crate) fn of_zones(platform: &Platform) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_zones(platform: &Platform) -> Result<Self> {
+        let (lab_program, overlay) = (&platform.options.program, platform.overlay_toml()?);
         let credentials = platform.credentials()?;
-        Self::over(platform.folder(), credentials, &platform.overlay_toml()?)
+        Self::over(lab_program, platform.folder(), credentials, &overlay)
     }
 
-    /// A host with this overlay. The plugins are those of the repository, as they were last locked.
-    fn over(folder: &Path, secrets: BTreeMap<String, String>, overlay: &str) -> Result<Self> {
-        let program = Path::new(env!("CARGO_BIN_EXE_understudy-lab")).with_file_name("understudy");
+    /// A host with this overlay: the program that was built beside the lab's own. The plugins are those of the repository,
+    /// as they were last locked.
+    fn over(
+        lab_program: &Path,
+        folder: &Path,
+        secrets: BTreeMap<String, String>,
+        overlay: &str,
+    ) -> Result<Self> {
+        let program = lab_program.with_file_name("understudy");
         ensure!(
             program.is_file(),
             "{} is missing: run `cargo build -p understudy`",
@@ -97,7 +118,10 @@ impl Host {
     }
 
     /// The same with one more overlay on top.
-    pub(crate) fn laid_over(mut self, name: &str, text: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn laid_over(mut self, name: &str, text: &str) -> Result<Self> {
         let overlay = self.folder.join(format!("{name}.toml"));
         fs::write(&overlay, text)?;
         self.overlays.push(overlay);
@@ -105,12 +129,18 @@ impl Host {
     }
 
     /// Begins a run in which everybody says go.
-    pub(crate) fn run(&self, procedure: &str, mode: &str) -> Result<Child> {
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn run(&self, procedure: &str, mode: &str) -> Result<Child> {
         Ok(self.begin(procedure, mode, Everybody::Go)?.spawn()?)
     }
 
     /// The command that begins a run.
-    pub(crate) fn begin(&self, procedure: &str, mode: &str, says: Everybody) -> Result<Command> {
+    ///
+    /// # Errors
+    /// Where its log cannot be written.
+    pub fn begin(&self, procedure: &str, mode: &str, says: Everybody) -> Result<Command> {
         let mut command = self.command("run")?;
         command
             .arg(&self.runbook)
@@ -123,24 +153,36 @@ impl Host {
     }
 
     /// Carries the newest run through and expects it to end well.
-    pub(crate) async fn resume(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it does not; the message holds what the host printed.
+    pub async fn resume(&self) -> Result<()> {
         self.ends_well(self.resuming()?).await
     }
 
     /// Goes on with the newest run; everybody says go.
-    pub(crate) fn resuming(&self) -> Result<Child> {
+    ///
+    /// # Errors
+    /// Where there is no run, or it does not start.
+    pub fn resuming(&self) -> Result<Child> {
         let mut command = self.about("resume")?;
         answer(&mut command, Everybody::Go);
         Ok(command.spawn()?)
     }
 
     /// Waits for a run that is expected to end well.
-    pub(crate) async fn ends_well(&self, mut child: Child) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it does not; the message holds what the host printed.
+    pub async fn ends_well(&self, mut child: Child) -> Result<()> {
         self.done(child.wait().await?)
     }
 
     /// The newest run's report.
-    pub(crate) async fn report(&self) -> Result<Value> {
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn report(&self) -> Result<Value> {
         let mut command = self.about("report")?;
         command.args(["-o", "json"]).stdout(Stdio::piped());
         let output = command.spawn()?.wait_with_output().await?;
@@ -149,20 +191,29 @@ impl Host {
     }
 
     /// Checks the newest run's chain of records.
-    pub(crate) async fn verify(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where it is broken.
+    pub async fn verify(&self) -> Result<()> {
         let status = self.about("verify")?.spawn()?.wait().await?;
         self.done(status)
     }
 
     /// A command about the newest run.
-    pub(crate) fn about(&self, command: &str) -> Result<Command> {
+    ///
+    /// # Errors
+    /// Where there is no run.
+    pub fn about(&self, command: &str) -> Result<Command> {
         let mut started = self.command(command)?;
         started.arg(self.newest()?);
         Ok(started)
     }
 
     /// Everything the host has written: journals, reports, and what it printed.
-    pub(crate) fn written(&self) -> Result<Vec<Vec<u8>>> {
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn written(&self) -> Result<Vec<Vec<u8>>> {
         let mut written = vec![fs::read(&self.log)?];
         for run in fs::read_dir(&self.runs)? {
             for file in fs::read_dir(run?.path())? {
@@ -173,7 +224,10 @@ impl Host {
     }
 
     /// The records of the newest run, also while a host writes them.
-    pub(crate) fn records(&self) -> Result<Vec<Value>> {
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn records(&self) -> Result<Vec<Value>> {
         let journal = self.open_journal()?;
         let mut select = journal.prepare("SELECT record FROM entries ORDER BY seq")?;
         let texts = select.query_map([], |row| row.get::<_, String>(0))?;
@@ -185,7 +239,7 @@ impl Host {
     }
 
     /// How many records the newest run has; none before its journal is there.
-    pub(crate) fn record_count(&self) -> usize {
+    pub fn record_count(&self) -> usize {
         let count = |journal: Connection| {
             journal.query_row("SELECT count(*) FROM entries", [], |row| row.get(0))
         };
@@ -194,7 +248,10 @@ impl Host {
     }
 
     /// Providers that have used a capability of the host in the newest run.
-    pub(crate) fn providers_used(&self) -> Result<BTreeSet<String>> {
+    ///
+    /// # Errors
+    /// Where the records cannot be read.
+    pub fn providers_used(&self) -> Result<BTreeSet<String>> {
         let records = self.records()?;
         let plugins = records
             .iter()
@@ -204,7 +261,10 @@ impl Host {
     }
 
     /// Questions of the newest run that nobody has answered; none where there is no run yet.
-    pub(crate) fn open_gates(&self) -> Result<BTreeSet<String>> {
+    ///
+    /// # Errors
+    /// Never in practice: records that cannot be read are none.
+    pub fn open_gates(&self) -> Result<BTreeSet<String>> {
         let mut open = BTreeSet::new();
         for record in self.records().unwrap_or_default() {
             let gate = record["body"]["gate"].as_str().unwrap_or_default();
@@ -223,12 +283,18 @@ impl Host {
     }
 
     /// The newest run's journal.
-    pub(crate) fn journal(&self) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// Where there is no run.
+    pub fn journal(&self) -> Result<PathBuf> {
         Ok(self.runs.join(self.newest()?).join("journal.sqlite"))
     }
 
     /// The newest run. Runs are named so that they sort by time.
-    pub(crate) fn newest(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn newest(&self) -> Result<String> {
         let mut runs = Vec::new();
         for entry in fs::read_dir(&self.runs)? {
             runs.push(entry?.file_name().to_string_lossy().into_owned());
@@ -238,7 +304,7 @@ impl Host {
     }
 
     /// What the host has printed.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
@@ -274,7 +340,10 @@ impl Host {
 }
 
 /// Runs a command to its end.
-pub(crate) async fn said(mut command: Command) -> Result<Said> {
+///
+/// # Errors
+/// Where it does not start.
+pub async fn said(mut command: Command) -> Result<Said> {
     let output = command
         .stderr(Stdio::piped())
         .spawn()?
@@ -287,7 +356,7 @@ pub(crate) async fn said(mut command: Command) -> Result<Said> {
 }
 
 /// Tells a command what everybody says.
-pub(crate) fn answer(command: &mut Command, says: Everybody) {
+pub fn answer(command: &mut Command, says: Everybody) {
     let word = match says {
         Everybody::Go => "go",
         Everybody::NoGo => "no-go",
