@@ -1,5 +1,8 @@
 //! The runbook over two whole zones: WordPress in Kubernetes, the public way in and certificates are the clusters' own,
-//! and users publish posts and pictures all the while.
+//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs.
+
+mod deaths;
+mod plugs;
 
 use std::time::Duration;
 

@@ -24,8 +24,13 @@ const RETRIES_WITHOUT_PEOPLE: u32 = 3;
 /// never be stopped.
 const EXTENSIONS_WITHOUT_PEOPLE: u32 = 20;
 
-/// Pause before the first of these attempts; the second waits twice as long.
+/// Pause before the first of these attempts; each further one waits [`RETRY_FACTOR`] times as long. Together they take a
+/// minute, for which resolvers remember that a name server did not answer (PowerDNS' `packetcache-servfail-ttl`; RFC
+/// 2308, 7.1 allows five).
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// How many times longer each of them waits than the one before.
+const RETRY_FACTOR: u32 = 5;
 
 /// The way to real people.
 pub struct People {
@@ -109,7 +114,10 @@ impl People {
             _ => (0, false, ""),
         };
         if go && !enough {
-            let pause = RETRY_PAUSE.saturating_mul(failed);
+            let longer = failed
+                .checked_sub(1)
+                .map(|again| RETRY_FACTOR.saturating_pow(again));
+            let pause = RETRY_PAUSE.saturating_mul(longer.unwrap_or(0));
             self.clock.sleep_until(self.clock.now().after(pause)).await;
         }
         Answer {

@@ -3,7 +3,7 @@
 //! Its caches are off: it would otherwise answer with the old record after a change and be mistaken for a resolver.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -29,7 +29,30 @@ const FIXED_TTL_SECONDS: u32 = 300;
 #[derive(Debug)]
 pub struct Authoritative {
     process: Process,
+    launch: Launch,
     editor: Editor,
+}
+
+/// How its process is started.
+#[derive(Debug)]
+struct Launch {
+    setpriv: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+impl Launch {
+    fn start(&self) -> Result<Process> {
+        let arguments = self.arguments.clone();
+        Process::start(
+            &self.setpriv,
+            "pdns_server",
+            &self.program,
+            arguments,
+            &self.log,
+        )
+    }
 }
 
 /// What the zone says at first.
@@ -62,11 +85,10 @@ impl Authoritative {
             .execute_batch(&schema)
             .context("cannot load the zone database's schema")?;
         let key = secret::fresh()?;
-        let process = Process::start(
-            &programs.setpriv,
-            "pdns_server",
-            &programs.pdns_server,
-            [
+        let launch = Launch {
+            setpriv: programs.setpriv.clone(),
+            program: programs.pdns_server.clone(),
+            arguments: vec![
                 "--no-config".to_owned(),
                 format!("--config-dir={}", folder.display()),
                 format!("--socket-dir={}", folder.display()),
@@ -89,10 +111,11 @@ impl Authoritative {
                 "--guardian=no".to_owned(),
                 "--disable-syslog".to_owned(),
             ],
-            &folder.join("log"),
-        )?;
+            log: folder.join("log"),
+        };
         let mut server = Self {
-            process,
+            process: launch.start()?,
+            launch,
             editor: Editor::new(dns, api, key)?,
         };
         server.create_zone(zone).await?;
@@ -115,6 +138,23 @@ impl Authoritative {
     #[must_use]
     pub fn api_key(&self) -> &str {
         &self.editor.key
+    }
+
+    /// `kill -9`: neither names nor the API are answered.
+    ///
+    /// # Errors
+    /// Where it is not running.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill().map(drop)
+    }
+
+    /// Starts it again after [`kill`](Self::kill), with the zone as it was.
+    ///
+    /// # Errors
+    /// Where it does not start; the message quotes its log.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process = self.launch.start()?;
+        self.answers().await
     }
 
     /// Process id.
@@ -168,10 +208,19 @@ impl Authoritative {
             Ok(Some(Ok(())))
         })
         .await??;
+        self.answers().await
+    }
+
+    /// Waits until it answers for the service's name.
+    async fn answers(&mut self) -> Result<()> {
+        let dns = self.editor.dns;
         eventually("pdns_server to answer", START_LIMIT, async || {
-            let answer = resolve::addresses(dns, &name("wp-active")).await?;
-            Ok((!answer.addresses.is_empty()).then_some(()))
+            if let Err(ended) = self.process.alive() {
+                return Ok(Some(Err(ended)));
+            }
+            let answer = resolve::addresses(dns, &format!("wp-active.{ZONE}")).await?;
+            Ok((!answer.addresses.is_empty()).then_some(Ok(())))
         })
-        .await
+        .await?
     }
 }

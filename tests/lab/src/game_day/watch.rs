@@ -65,6 +65,19 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// How often the authoritative server changed its answer since `since_ms`.
+    #[must_use]
+    pub fn flips(&self, since_ms: u64) -> usize {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = seen.get(AUTHORITATIVE).map_or(&[][..], Vec::as_slice);
+        changes
+            .iter()
+            .filter(|(at_ms, _)| *at_ms >= since_ms)
+            .count()
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         for task in &self.tasks {
