@@ -3,7 +3,7 @@
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
 //! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider;
-//! `failures` and `disk` take away what a run needs; `zones` is the same runbook over Kubernetes and WordPress. `world`
+//! `failures` and `disk` take away what a run needs; `fidelity` rehearses a live run; `zones` is the same runbook over Kubernetes and WordPress. `world`
 //! is how the servers stand.
 
 #![expect(
@@ -15,6 +15,7 @@ mod crash;
 mod disk;
 mod drill;
 mod failures;
+mod fidelity;
 mod host;
 mod swap;
 mod world;

@@ -200,7 +200,12 @@ impl Reader {
             }
             Record::Waiting { site, operation } => {
                 let pause = poll_pause(operation);
-                self.tried(&site.step, entry.at, Came::Wait(pause), entry.at.after(pause));
+                self.tried(
+                    &site.step,
+                    entry.at,
+                    Came::Wait(pause),
+                    entry.at.after(pause),
+                );
             }
             Record::Retried { site, next_at, .. } => {
                 self.tried(&site.step, entry.at, Came::Nothing, *next_at);

@@ -122,7 +122,10 @@ impl Fidelity {
         let mut steps = Vec::new();
         for step in live.steps_with(&rehearsed) {
             let pair = (live.of_step(step), rehearsed.of_step(step));
-            let calls = pair.0.zip(pair.1).map(|(a, b)| differing(&a.calls, &b.calls));
+            let calls = pair
+                .0
+                .zip(pair.1)
+                .map(|(a, b)| differing(&a.calls, &b.calls));
             let overtaken = live.overtaken(&rehearsed, step);
             let same_calls = calls == Some(None);
             let same_order = overtaken.is_none();
@@ -162,7 +165,10 @@ impl Fidelity {
 
 /// Steps that began in only one of the two, in one line.
 fn only_in(one: &Lives, other: &Lives, word: &str) -> Option<String> {
-    let mut only = one.order.iter().filter(|step| other.of_step(step).is_none());
+    let mut only = one
+        .order
+        .iter()
+        .filter(|step| other.of_step(step).is_none());
     let (first, more) = (only.next()?, only.count());
     Some(match more {
         0 => format!("`{first}` began only {word}"),
@@ -319,9 +325,7 @@ impl Lives {
         self.order.iter().find(|other| {
             let lives = self.of_step(other).zip(there.of_step(other));
             lives.is_some_and(|(then, other)| {
-                then.ended_at <= here.begun_at
-                    && then.place < here.place
-                    && other.place > now.place
+                then.ended_at <= here.begun_at && then.place < here.place && other.place > now.place
             })
         })
     }

@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use super::{CalibrateError, Calibration};
 use crate::clock::millis;
+use crate::mediation::POLL;
 use crate::rehearsal::scenario::Scenario;
 use crate::rehearsal::scenario::contracts::{WAITING, functions};
 
@@ -17,7 +18,8 @@ impl Calibration {
     /// [`CalibrateError::Base`] where `base` is no scenario, [`CalibrateError::Fitted`] where what was measured does not go
     /// with it.
     pub fn fit(&self, base: &str) -> Result<String, CalibrateError> {
-        let start = Scenario::parse(base).map_err(|error| CalibrateError::Base(error.to_string()))?;
+        let start =
+            Scenario::parse(base).map_err(|error| CalibrateError::Base(error.to_string()))?;
         let unreadable = |error: toml::de::Error| CalibrateError::Base(error.message().to_owned());
         let mut table: Table = base.parse().map_err(unreadable)?;
         let name = format!("{}-{SUFFIX}", start.name);
@@ -52,11 +54,15 @@ impl Calibration {
                 timing.insert("site".to_owned(), site.as_str().into());
             }
             let waits = WAITING.contains(&asked.call.as_str());
-            let looks = times.look.range_ms().filter(|_| waits);
+            // Who was never told to wait was asked as soon as can be.
+            let look = times
+                .look
+                .range_ms()
+                .map_or(*POLL.start(), |(least, _)| least);
             let fields = [
                 ("answer", times.answer.range_ms().map(range)),
                 ("work", times.work.range_ms().filter(|_| !waits).map(range)),
-                ("look", looks.map(|(least, _)| length(least).into())),
+                ("look", waits.then(|| length(look).into())),
             ];
             for (name, value) in fields {
                 timing.extend(value.map(|value| (name.to_owned(), value)));
@@ -90,7 +96,11 @@ impl Calibration {
         let records = table
             .get_mut("dns")
             .and_then(|dns| dns.get_mut("records")?.as_array_mut());
-        for record in records.into_iter().flatten().filter_map(Value::as_table_mut) {
+        for record in records
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_table_mut)
+        {
             let text = |field: &str| Some(record.get(field)?.as_str()?.to_owned());
             let found = text("name")
                 .zip(text("kind"))
@@ -115,7 +125,10 @@ impl Calibration {
     /// The outage begins as long before the run as was measured: what comes before the run moves by as much.
     fn put_detection(&self, table: &mut Table, start: &Scenario) {
         let from = start.world.start;
-        let before = start.injects.iter().map(|inject| inject.at.from_start(from));
+        let before = start
+            .injects
+            .iter()
+            .map(|inject| inject.at.from_start(from));
         let (Some(measured), Some(first)) = (self.found.outage_before_ms, before.min()) else {
             return;
         };

@@ -101,7 +101,9 @@ fn lags(calls: &[Call]) -> BTreeMap<String, Spread> {
                     continue;
                 };
                 let lag = call.found_at().map(|at| at.since(since));
-                lags.entry(database).or_default().add(lag.unwrap_or_default());
+                lags.entry(database)
+                    .or_default()
+                    .add(lag.unwrap_or_default());
             }
             _ => {}
         }

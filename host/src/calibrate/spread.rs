@@ -19,7 +19,11 @@ impl Spread {
     pub(super) fn range_ms(&self) -> Option<(u64, u64)> {
         let (least, most) = (self.0.iter().min()?, self.0.iter().max()?);
         let count = u64::try_from(self.0.len()).ok()?;
-        let mean = self.0.iter().fold(0, |sum: u64, ms| sum.saturating_add(*ms)) / count;
+        let mean = self
+            .0
+            .iter()
+            .fold(0, |sum: u64, ms| sum.saturating_add(*ms))
+            / count;
         let half = (mean - least).min(most - mean);
         Some((mean - half, mean + half))
     }

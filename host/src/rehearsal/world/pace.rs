@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::World;
-use crate::call::{CallError, Outcome, Operation, Reply, Request};
+use crate::call::{CallError, Operation, Outcome, Reply, Request};
 use crate::rehearsal::scenario::time::{Length, Range};
 
 /// How often a control plane looks at its work, in milliseconds: callers are asked to come back at a multiple of it.
@@ -47,7 +47,9 @@ impl World {
     /// Has the answer to the call at hand take as long as was measured. Nothing was measured of a place that is away.
     pub(crate) fn keep_pace(&mut self, reply: &Reply, poll: u32) {
         if let (Some(range), false) = (self.pace.answer, is_away(reply)) {
-            self.took = self.draws.within(range, "answer", &self.key, u64::from(poll));
+            self.took = self
+                .draws
+                .within(range, "answer", &self.key, u64::from(poll));
         }
     }
 
@@ -77,5 +79,8 @@ impl World {
 }
 
 fn is_away(reply: &Reply) -> bool {
-    matches!(reply, Err(CallError::Unavailable(_) | CallError::TimedOut(_)))
+    matches!(
+        reply,
+        Err(CallError::Unavailable(_) | CallError::TimedOut(_))
+    )
 }

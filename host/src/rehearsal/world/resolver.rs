@@ -340,7 +340,11 @@ impl Population {
         };
         let most = self.panel.len() / 2 + 1;
         for (place, (_, cache)) in self.panel.iter_mut().enumerate() {
-            let after = if place < most { follow.most } else { follow.all };
+            let after = if place < most {
+                follow.most
+            } else {
+                follow.all
+            };
             cache.expire(&self.name, target, at.after(after.get()));
         }
     }
@@ -508,7 +512,7 @@ mod tests {
         start.follow.insert("wp-bz.example.test".to_owned(), follow);
         let mut population = Population::new(&start, &zone, ACTIVE, Draws::new(3), at);
         flip(&mut population, &mut zone, at, "wp-bz.example.test", 60);
-        let mut there = |population: &mut Population, after_ms: u64| {
+        let there = |population: &mut Population, after_ms: u64| {
             let addresses = population.addresses(&zone, Instant(at.0 + after_ms));
             let followed = |address: &Option<String>| address.as_deref() == Some("198.51.100.10");
             addresses.iter().filter(|(_, to)| followed(to)).count()

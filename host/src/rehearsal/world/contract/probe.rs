@@ -352,9 +352,6 @@ impl World {
             return outcome(Outcome::Unchanged);
         }
         let description = format!("{there} of {} resolvers follow", answers.len());
-        outcome(self.wait(
-            format!("resolvers of {}", name.name),
-            description,
-        ))
+        outcome(self.wait(format!("resolvers of {}", name.name), description))
     }
 }
