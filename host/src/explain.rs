@@ -18,6 +18,7 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::rules::PAGES,
     crate::policy::PAGES,
     crate::prepare::PAGES,
+    crate::calibrate::PAGES,
     crate::plugin::PAGES,
     crate::plugin::build::PAGES,
     crate::journal::PAGES,

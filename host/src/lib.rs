@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` has the map. The library never prints and never reads the environment or a clock by itself.
 
 pub mod bytes;
+pub mod calibrate;
 pub mod call;
 pub mod canonical;
 pub mod capability;

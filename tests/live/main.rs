@@ -3,8 +3,8 @@
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
 //! `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider; `failures` and `disk` take
-//! away what a run needs; `zones` is the same runbook over Kubernetes and WordPress, and `game_day` a whole day on it.
-//! `world` is how the servers stand.
+//! away what a run needs; `fidelity` rehearses a live run; `zones` is the same runbook over Kubernetes and WordPress, and
+//! `game_day` a whole day on it. `world` is how the servers stand.
 
 #![expect(
     clippy::indexing_slicing,
@@ -15,6 +15,7 @@ mod crash;
 mod disk;
 mod drill;
 mod failures;
+mod fidelity;
 mod game_day;
 mod swap;
 mod world;

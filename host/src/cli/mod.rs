@@ -5,6 +5,7 @@
 //! What is not here: anything that recovers a service. That is the library, which never prints.
 
 mod abort;
+mod calibrate;
 mod campaign;
 mod campaign_text;
 mod check;
@@ -106,6 +107,8 @@ enum Command {
     Show(show::Args),
     /// Write the postmortem of a run
     Report(report::Args),
+    /// Fit a scenario to a run, and compare the two
+    Calibrate(calibrate::Args),
     /// Check that no record of a run was changed
     Verify(verify::Args),
     /// Explain a code such as RB0012
@@ -182,6 +185,7 @@ impl Command {
             Self::Runs(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Report(args) => args.run(context),
+            Self::Calibrate(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Explain(args) => args.run(context),
             Self::Completions(args) => args.run(context),

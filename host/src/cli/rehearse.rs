@@ -219,12 +219,21 @@ impl Written {
             CommandError::file("read", &path, &error)
                 .hint(format!("`--scenario` takes a file or one of: {there}"))
         })?;
+        Self::parse(name.to_owned(), path, text)
+    }
+
+    /// The same scenario with another text.
+    pub(super) fn with_text(self, text: String) -> Result<Self, CommandError> {
+        Self::parse(self.name, self.path, text)
+    }
+
+    fn parse(name: String, path: PathBuf, text: String) -> Result<Self, CommandError> {
         let scenario = match Scenario::parse(&text) {
             Ok(scenario) => scenario,
             Err(error) => return Err(CommandError::invalid(Refused { path, text, error })),
         };
         Ok(Self {
-            name: name.to_owned(),
+            name,
             path,
             text,
             scenario,
@@ -232,7 +241,7 @@ impl Written {
     }
 
     /// Checks that what the scenario names of the runbook is there.
-    fn fits(&self, prepared: &Prepared) -> Result<(), CommandError> {
+    pub(super) fn fits(&self, prepared: &Prepared) -> Result<(), CommandError> {
         let runbook = &prepared.runbook;
         let sites: Vec<_> = runbook.sites.keys().cloned().collect();
         let strategies: Vec<_> = runbook.strategies.keys().cloned().collect();

@@ -2,13 +2,14 @@
 
 use std::ops::Range as Span;
 
-use super::contracts::{CONTRACTS, EVENTUAL, functions};
+use super::contracts::{CONTRACTS, EVENTUAL, WAITING, functions};
 use super::crash::{KINDS, KINDS_OF_CALLS, Moment};
 use super::events::{Action, Inject};
 use super::expect::{Bound, FIGURES};
 use super::script::{Cued, MILESTONES};
 use super::time::{Length, Offset};
 use super::{Scenario, ScenarioError};
+use crate::call::CallKind;
 use crate::name::SiteName;
 use toml::Spanned;
 
@@ -279,6 +280,27 @@ impl Scenario {
         known("contract", contract, CONTRACTS.iter(), span())?;
         let functions = functions(contract).iter();
         known("function of this contract", function, functions, span())
+    }
+
+    pub(super) fn check_timings(&self) -> Result<(), ScenarioError> {
+        for timing in &self.timings {
+            self.check_call(&timing.call)?;
+            if let Some(site) = &timing.site {
+                known("site", site.as_ref(), self.sites.keys(), Some(site.span()))?;
+            }
+            let name = timing.call.as_ref();
+            let function = name.split_once('/').map_or("", |(_, function)| function);
+            let begins = CallKind::of(function).is_effect() && !WAITING.contains(&name.as_str());
+            let problem = match timing {
+                timing if timing.is_empty() => "a timing has `answer`, `work` or `look`",
+                timing if timing.work.is_some() && !begins => {
+                    "this function begins no work; `look` says when to come back"
+                }
+                _ => continue,
+            };
+            return impossible(problem, Some(timing.call.span()));
+        }
+        Ok(())
     }
 
     pub(super) fn check_faults(&self) -> Result<(), ScenarioError> {

@@ -24,6 +24,17 @@ pub const EVENTUAL: [&str; 6] = [
     "ingress",
 ];
 
+/// Functions that wait for what nobody works on, so that nobody can say how long it takes.
+pub const WAITING: [&str; 7] = [
+    "database/ensure-caught-up",
+    "kubernetes/ensure-condition",
+    "storage/ensure-synced",
+    "probe/ensure-journey",
+    "probe/ensure-served",
+    "probe/ensure-converged",
+    "metrics/ensure-held",
+];
+
 /// Functions of a contract; none for one that the world does not serve.
 #[must_use]
 pub fn functions(contract: &str) -> &'static [&'static str] {

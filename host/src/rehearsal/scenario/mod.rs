@@ -14,6 +14,7 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod timing;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ use start::{
     Bucket, Clients, Database, Dns, Durations, Issuer, Objective, Resolvers, SiteStart, WorldStart,
 };
 use time::Range;
+use timing::Timing;
 
 /// A scenario after the door.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,6 +88,9 @@ pub struct Scenario {
     /// How long everything else takes.
     #[serde(default)]
     pub durations: Durations,
+    /// How long calls take where that was measured.
+    #[serde(default)]
+    pub timings: Vec<Timing>,
     /// What happens at a time.
     #[serde(default)]
     pub injects: Vec<Inject>,
@@ -185,6 +190,7 @@ impl Scenario {
         scenario.check_databases()?;
         scenario.check_expectations()?;
         scenario.check_script()?;
+        scenario.check_timings()?;
         scenario.check_faults()?;
         scenario.check_crashes()?;
         Ok(scenario)

@@ -81,6 +81,19 @@ pub struct Resolvers {
     /// Resolvers that the `probe` contract asks, by name. They honour the TTL.
     #[serde(default = "panel")]
     pub panel: Vec<String>,
+    /// How soon they follow the clients' name where that was measured, whatever the TTL says, by what the name is led to.
+    #[serde(default)]
+    pub follow: BTreeMap<String, Follow>,
+}
+
+/// How soon the panel follows a name that is led elsewhere.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Follow {
+    /// More than half of the resolvers follow after this time.
+    pub most: Length,
+    /// The others after this one.
+    pub all: Length,
 }
 
 fn panel() -> Vec<String> {
@@ -94,6 +107,7 @@ impl Default for Resolvers {
             overstay: Overstay::default(),
             pin: Pin::default(),
             panel: panel(),
+            follow: BTreeMap::new(),
         }
     }
 }
@@ -367,6 +381,10 @@ pub struct RecordStart {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Issuer {
+    /// Whether the runbook can have it issue. Where not, certificates are installed by somebody else: providers look at
+    /// what is served.
+    #[serde(default = "issues")]
+    pub issues: bool,
     /// Time from the order until the certificate is ready.
     #[serde(default = "issuance")]
     pub issuance: Range,
@@ -381,6 +399,9 @@ pub struct Issuer {
     pub limit_window: Length,
 }
 
+fn issues() -> bool {
+    true
+}
 fn issuance() -> Range {
     Range::seconds(40, 120)
 }

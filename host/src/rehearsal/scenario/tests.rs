@@ -128,6 +128,34 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
+fn a_timing_is_of_a_function_that_can_have_it() {
+    let refused = |timing: &str| {
+        let text = format!(
+            "{}\n[[timings]]\n{timing}",
+            include_str!("../../../../runbooks/wordpress/scenarios/planned.toml")
+        );
+        Scenario::parse(&text).unwrap_err().to_string()
+    };
+    let cases = [
+        ("call = 'dns/ensure-recrod'\nanswer = '1s'", "ensure-recrod"),
+        (
+            "call = 'dns/get-record'\nsite = 'qz'\nanswer = '1s'",
+            "no site `qz`",
+        ),
+        ("call = 'dns/get-record'", "has `answer`, `work` or `look`"),
+        ("call = 'dns/get-record'\nwork = '1s'", "begins no work"),
+        (
+            "call = 'probe/ensure-served'\nwork = '1s'",
+            "begins no work",
+        ),
+    ];
+    for (timing, problem) in cases {
+        let error = refused(timing);
+        assert!(error.contains(problem), "{timing}: {error}");
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_where_it_stands() {
     for (extra, code, at) in REFUSED {
         let (found, place) = refused(&format!("{PLANNED}\n{extra}"));

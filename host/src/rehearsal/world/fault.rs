@@ -66,17 +66,23 @@ impl World {
     }
 
     /// Serves a call that a fault hits.
-    pub(crate) fn go_wrong(&mut self, fault: &Fault, request: &Request, short: &str) -> Reply {
+    pub(crate) fn go_wrong(
+        &mut self,
+        fault: &Fault,
+        request: &Request,
+        short: &str,
+        poll: u32,
+    ) -> Reply {
         let by = self.draws.within(fault.by, "fault-by", &self.key, 0);
         match fault.kind {
             FaultKind::Delay => {
-                let reply = self.dispatch(request, short);
+                let reply = self.dispatch(request, short, poll);
                 self.took += by;
                 reply
             }
             FaultKind::Error => Err(CallError::unavailable("HTTP 503 from the control plane")),
             FaultKind::ErrorAfterEffect => {
-                let reply = self.dispatch(request, short);
+                let reply = self.dispatch(request, short, poll);
                 reply.and(Err(CallError::unavailable(
                     "the connection broke before the answer came",
                 )))
@@ -95,7 +101,7 @@ impl World {
                     self.ward.lied_to |= short == "dns";
                     contract::outcome(Outcome::Changed)
                 }
-                None => self.dispatch(request, short),
+                None => self.dispatch(request, short, poll),
             },
         }
     }

@@ -13,9 +13,6 @@ use crate::call::{CallError, Operation, Outcome};
 use crate::clock::{Instant, millis};
 use crate::name::SiteName;
 
-/// How often a control plane looks at its work, in milliseconds: callers are asked to come back at a multiple of it.
-const LOOK_EVERY_MS: u64 = 5_000;
-
 /// What is worked on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subject {
@@ -104,30 +101,28 @@ impl World {
                 subject.name,
                 subject.site
             ),
-            poll_after_ms: look_after_ms(millis(job.due.since(self.now))),
+            poll_after_ms: self.look_after_ms(millis(job.due.since(self.now))),
         }))
     }
 
-    /// Accepts work that takes `length`.
+    /// Accepts work that takes `length`, or as long as was measured; what was measured to take no time is done at once.
     pub(crate) fn begin(&mut self, subject: Subject, work: Work, length: Duration) -> Outcome {
+        let length = self.pace.work.map_or(length, |range| self.length(range));
         self.next_job += 1;
         let job = Job {
             id: self.next_job,
             work,
             due: self.now.after(length),
         };
+        if self.pace.work.is_some() && length.is_zero() {
+            let id = job.id;
+            self.jobs.insert(subject.clone(), job);
+            self.finish(&subject, id);
+            return Outcome::Changed;
+        }
         self.schedule(job.due, Event::JobDone(subject.clone(), job.id));
         self.jobs.insert(subject.clone(), job);
         self.busy(&subject).unwrap_or(Outcome::Changed)
-    }
-
-    /// Something an `ensure-*` function waits for that is nobody's job: nobody knows how long it takes.
-    pub(crate) fn wait(id: String, description: String) -> Outcome {
-        Outcome::InProgress(Operation {
-            id,
-            description,
-            poll_after_ms: LOOK_EVERY_MS,
-        })
     }
 
     /// A site has died: whatever was worked on there is not worked on any more.
@@ -253,10 +248,4 @@ impl World {
         self.next_event += 1;
         self.queue.insert((at, self.next_event), event);
     }
-}
-
-/// When to ask again about work that has so much left, both in milliseconds: at the first look that can find it done. A
-/// site that dies meanwhile is found out then, and by the host's own longest pause before.
-fn look_after_ms(left_ms: u64) -> u64 {
-    left_ms.div_ceil(LOOK_EVERY_MS).max(1) * LOOK_EVERY_MS
 }

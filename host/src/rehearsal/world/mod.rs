@@ -12,6 +12,7 @@ mod event;
 mod fault;
 mod history;
 mod job;
+mod pace;
 mod people;
 mod resolver;
 mod site;
@@ -30,6 +31,7 @@ use super::scenario::Scenario;
 use super::scenario::events::{Fault, Inject, Person, StandIn};
 use super::scenario::start::{self, Bucket, Clients, Durations, Objective};
 use super::scenario::time::Range;
+use super::scenario::timing::Timing;
 use super::scenario::{CONTRACTS, JourneyStart};
 use crate::call::{CallKind, Outcome, Reply, Request};
 use crate::clock::Instant;
@@ -38,6 +40,7 @@ use clients::{Demand, Reception};
 use database::Database;
 use event::Event;
 use job::{Job, Subject};
+use pace::Pace;
 pub use people::{GateQuestion, PersonAnswer};
 use resolver::{Population, Zone};
 use site::Site;
@@ -113,6 +116,7 @@ pub struct World {
     injects: Vec<Inject>,
     jobs: BTreeMap<Subject, Job>,
     next_job: u64,
+    timings: Vec<Timing>,
     faults: Vec<Fault>,
     people: BTreeMap<RoleName, Person>,
     stand_ins: Vec<StandIn>,
@@ -120,6 +124,7 @@ pub struct World {
     // The call at hand.
     key: String,
     took: Duration,
+    pace: Pace,
     // What clients get.
     dirty: bool,
     receptions: Vec<Reception>,
@@ -188,12 +193,14 @@ impl World {
             injects: scenario.injects.clone(),
             jobs: BTreeMap::new(),
             next_job: 0,
+            timings: scenario.timings.clone(),
             faults: scenario.faults.clone(),
             people: scenario.people.clone(),
             stand_ins: scenario.stand_ins.clone(),
             asked: Asked::default(),
             key: String::new(),
             took: Duration::ZERO,
+            pace: Pace::default(),
             dirty: true,
             receptions: Vec::new(),
             write_rates: Vec::new(),
@@ -226,10 +233,11 @@ impl World {
         self.took = self
             .draws
             .within(self.durations.api, "api", &self.key, u64::from(poll));
+        self.pace = self.pace_of(request);
         let fault = self.fault_for(request, poll);
         let reply = match fault {
-            Some(fault) => self.go_wrong(&fault, request, short),
-            None => self.dispatch(request, short),
+            Some(fault) => self.go_wrong(&fault, request, short, poll),
+            None => self.dispatch(request, short, poll),
         };
         Served {
             reply,
@@ -238,7 +246,14 @@ impl World {
     }
 
     /// Serves a call as if nothing went wrong on the way.
-    fn dispatch(&mut self, request: &Request, short: &str) -> Reply {
+    fn dispatch(&mut self, request: &Request, short: &str, poll: u32) -> Reply {
+        let reply = self.answer_now(request, short);
+        self.keep_pace(&reply, poll);
+        reply
+    }
+
+    /// What the world answers.
+    fn answer_now(&mut self, request: &Request, short: &str) -> Reply {
         if request.function.interface.namespace() != "understudy" {
             return self.stand_in(request);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::super::draw::Draws;
 use crate::clock::Instant;
-use crate::rehearsal::scenario::start::{Dns, Resolvers};
+use crate::rehearsal::scenario::start::{Dns, Follow, Resolvers};
 
 /// Caches that stand for resolvers that honour the TTL.
 const HONOUR_CACHES: u64 = 32;
@@ -153,6 +153,15 @@ impl Cache {
         self.entries.get(name)
     }
 
+    /// Keeps what it has for `name` until `at`, unless that leads to `target` already.
+    fn expire(&mut self, name: &str, target: Option<&String>, at: Instant) {
+        if let Some(entry) = self.entries.get_mut(name)
+            && entry.record.values.first() != target
+        {
+            entry.expires = at;
+        }
+    }
+
     /// The record whose first value is the address that `name` leads to, as this cache has it.
     fn resolve(&mut self, zone: &Zone, name: &str, at: Instant) -> Option<Arc<RecordSet>> {
         let (mut alias, mut asked) = (None::<Arc<RecordSet>>, at);
@@ -223,6 +232,8 @@ pub(crate) struct Population {
     name: String,
     clients: Vec<Client>,
     panel: Vec<(String, Cache)>,
+    /// How soon the panel follows the name, by what it is led to.
+    follow: BTreeMap<String, Follow>,
     /// Shares of the clients by the address they get; an empty address for none.
     shares: Vec<(String, u64)>,
     next_change: Option<Instant>,
@@ -276,6 +287,7 @@ impl Population {
         let mut population = Self {
             name: name.to_owned(),
             panel: panel.collect(),
+            follow: start.follow.clone(),
             clients: caches,
             shares: Vec::new(),
             next_change: None,
@@ -307,12 +319,34 @@ impl Population {
                 (next, change) => next.or(change),
             };
         }
+        if changed {
+            self.follow(zone, at);
+        }
         for (_, cache) in &mut self.panel {
             cache.resolve(zone, &self.name, at);
         }
         shares.sort_unstable();
         self.next_change = next;
         self.shares = shares;
+    }
+
+    /// The name may have been led elsewhere at `at`: where it was measured how soon the panel follows, it does so then.
+    fn follow(&mut self, zone: &Zone, at: Instant) {
+        let target = zone
+            .get(&self.name, "CNAME")
+            .and_then(|record| record.values.first());
+        let Some(follow) = target.and_then(|target| self.follow.get(target)) else {
+            return;
+        };
+        let most = self.panel.len() / 2 + 1;
+        for (place, (_, cache)) in self.panel.iter_mut().enumerate() {
+            let after = if place < most {
+                follow.most
+            } else {
+                follow.all
+            };
+            cache.expire(&self.name, target, at.after(after.get()));
+        }
     }
 
     /// The next moment at which shares may change, where the zone does not.
@@ -465,6 +499,28 @@ mod tests {
         population.settle(&zone, Instant(at.0 + 300_001));
         assert_eq!(share(&population, "198.51.100.10"), ALL_PPM);
         assert_eq!(population.next_change(), None);
+    }
+
+    #[test]
+    fn the_panel_follows_as_was_measured_whatever_the_ttl() {
+        let (mut zone, at) = (zone(), Instant(10_000_000));
+        let mut start = honest();
+        let follow = Follow {
+            most: Length::seconds(1),
+            all: Length::seconds(900),
+        };
+        start.follow.insert("wp-bz.example.test".to_owned(), follow);
+        let mut population = Population::new(&start, &zone, ACTIVE, Draws::new(3), at);
+        flip(&mut population, &mut zone, at, "wp-bz.example.test", 60);
+        let there = |population: &mut Population, after_ms: u64| {
+            let addresses = population.addresses(&zone, Instant(at.0 + after_ms));
+            let followed = |address: &Option<String>| address.as_deref() == Some("198.51.100.10");
+            addresses.iter().filter(|(_, to)| followed(to)).count()
+        };
+        assert_eq!(there(&mut population, 999), 0);
+        assert_eq!(there(&mut population, 1_000), 5, "more than half of eight");
+        assert_eq!(there(&mut population, 899_999), 5);
+        assert_eq!(there(&mut population, 900_000), 8);
     }
 
     #[test]

@@ -91,6 +91,9 @@ impl World {
         let Some(issuer) = self.issuers.get(name) else {
             return Err(CallError::NotFound(format!("no issuer `{name}`")));
         };
+        if !issuer.settings.issues {
+            return Err(cannot_issue(name));
+        }
         let limited = issuer.limited_until.filter(|until| *until > self.now);
         ok(&IssuerStatus {
             ready: limited.is_none(),
@@ -144,6 +147,10 @@ impl World {
     }
 
     fn ensure_certificate(&mut self, place: SiteName, order: Order) -> Reply {
+        let issuer = self.issuers.get(&order.issuer);
+        if issuer.is_some_and(|issuer| !issuer.settings.issues) {
+            return self.installed(&place, &order);
+        }
         let names: BTreeSet<String> = order.dns_names.iter().cloned().collect();
         let stored = self
             .sites
@@ -181,6 +188,27 @@ impl World {
         outcome(self.begin(subject, work, length))
     }
 
+    /// The answer of a provider that looks at what is served and cannot issue.
+    fn installed(&self, place: &SiteName, order: &Order) -> Reply {
+        if order.min_valid_ms > 0 {
+            return Err(CallError::Invalid(
+                "a provider has no clock: it cannot judge how long a certificate is still valid"
+                    .to_owned(),
+            ));
+        }
+        let site = self.sites.get(place);
+        let is_served = |name: &&String| {
+            let served = site.and_then(|site| site.certificate_for(name, self.now));
+            served.is_some_and(|certificate| certificate.not_after > self.now)
+        };
+        match order.dns_names.iter().find(|name| !is_served(name)) {
+            None => outcome(Outcome::Unchanged),
+            Some(name) => Err(CallError::Conflict(format!(
+                "`{place}` serves no valid certificate for {name}, and this provider cannot issue one"
+            ))),
+        }
+    }
+
     fn ensure_test_issued(&mut self, place: SiteName, order: TestOrder) -> Reply {
         if self
             .sites
@@ -196,6 +224,10 @@ impl World {
         };
         if let Some(busy) = self.busy(&subject) {
             return outcome(busy);
+        }
+        let issuer = self.issuers.get(&order.issuer);
+        if issuer.is_some_and(|issuer| !issuer.settings.issues) {
+            return Err(cannot_issue(&order.issuer));
         }
         let length = self.order(&order.issuer, BTreeSet::from([order.dns_name]))?;
         outcome(self.begin(
@@ -240,4 +272,11 @@ impl World {
         let range = issuer.settings.issuance;
         Ok(self.length(range))
     }
+}
+
+/// What a provider says that looks at certificates and has none issued.
+fn cannot_issue(issuer: &str) -> CallError {
+    CallError::Invalid(format!(
+        "this provider looks at certificates and cannot have `{issuer}` issue any"
+    ))
 }

@@ -348,7 +348,7 @@ impl World {
                 "expected {position}, found {} and {problem}",
                 database.history.position(here)
             ))),
-            None => outcome(World::wait(
+            None => outcome(self.wait(
                 format!("position {position}"),
                 format!("replication into {}", place.site),
             )),

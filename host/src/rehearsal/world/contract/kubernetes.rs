@@ -302,7 +302,7 @@ impl World {
             return outcome(Outcome::Unchanged);
         }
         let name = format!("{} {}", object.kind, object.name);
-        outcome(World::wait(
+        outcome(self.wait(
             name,
             format!("condition {} = {}", wanted.condition, wanted.holds),
         ))

@@ -115,7 +115,7 @@ impl World {
         outcome(Outcome::InProgress(Operation {
             id: format!("window at {site}"),
             description: format!("objectives held for {} ms", held.window),
-            poll_after_ms: left_ms.min(LOOK_EVERY_MS),
+            poll_after_ms: left_ms.min(self.look_ms(LOOK_EVERY_MS)),
         }))
     }
 }

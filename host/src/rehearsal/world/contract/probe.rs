@@ -192,7 +192,7 @@ impl World {
         outcome(Outcome::InProgress(Operation {
             id: format!("most users at {}", served.site),
             description: format!("served at {passed} of {} vantage points", vantages.len()),
-            poll_after_ms: POLL_AFTER_MS,
+            poll_after_ms: self.look_ms(POLL_AFTER_MS),
         }))
     }
 
@@ -324,7 +324,7 @@ impl World {
         }
         let problem = report.steps.into_iter().find_map(|step| step.problem);
         let waiting = problem.unwrap_or_else(|| format!("{streak} of {consecutive} in a row"));
-        outcome(World::wait(format!("journey {}", journey.journey), waiting))
+        outcome(self.wait(format!("journey {}", journey.journey), waiting))
     }
 
     fn ask_resolvers(&mut self, name: &Name) -> Vec<Answer> {
@@ -352,9 +352,6 @@ impl World {
             return outcome(Outcome::Unchanged);
         }
         let description = format!("{there} of {} resolvers follow", answers.len());
-        outcome(World::wait(
-            format!("resolvers of {}", name.name),
-            description,
-        ))
+        outcome(self.wait(format!("resolvers of {}", name.name), description))
     }
 }

@@ -54,7 +54,7 @@ impl World {
                         "`{source}`, which bucket `{bucket}` is copied from, is out of reach"
                     )));
                 }
-                outcome(World::wait(
+                outcome(self.wait(
                     format!("sync of {bucket}"),
                     format!("objects on their way to {site}"),
                 ))

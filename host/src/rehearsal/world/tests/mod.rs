@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod models;
+mod paces;
 mod planes;
 mod shape;
 mod sight;

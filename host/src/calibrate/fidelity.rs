@@ -1,0 +1,332 @@
+//! How far a rehearsal is to be believed: the same run, live and rehearsed, side by side.
+//!
+//! The order of steps is that in which they began. What ran one after the other live must begin in the same order
+//! rehearsed; steps that ran side by side have no order between them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::call::{CallSite, Direction};
+use crate::clock::{Instant, millis};
+use crate::journal::record::{Entry, Record};
+use crate::name::{StepId, StrategyName};
+use crate::report::model::Leg;
+use crate::report::units::count;
+use crate::report::{Figures, ReportError};
+
+/// A rehearsed recovery time may differ from the live one by so many per cent.
+pub const RTO_TOLERANCE_PERCENT: f64 = 20.0;
+
+/// A run and its rehearsal side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fidelity {
+    /// Every step that began in either, in the order in which they did live.
+    pub steps: Vec<StepPair>,
+    /// Every strategy, in the order of the procedure.
+    pub legs: Vec<LegPair>,
+    /// What keeps the rehearsal from being believed, one line each; empty where nothing does.
+    pub differences: Vec<String>,
+}
+
+/// A step, live and rehearsed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepPair {
+    /// The step.
+    pub step: StepId,
+    /// Live; `None` where it did not begin.
+    pub live: Option<Course>,
+    /// Rehearsed; `None` where it did not begin.
+    pub rehearsed: Option<Course>,
+    /// Every call was made in both, in the same order.
+    pub same_calls: bool,
+    /// It did not begin before anything that it began after live.
+    pub same_order: bool,
+}
+
+/// What a step did in one of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Course {
+    /// How many steps had begun with it, from 1.
+    pub place: u64,
+    /// When it began, in milliseconds since the run did.
+    pub begun_ms: u64,
+    /// Until it came to rest the last time, in milliseconds.
+    pub took_ms: u64,
+    /// How many calls it made, all attempts together.
+    pub calls: u64,
+}
+
+/// A strategy, live and rehearsed. Times in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LegPair {
+    /// The strategy.
+    pub strategy: StrategyName,
+    /// Recovery time.
+    pub rto: Pair,
+    /// Recovery point.
+    pub rpo: Pair,
+}
+
+/// A figure, live and rehearsed, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Pair {
+    /// Live; `None` for never.
+    pub live_ms: Option<u64>,
+    /// Rehearsed; `None` for never.
+    pub rehearsed_ms: Option<u64>,
+    /// By how much the rehearsed one is longer, in per cent of the live one; `None` where that says nothing.
+    pub difference_percent: Option<f64>,
+}
+
+impl Pair {
+    fn of(live_ms: Option<u64>, rehearsed_ms: Option<u64>) -> Self {
+        let difference_percent = match (live_ms, rehearsed_ms) {
+            (Some(live), Some(rehearsed)) if live == rehearsed => Some(0.0),
+            (Some(live), Some(rehearsed)) if live > 0 => {
+                let share = rehearsed as f64 / live as f64 - 1.0;
+                Some((share * 1_000.0).round() / 10.0)
+            }
+            _ => None,
+        };
+        Self {
+            live_ms,
+            rehearsed_ms,
+            difference_percent,
+        }
+    }
+
+    fn is_within(&self, percent: f64) -> bool {
+        match self.difference_percent {
+            Some(difference) => difference.abs() <= percent,
+            None => self.live_ms == self.rehearsed_ms,
+        }
+    }
+}
+
+impl Fidelity {
+    /// Lays a run and its rehearsal side by side.
+    ///
+    /// # Errors
+    /// [`ReportError`] where a journal is none.
+    pub fn of(live: &[Entry], rehearsed: &[Entry]) -> Result<Self, ReportError> {
+        let figures = (Figures::of(live)?, Figures::of(rehearsed)?);
+        let (live, rehearsed) = (Lives::of(live), Lives::of(rehearsed));
+        let mut differences = Vec::new();
+        let mut steps = Vec::new();
+        for step in live.steps_with(&rehearsed) {
+            let pair = (live.of_step(step), rehearsed.of_step(step));
+            let calls = pair
+                .0
+                .zip(pair.1)
+                .map(|(a, b)| differing(&a.calls, &b.calls));
+            let overtaken = live.overtaken(&rehearsed, step);
+            let same_calls = calls == Some(None);
+            let same_order = overtaken.is_none();
+            differences.extend(calls.flatten().map(|which| format!("`{step}`: {which}")));
+            differences.extend(overtaken.map(|other| {
+                format!("`{step}` began before `{other}` in the rehearsal, which it came after")
+            }));
+            steps.push(StepPair {
+                step: step.clone(),
+                live: pair.0.map(|life| life.course(live.started_at)),
+                rehearsed: pair.1.map(|life| life.course(rehearsed.started_at)),
+                same_calls,
+                same_order,
+            });
+        }
+        differences.extend(only_in(&live, &rehearsed, "live"));
+        differences.extend(only_in(&rehearsed, &live, "in the rehearsal"));
+        let legs = legs(&figures.0.legs, &figures.1.legs);
+        for leg in &legs {
+            if !leg.rto.is_within(RTO_TOLERANCE_PERCENT) {
+                let strategy = &leg.strategy;
+                differences.push(match leg.rto.difference_percent {
+                    Some(percent) => format!(
+                        "the RTO of `{strategy}` is off by {percent} %, more than {RTO_TOLERANCE_PERCENT} %"
+                    ),
+                    None => format!("`{strategy}` served users in only one of the two"),
+                });
+            }
+        }
+        Ok(Self {
+            steps,
+            legs,
+            differences,
+        })
+    }
+}
+
+/// Steps that began in only one of the two, in one line.
+fn only_in(one: &Lives, other: &Lives, word: &str) -> Option<String> {
+    let mut only = one
+        .order
+        .iter()
+        .filter(|step| other.of_step(step).is_none());
+    let (first, more) = (only.next()?, only.count());
+    Some(match more {
+        0 => format!("`{first}` began only {word}"),
+        more => format!("`{first}` and {more} more steps began only {word}"),
+    })
+}
+
+fn legs(live: &[Leg], rehearsed: &[Leg]) -> Vec<LegPair> {
+    let pair = |leg: &Leg| {
+        let same = |other: &&Leg| other.strategy == leg.strategy;
+        let other = rehearsed.iter().find(same);
+        LegPair {
+            strategy: leg.strategy.clone(),
+            rto: Pair::of(
+                leg.rto.achieved_ms,
+                other.and_then(|other| other.rto.achieved_ms),
+            ),
+            rpo: Pair::of(
+                leg.rpo.achieved_ms,
+                other.and_then(|other| other.rpo.achieved_ms),
+            ),
+        }
+    };
+    live.iter().map(pair).collect()
+}
+
+/// The first call that is not the same, in words; `None` where all are.
+fn differing(live: &[Call], rehearsed: &[Call]) -> Option<String> {
+    let length = live.len().max(rehearsed.len());
+    let differs = |place: &usize| live.get(*place) != rehearsed.get(*place);
+    let place = (0..length).find(differs)?;
+    let word = |calls: &[Call]| {
+        calls
+            .get(place)
+            .map_or_else(|| "none".to_owned(), Call::words)
+    };
+    Some(format!(
+        "call {} is {} live and {} in the rehearsal",
+        place + 1,
+        word(live),
+        word(rehearsed)
+    ))
+}
+
+/// A call as far as it is the same in any world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Call {
+    function: String,
+    /// The argument `site`; empty for none.
+    site: String,
+    direction: Direction,
+    attempt: u32,
+}
+
+impl Call {
+    fn of(place: &CallSite, function: String, site: Option<&Value>) -> Self {
+        Self {
+            function,
+            site: site.and_then(Value::as_str).unwrap_or_default().to_owned(),
+            direction: place.direction,
+            attempt: place.attempt,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self.site.as_str() {
+            "" => self.function.clone(),
+            site => format!("{} at {site}", self.function),
+        }
+    }
+}
+
+/// What every step of a run did.
+struct Lives {
+    started_at: Instant,
+    /// In the order in which they began.
+    order: Vec<StepId>,
+    by_step: BTreeMap<StepId, Life>,
+}
+
+struct Life {
+    place: u64,
+    begun_at: Instant,
+    ended_at: Instant,
+    calls: Vec<Call>,
+}
+
+impl Life {
+    fn course(&self, started_at: Instant) -> Course {
+        Course {
+            place: self.place,
+            begun_ms: millis(self.begun_at.since(started_at)),
+            took_ms: millis(self.ended_at.since(self.begun_at)),
+            calls: count(self.calls.len()),
+        }
+    }
+}
+
+impl Lives {
+    fn of(entries: &[Entry]) -> Self {
+        let mut lives = Self {
+            started_at: entries.first().map(|entry| entry.at).unwrap_or_default(),
+            order: Vec::new(),
+            by_step: BTreeMap::new(),
+        };
+        for entry in entries {
+            match &entry.record {
+                Record::StepChanged { step, to, .. } => {
+                    use crate::run::state::StepState;
+                    if let Some(life) = lives.by_step.get_mut(step) {
+                        life.ended_at = entry.at;
+                    } else if *to == StepState::Running {
+                        lives.order.push(step.clone());
+                        let life = Life {
+                            place: count(lives.order.len()),
+                            begun_at: entry.at,
+                            ended_at: entry.at,
+                            calls: Vec::new(),
+                        };
+                        lives.by_step.insert(step.clone(), life);
+                    }
+                }
+                Record::Intent {
+                    site,
+                    function,
+                    args,
+                    ..
+                } => {
+                    if let Some(life) = lives.by_step.get_mut(&site.step) {
+                        let call = Call::of(site, function.to_string(), args.get("site"));
+                        life.calls.push(call);
+                    }
+                }
+                _ => {}
+            }
+        }
+        lives
+    }
+
+    fn of_step(&self, step: &StepId) -> Option<&Life> {
+        self.by_step.get(step)
+    }
+
+    /// All steps of both, those of the first in its order.
+    fn steps_with<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a StepId> {
+        let more = other.order.iter();
+        let more = more.filter(|step| !self.by_step.contains_key(*step));
+        self.order.iter().chain(more)
+    }
+
+    /// A step that was over here before `step` began, and began after it there.
+    fn overtaken<'a>(&'a self, there: &Self, step: &StepId) -> Option<&'a StepId> {
+        let (here, now) = (self.of_step(step)?, there.of_step(step)?);
+        self.order.iter().find(|other| {
+            let lives = self.of_step(other).zip(there.of_step(other));
+            lives.is_some_and(|(then, other)| {
+                then.ended_at <= here.begun_at && then.place < here.place && other.place > now.place
+            })
+        })
+    }
+}
