@@ -131,6 +131,17 @@ kubernetes = [{ clusters = ["pz"], verbs = ["get"], kinds = ["v1/ConfigMap"], na
         }
     }
 
+    /// A shell that runs `script` with the secret in its environment, given this argument.
+    fn exec(script: &str, argument: &str) -> Self {
+        Self {
+            provider: format!(r#"attack = "canary-exec", argument = "{argument}""#),
+            binding: format!(
+                r#"programs.tool = {{ program = "/bin/sh", leading = ["-c", '{script}', "sh"], arguments = [["{{name}}"]], environment = {{ PATH = "/usr/bin:/bin" }}, secrets = {{ SECRET = {{ env = "CANARY" }} }} }}"#
+            ),
+            ..Self::http("http://127.0.0.1:9/", "http://127.0.0.1:9/", BEARER)
+        }
+    }
+
     fn runbook(&self) -> String {
         let (plugins, needles) = (PLUGINS.display(), needles());
         let Self {
@@ -394,6 +405,24 @@ fn the_token_of_a_kubeconfig_reaches_its_api_server_and_nobody_else() {
     let stood_in = Case::kubernetes(&cluster(stranger.port()), "echo", &token);
     run_both(&stood_in, &["CP0011"]);
     assert_eq!(stranger.heard(""), 0, "nothing is told to who stands in");
+}
+
+#[test]
+fn a_program_that_echoes_the_secret_of_its_environment_gives_nothing_away() {
+    for (script, word) in [
+        (r#"[ -n "$SECRET" ] && echo got it"#, "exit_code: 0"),
+        (
+            r#"echo "$SECRET"; echo "$SECRET" >&2; printf %s "$SECRET" | base64; exit 3"#,
+            "exit_code: 3",
+        ),
+        (r#"echo "$SECRET" >&2; kill -9 $$"#, "CP0037"),
+        (r#"exec /nowhere/"$SECRET""#, "exit_code: 127"),
+        (r#"while :; do echo "$SECRET"; done"#, "CP0010"),
+    ] {
+        run_both(&Case::exec(script, "look"), &[word]);
+    }
+    let denied = Case::exec(r#"echo "$SECRET""#, "--look");
+    run_both(&denied, &["CP0033"]);
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Fault {
         Self::new(Class::TimedOut, "CP0015", text)
     }
 
+    /// Stopped by the host because its time was over.
+    pub(crate) fn over_time(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Class::TimedOut, code, text)
+    }
+
     /// Not reached; nothing was sent.
     pub(crate) fn unavailable(code: &'static str, text: impl Into<String>) -> Self {
         Self::new(Class::Unavailable { after_ms: None }, code, text)

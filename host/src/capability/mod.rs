@@ -1,4 +1,4 @@
-//! What the host itself can do: HTTP, SQL, TLS and Kubernetes for providers, and probes for strategies.
+//! What the host itself can do: HTTP, SQL, TLS, Kubernetes and programs for providers, and probes for strategies.
 //!
 //! Each capability is a plain struct made from a binding: what may be reached, with which credentials, trusting whom.
 //! None knows about plugins or journals; each call answers a [`Used`], which holds the reply and two lines for the
@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use crate::call::{IdempotencyKey, Reply};
 use crate::clock::{BoxFuture, Clock, Instant};
 use crate::name::InterfaceName;
-use crate::runbook::types::{Binding, Cluster, Credential, CredentialScheme, SecretSource};
+use crate::runbook::types::{
+    Binding, Cluster, Credential, CredentialScheme, Program, SecretSource,
+};
 
 use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
 use kubernetes::kubeconfig::{Access, KubeconfigError};
@@ -21,6 +23,7 @@ use network::Resolve;
 use trust::{SystemRoots, Trust, TrustError};
 
 pub mod credential;
+pub mod exec;
 mod fault;
 pub mod http;
 pub mod kubernetes;
@@ -41,7 +44,8 @@ pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "CP0001", "CP0002", "CP0003", "CP0004", "CP0005", "CP0006", "CP0007", "CP0008", "CP0009",
     "CP0010", "CP0011", "CP0012", "CP0013", "CP0014", "CP0015", "CP0016", "CP0017", "CP0018",
     "CP0019", "CP0020", "CP0021", "CP0022", "CP0023", "CP0024", "CP0025", "CP0026", "CP0027",
-    "CP0028", "CP0029", "CP0030", "CP0031",
+    "CP0028", "CP0029", "CP0030", "CP0031", "CP0032", "CP0033", "CP0034", "CP0035", "CP0036",
+    "CP0037", "CP0038", "CP0039", "CP0040", "CP0041", "CP0042",
 ];
 
 /// Longest text taken over from another side into an error or a result line, in bytes.
@@ -144,6 +148,7 @@ impl Capabilities {
         let logins = secrets.logins(&binding.connections)?;
         let slots = secrets.slots(&binding.credentials)?;
         let clusters = secrets.clusters(&binding.clusters, &trust)?;
+        let programs = secrets.programs(&binding.programs)?;
         let redactor = secrets.redactor();
         let http = http::Http::new(
             binding.http.clone(),
@@ -160,11 +165,13 @@ impl Capabilities {
             facilities.clone(),
         );
         let tls = tls::Tls::new(&binding.tls, trust, redactor.clone(), facilities.clone());
-        let all: [Arc<dyn Capability>; 4] = [
+        let exec = exec::Exec::new(programs, redactor.clone(), Arc::clone(&facilities.clock));
+        let all: [Arc<dyn Capability>; 5] = [
             Arc::new(http),
             Arc::new(sql),
             Arc::new(tls),
             Arc::new(kubernetes),
+            Arc::new(exec),
         ];
         Ok(Self {
             served: all.into_iter().map(|one| (one.interface(), one)).collect(),
@@ -260,6 +267,27 @@ impl<'a> SecretShelf<'a> {
             logins.insert(name.clone(), sql::Login::new(connection.clone(), password));
         }
         Ok(logins)
+    }
+
+    /// The programs with the secrets of their environments; relative folders start at the runbook's.
+    fn programs(
+        &mut self,
+        programs: &BTreeMap<String, Program>,
+    ) -> Result<BTreeMap<String, Arc<exec::Entry>>, SecretError> {
+        let mut entries = BTreeMap::new();
+        for (name, program) in programs {
+            let mut secrets = Vec::new();
+            for (variable, source) in &program.secrets {
+                let secret = self
+                    .read(source)
+                    .map_err(|problem| unusable(variable, source, problem))?;
+                self.hide(&secret, None);
+                secrets.push((variable.clone(), secret));
+            }
+            let entry = exec::Entry::new(program.clone(), secrets, self.folder);
+            entries.insert(name.clone(), Arc::new(entry));
+        }
+        Ok(entries)
     }
 
     fn clusters(
@@ -377,7 +405,7 @@ mod tests {
         assert_eq!(get("understudy:sql/sql@0.1.7"), Some("understudy:sql/sql"));
         assert_eq!(get("understudy:tls/tls"), Some("understudy:tls/tls"));
         assert_eq!(get("understudy:tls/tls@0.2.0"), None);
-        assert_eq!(get("understudy:exec/exec@0.1.0"), None);
+        assert_eq!(get("understudy:files/files@0.1.0"), None);
         let importable = crate::plugin::component::CAPABILITIES;
         let mut importable = importable.map(|name| format!("{name}@{VERSION}"));
         importable.sort();

@@ -65,6 +65,7 @@ pub(super) fn binding() -> Binding {
         connections: BTreeMap::new(),
         clusters: BTreeMap::new(),
         kubernetes: Vec::new(),
+        programs: BTreeMap::new(),
         http: Vec::new(),
         tls: Vec::new(),
         trust: Vec::new(),

@@ -12,11 +12,12 @@ use crate::call::FunctionName;
 use crate::name::{InterfaceName, PluginDigest};
 
 /// What the host serves to providers.
-pub(crate) const CAPABILITIES: [&str; 4] = [
+pub(crate) const CAPABILITIES: [&str; 5] = [
     "understudy:http/http",
     "understudy:sql/sql",
     "understudy:tls/tls",
     "understudy:kubernetes/api",
+    "understudy:exec/exec",
 ];
 
 /// What the host serves or calls besides. No plugin may serve either.

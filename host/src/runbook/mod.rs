@@ -4,6 +4,7 @@
 //! (files, overlays, places) → `shape` (keys and types) → `parse` (meaning). [`lock`] ties plugins to their digests.
 //! What is not here: anything that loads a plugin or calls one.
 
+pub mod argument;
 pub mod duration;
 pub mod error;
 pub mod lock;

@@ -169,6 +169,9 @@ pub(super) struct RawBinding {
     /// What the provider may do in them.
     #[serde(default)]
     pub(super) kubernetes: Vec<At<RawKubernetesGrant>>,
+    /// Programs that the provider may run, by name.
+    #[serde(default)]
+    pub(super) programs: BTreeMap<Text, At<RawProgram>>,
     /// Requests the provider may send.
     #[serde(default)]
     pub(super) http: Vec<RawHttpGrant>,
@@ -245,6 +248,37 @@ pub(super) struct RawCluster {
     pub(super) kubeconfig: At<RawSecret>,
     /// The context in it; its current one where left out.
     pub(super) context: Option<String>,
+}
+
+/// A program that a provider may run. There is no shell, and no environment but what stands here.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawProgram {
+    /// Its file, as a whole path.
+    pub(super) program: Text,
+    /// Arguments that the host puts first and the provider does not know, such as the server's address.
+    #[serde(default)]
+    pub(super) leading: Vec<String>,
+    /// The forms that the provider's arguments may have. Each is a list with one pattern per argument: literal text with
+    /// at most one value in braces, `{name}`, `{number}`, `{list}`, `{path}`, `{time}` or one of `{a|b}`; `...` behind the
+    /// last one allows several. A value never begins with `-`.
+    pub(super) arguments: Vec<Vec<Text>>,
+    /// Folder it starts in; the runbook's where left out.
+    pub(super) directory: Option<Text>,
+    /// Its environment.
+    #[serde(default)]
+    pub(super) environment: BTreeMap<Text, String>,
+    /// Variables of its environment that hold a secret.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<Text, At<RawSecret>>,
+    /// Folder for files that it reads and writes by standard input and output; none where left out.
+    pub(super) files: Option<Text>,
+    /// How long it may run, for example `2h`; one minute where left out.
+    pub(super) time_limit: Option<Text>,
+    /// Most bytes of captured output; 1 MiB where left out, at most 8 MiB.
+    pub(super) max_output_bytes: Option<At<u32>>,
+    /// Most bytes of a file that it writes; 64 GiB where left out.
+    pub(super) max_file_bytes: Option<u64>,
 }
 
 /// What a provider may do to which objects of a cluster.

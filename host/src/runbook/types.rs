@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::argument::Pattern;
 use crate::name::{
     InterfaceName, ItemId, PluginDigest, PluginName, RoleName, SiteName, StepId, StrategyName,
 };
@@ -100,6 +101,8 @@ pub struct Binding {
     pub clusters: BTreeMap<String, Cluster>,
     /// What it may do in them.
     pub kubernetes: Vec<KubernetesGrant>,
+    /// Programs it may run, by name.
+    pub programs: BTreeMap<String, Program>,
     /// Requests it may send.
     pub http: Vec<HttpGrant>,
     /// Authorities (`host:port`) it may shake hands with.
@@ -167,6 +170,31 @@ pub struct Cluster {
     pub kubeconfig: SecretSource,
     /// The context in it; its current one where `None`.
     pub context: Option<String>,
+}
+
+/// A program that a provider may run, with what it may be given.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its file, absolute.
+    pub program: PathBuf,
+    /// Arguments before those of the provider.
+    pub leading: Vec<String>,
+    /// The forms that the provider's arguments may have.
+    pub arguments: Vec<Vec<Pattern>>,
+    /// Folder it starts in; the runbook's where `None`.
+    pub directory: Option<PathBuf>,
+    /// Its environment, but for secrets.
+    pub environment: BTreeMap<String, String>,
+    /// Variables of its environment that hold a secret.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Folder of the files that it reads and writes.
+    pub files: Option<PathBuf>,
+    /// How long it may run.
+    pub time_limit: Duration,
+    /// Most bytes of captured output.
+    pub max_output_bytes: usize,
+    /// Most bytes of a file that it writes.
+    pub max_file_bytes: u64,
 }
 
 /// What a provider may do to which objects of a cluster. Several grants add up.

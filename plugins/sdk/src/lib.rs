@@ -7,6 +7,8 @@
 
 /// Certificates as served, judged.
 pub mod certificate;
+/// Programs, for providers: running them and keeping their files.
+pub mod exec;
 /// Objects of clusters, for providers: asking for them and reading what they say.
 pub mod kubernetes;
 /// Sessions and common moves, for providers of MySQL and MariaDB.
@@ -32,7 +34,7 @@ macro_rules! provider_bindings {
                 "../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
                 "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
                 "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-                "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
+                "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec",
                 "../../../wit/plugin",
             ],
             $(inline: $inline,)?
@@ -43,6 +45,7 @@ macro_rules! provider_bindings {
                 "understudy:sql/sql@0.1.0": understudy_sdk::host::understudy::sql::sql,
                 "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
                 "understudy:kubernetes/api@0.1.0": understudy_sdk::host::understudy::kubernetes::api,
+                "understudy:exec/exec@0.1.0": understudy_sdk::host::understudy::exec::exec,
             },
             generate_all,
         });
@@ -52,8 +55,8 @@ macro_rules! provider_bindings {
 /// Capabilities of the host that a provider imports, and the types every contract shares.
 pub mod host {
     wit_bindgen::generate!({
-        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/kubernetes"],
-        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; import understudy:kubernetes/api@0.1.0; }",
+        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/kubernetes"],
+        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; import understudy:kubernetes/api@0.1.0; import understudy:exec/exec@0.1.0; }",
         world: "understudy:sdk/host",
         generate_unused_types: true,
         generate_all,
@@ -67,7 +70,7 @@ pub mod strategy {
             "../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
             "../../wit/ingress", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
-            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls",
+            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec",
             "../../wit/plugin",
         ],
         world: "understudy:plugin/strategy-plugin",

@@ -81,6 +81,7 @@ impl Door<'_> {
             .iter()
             .filter_map(|grant| self.kubernetes_grant(grant, &raw.clusters))
             .collect();
+        let programs = self.programs(&raw.programs);
         let http = raw
             .http
             .iter()
@@ -105,6 +106,7 @@ impl Door<'_> {
             connections,
             clusters,
             kubernetes,
+            programs,
             http,
             tls,
             trust,

@@ -6,6 +6,7 @@ mod binding;
 mod door;
 mod kubernetes;
 mod probe;
+mod program;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -285,6 +285,87 @@ fn a_kubernetes_grant_that_cannot_be_meant_is_refused() {
     }
 }
 
+/// A binding with this program in it.
+fn with_program(keys: &str) -> String {
+    format!(
+        r#"
+[[bindings]]
+contract = "understudy:workload/workload@0.1.0"
+plugin = "mariadb"
+programs.terraform = {{ {keys} }}
+"#
+    )
+}
+
+#[test]
+fn programs_and_what_they_may_be_given_are_read() {
+    let overlay = with_program(
+        r#"program = "/usr/bin/terraform", leading = ["-chdir=bz"], arguments = [[], ["{plan|apply}", "-var-file={path}..."]], directory = "infra", environment = { TF_IN_AUTOMATION = "1" }, secrets = { TOKEN = { env = "CLOUD_TOKEN" } }, files = "plans", time-limit = "2h", max-output-bytes = 4096"#,
+    );
+    let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap();
+    let program = &runbook.bindings.last().unwrap().programs["terraform"];
+    assert_eq!(program.program, PathBuf::from("/usr/bin/terraform"));
+    let forms: Vec<Vec<String>> = program
+        .arguments
+        .iter()
+        .map(|form| form.iter().map(ToString::to_string).collect())
+        .collect();
+    assert_eq!(forms[0], [] as [String; 0]);
+    assert_eq!(forms[1], ["{plan|apply}", "-var-file={path}..."]);
+    assert_eq!(
+        (program.time_limit, program.max_output_bytes),
+        (Duration::from_secs(7200), 4096)
+    );
+    assert_eq!(
+        program.secrets["TOKEN"],
+        SecretSource::Environment("CLOUD_TOKEN".to_owned())
+    );
+    assert!(program.files.as_ref().unwrap().ends_with("plans"));
+}
+
+#[test]
+fn a_program_that_cannot_be_meant_is_refused() {
+    for (keys, words) in [
+        (
+            r#"program = "terraform", arguments = [[]]"#,
+            "no `PATH` is searched",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = []"#,
+            "not even none",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = [["{any}"]]"#,
+            "the values are {name}",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = [["{name}...", "plan"]]"#,
+            "behind the last pattern",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = [[]], environment = { A = "1" }, secrets = { A = { env = "B" } }"#,
+            "`A` is set twice",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = [[]], environment = { "A=B" = "1" }"#,
+            "`A=B` is not a valid variable",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = [[]], secrets = { A = { } }"#,
+            "exactly one place",
+        ),
+        (
+            r#"program = "/bin/terraform", arguments = [[]], max-output-bytes = 9000000"#,
+            "cannot be kept in memory",
+        ),
+    ] {
+        let overlay = with_program(keys);
+        let errors = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap_err();
+        let errors = errors.render(false);
+        assert!(errors.contains(words), "{errors}");
+    }
+}
+
 #[test]
 fn an_error_in_an_overlay_points_into_the_overlay() {
     let errors = read(&[
@@ -316,7 +397,7 @@ fn an_unknown_key_is_shown_with_the_nearest_one() {
 40 | credential.api = { env = "PDNS_KEY", scheme = "header", name = "X-API-Key" }
    | ^^^^^^^^^^
    |
-   = help: did you mean `credentials`? there is `clusters`, `config`, `connections`, `contract`, `credentials`, `http`, `kubernetes`, `plugin`, `sites`, `tls`, `trust`"#
+   = help: did you mean `credentials`? there is `clusters`, `config`, `connections`, `contract`, `credentials`, `http`, `kubernetes`, `plugin`, `programs`, `sites`, `tls`, `trust`"#
     );
 }
 

@@ -26,9 +26,38 @@ pub(crate) struct Config {
     #[serde(default)]
     replication: Option<Replication>,
     #[serde(default)]
+    backups: Option<Backups>,
+    #[serde(default)]
     pub(crate) heartbeat: Option<Heartbeat>,
     #[serde(default)]
     pub(crate) migrations: Vec<Migration>,
+}
+
+/// Which programs of the binding take and restore backups.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Backups {
+    sites: BTreeMap<String, SitePrograms>,
+    #[serde(default)]
+    kept_logs: Option<KeptLogs>,
+}
+
+/// The programs for one server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SitePrograms {
+    dump: String,
+    client: String,
+    #[serde(default)]
+    logs: Option<String>,
+}
+
+/// Binary logs that are copied into the folder of the dumps while they are written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct KeptLogs {
+    program: String,
+    prefixes: BTreeMap<String, String>,
 }
 
 /// How a replica reaches its source.
@@ -120,6 +149,43 @@ impl Config {
         known.sort();
         known.dedup();
         known
+    }
+
+    /// Program that dumps the server of a site.
+    pub(crate) fn dump_program(&self, site: &str) -> Result<&str, Error> {
+        self.site_programs(site)
+            .map(|programs| programs.dump.as_str())
+    }
+
+    /// Program that sends statements to the server of a site.
+    pub(crate) fn client_program(&self, site: &str) -> Result<&str, Error> {
+        self.site_programs(site)
+            .map(|programs| programs.client.as_str())
+    }
+
+    /// Program that reads the binary logs of the server of a site.
+    pub(crate) fn logs_program(&self, site: &str) -> Option<&str> {
+        let programs = self.backups.as_ref()?.sites.get(site)?;
+        programs.logs.as_deref()
+    }
+
+    /// Program that reads kept binary logs, and how the names of a site's begin.
+    pub(crate) fn kept_logs(&self, site: &str) -> Option<(&str, &str)> {
+        let kept = self.backups.as_ref()?.kept_logs.as_ref()?;
+        let prefix = kept.prefixes.get(site)?;
+        Some((kept.program.as_str(), prefix.as_str()))
+    }
+
+    fn site_programs(&self, site: &str) -> Result<&SitePrograms, Error> {
+        let programs = self
+            .backups
+            .as_ref()
+            .and_then(|backups| backups.sites.get(site));
+        programs.ok_or_else(|| {
+            Error::Invalid(format!(
+                "no entry for site `{site}` under `backups.sites` of the mariadb binding: name the programs that dump and restore its server"
+            ))
+        })
     }
 
     /// How replicas reach their source.

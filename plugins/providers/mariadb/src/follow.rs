@@ -6,6 +6,7 @@
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 use understudy_sdk::provider::in_progress;
 
+use crate::backup::progress;
 use crate::config::{Config, Replication};
 use crate::gtid::Position;
 use crate::reseed;
@@ -98,6 +99,10 @@ pub(crate) fn ensure_replica_of(
     check(&pair)?;
     if let Some(progress) = reseed::unfinished(sql, connection, &pair.target)? {
         return reseed::go_on(sql, config, &pair, progress);
+    }
+    if progress::is_unusable(sql, connection)? {
+        // Whatever position it names, it does not hold what belongs to it.
+        return reseed::begin(sql, config, &pair, 1, "");
     }
     match next(&pair) {
         Next::Done => Ok(Outcome::Unchanged),

@@ -17,6 +17,32 @@
 //! *The replication user*: `REPLICATION SLAVE`. Its password never reaches this plugin: the statement names the
 //! binding's credential slot and the host puts the password in at egress.
 //!
+//! # What it needs for backups
+//! *Programs* of the binding, for each site (`backups.sites`), all with the same folder of `files`:
+//!
+//! ```text
+//! programs.dump-pz = { program = "/usr/bin/mariadb-dump", leading = [SERVER], secrets = { MYSQL_PWD = … }, files = "backups",
+//!   time-limit = "2h", arguments = [["--single-transaction", "--gtid", "--master-data=2", "--hex-blob", "--routines",
+//!   "--events", "--triggers", "--databases", "{name}..."]] }
+//! programs.client-pz = { program = "/usr/bin/mariadb", leading = [SERVER, "--batch", "--binary-mode",
+//!   "--max-allowed-packet=1G"], secrets = { MYSQL_PWD = … }, files = "backups", time-limit = "2h",
+//!   arguments = [[], ["--init-command=SET SESSION sql_log_bin=0"]] }
+//! programs.logs-pz = { program = "/usr/bin/mariadb-binlog", leading = [SERVER], environment = { TZ = "UTC" },
+//!   secrets = { MYSQL_PWD = … }, files = "backups", time-limit = "2h", arguments = [
+//!   ["--start-position={list}", "--read-from-remote-server", "--to-last-log", "{name}"],
+//!   ["--start-position={list}", "--stop-datetime={time}", "--read-from-remote-server", "--to-last-log", "{name}"]] }
+//! programs.kept-logs = { program = "/usr/bin/mariadb-binlog", leading = ["--no-defaults"], environment = { TZ = "UTC" },
+//!   directory = "backups", files = "backups", time-limit = "2h", arguments = [["--start-position={list}", "{name}..."],
+//!   ["--start-position={list}", "--stop-datetime={time}", "{name}..."]] }
+//! ```
+//!
+//! where SERVER is `"--no-defaults", "--host=…", "--port=…", "--user=…", "--ssl-ca=…", "--ssl-verify-server-cert"`; of the
+//! administering user, who also needs `BINLOG REPLAY`, and for `logs` of the replication user.
+//!
+//! *Logs of a server that is lost* are there only where somebody keeps them (`backups.kept-logs`): beside each server a
+//! service runs `mariadb-binlog --read-from-remote-server --raw --stop-never --result-file=FOLDER/pz- FIRST-LOG`. Whoever
+//! copies such files keeps their times: the newest says until when the logs tell everything.
+//!
 //! # What each function does there
 //! * `observe-newest-write`: the heartbeat table where one is configured; MariaDB itself keeps no such time.
 //! * `observe`: variables, `SHOW ALL SLAVES STATUS`, the session's cipher, and the heartbeat table where one is configured.
@@ -30,8 +56,8 @@
 //! * `observe-contents`: counts and `CHECKSUM TABLE` in one consistent snapshot; SHA-256 over `SHOW CREATE TABLE`.
 //! * `ensure-migrated`: statements of the configuration, progress in `understudy_migrations`.
 //! * `ensure-write-probe`: a row in `understudy_probe`, written and read back as an ordinary client.
-//! * `list-recovery-points`, `ensure-restored`, `ensure-backup`: `invalid`. Backups are not made over SQL; bind a provider
-//!   that has them.
+//! * `ensure-backup`, `list-recovery-points`, `ensure-restored`: `mariadb-dump`, `mariadb` and `mariadb-binlog` through the
+//!   host's `exec` (see `backup`); `invalid` where the binding names no programs for the site.
 //!
 //! # Limits
 //! * One source per server, the unnamed replication connection. Replication carries whole servers: every schema on them
@@ -41,15 +67,20 @@
 //!   MASTER` on the copied server ends third replicas of it.
 //! * Accounts with READ_ONLY ADMIN stand outside every fence: their sessions are ended, the accounts are not locked. A
 //!   server with `event_scheduler=ON` runs events of such accounts.
+//! * A restore to an instant leaves out the second that the instant lies in: binary logs have whole seconds. Logs are applied
+//!   whole, as replication would: what they do to schemas that are not configured, or to accounts, is done or refused. A kept
+//!   log that breaks off in the middle of an event counts as none.
 //! * A promotion waits for a `MASTER_DELAY` to pass.
 //!
 //! Start at `server::look`; what is not alike on MySQL has a module here, the rest is the sdk's `mysql`.
 
+use understudy_sdk::exec::Host as Programs;
 use understudy_sdk::host::understudy::types::types::Error;
 // What is not MariaDB's alone: sessions, contents, migrations, probes.
 use understudy_sdk::mysql as session;
 use understudy_sdk::provider::Configured;
 
+mod backup;
 mod config;
 mod copy;
 mod fence;
@@ -100,8 +131,12 @@ impl database::Guest for Mariadb {
         }
     }
 
-    fn list_recovery_points(_: String, _: String) -> Result<Vec<database::RecoveryPoint>, Error> {
-        Err(not_over_sql("list recovery points"))
+    fn list_recovery_points(
+        site: String,
+        database: String,
+    ) -> Result<Vec<database::RecoveryPoint>, Error> {
+        let program = CONFIG.get()?.client_program(&site)?;
+        backup::list(&Programs, program, &database)
     }
 
     fn observe_contents(site: String, database: String) -> Result<database::Contents, Error> {
@@ -142,12 +177,13 @@ impl database::Guest for Mariadb {
     }
 
     fn ensure_restored(
-        _: String,
-        _: String,
-        _: database::RecoveryTarget,
-        _: String,
+        site: String,
+        database: String,
+        target: database::RecoveryTarget,
+        token: String,
     ) -> Result<database::Outcome, Error> {
-        Err(not_over_sql("restore"))
+        let (config, place) = (CONFIG.get()?, (site.as_str(), database.as_str()));
+        backup::restore::ensure_restored(&Host, &Programs, config, place, &target, &token)
     }
 
     fn ensure_migrated(
@@ -160,8 +196,12 @@ impl database::Guest for Mariadb {
         migrations::ensure(&Host, connection, schema, &config.migrations, &version)
     }
 
-    fn ensure_backup(_: String, _: String, _: String) -> Result<database::Outcome, Error> {
-        Err(not_over_sql("take a backup"))
+    fn ensure_backup(
+        site: String,
+        database: String,
+        name: String,
+    ) -> Result<database::Outcome, Error> {
+        backup::dump::ensure_backup(&Programs, CONFIG.get()?, &site, &database, &name)
     }
 
     fn ensure_write_probe(
@@ -219,13 +259,6 @@ fn observe(
             }
         }),
     })
-}
-
-/// What this provider does not do.
-fn not_over_sql(what: &str) -> Error {
-    Error::Invalid(format!(
-        "the mariadb provider cannot {what}: backups are not made or read over SQL; bind a provider that has them for this site"
-    ))
 }
 
 export!(Mariadb);

@@ -8,6 +8,7 @@
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 use understudy_sdk::provider::in_progress;
 
+use crate::backup::progress;
 use crate::config::Config;
 use crate::reseed;
 use crate::server::{Replica, Server, look};
@@ -45,6 +46,7 @@ pub(crate) fn ensure_promoted(
         )));
     }
     reseed::refuse_unfinished(sql, connection, &server, site)?;
+    progress::refuse_unusable(sql, connection, site)?;
     if server.replica.is_none() && !server.read_only {
         return Ok(Outcome::Unchanged);
     }

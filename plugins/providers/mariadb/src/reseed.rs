@@ -12,6 +12,7 @@
 
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 
+use crate::backup::progress::forget;
 use crate::config::Config;
 use crate::copy::{self, Cursor};
 use crate::follow::{Pair, change_master, waiting};
@@ -96,6 +97,7 @@ pub(crate) fn begin(
          cursor_json MEDIUMTEXT NOT NULL, copied_rows BIGINT NOT NULL, checksum VARCHAR(64) NOT NULL) ENGINE=InnoDB"
     ));
     session.push(record(&progress));
+    session.push(forget());
     sql.run(pair.connection, &session)?;
     Ok(waiting(
         pair,

@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use exports::understudy::{dns::dns, plugin::provider};
 use serde::Deserialize;
+use understudy::exec::exec;
 use understudy::http::http;
 use understudy::kubernetes::api;
 use understudy::sql::sql;
@@ -23,7 +24,7 @@ wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
             "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
             "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls",
+            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec",
             "../../../wit/plugin"],
     world: "understudy:plugin/provider-dns",
     generate_all,
@@ -65,6 +66,11 @@ enum Attack {
     CanaryKubernetes {
         cluster: String,
         name: String,
+        needles: Vec<canary::Needle>,
+    },
+    /// As `canary`, with the program `tool`, given this argument.
+    CanaryExec {
+        argument: String,
         needles: Vec<canary::Needle>,
     },
 }
@@ -146,6 +152,17 @@ impl dns::Guest for Hostile {
                     name,
                 };
                 let answer = black_box(api::get_object(&cluster, &object));
+                let found = search::look_for(&needles);
+                format!("{answer:?}; {found}")
+            }
+            Some(Attack::CanaryExec { argument, needles }) => {
+                let command = exec::Command {
+                    program: "tool".into(),
+                    arguments: vec![argument],
+                    input: exec::Input::Nothing,
+                    output: exec::Output::Captured,
+                };
+                let answer = black_box(exec::run(&command));
                 let found = search::look_for(&needles);
                 format!("{answer:?}; {found}")
             }
