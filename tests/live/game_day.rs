@@ -6,7 +6,7 @@ use understudy_lab::lab::Options;
 use understudy_lab::platform::Platform;
 
 #[tokio::test]
-async fn a_day_loses_no_more_than_it_reports_and_leads_every_resolver_there_and_back() {
+async fn a_day_loses_no_more_than_it_reports_and_goes_as_it_is_rehearsed() {
     let options = Options::new(env!("CARGO_BIN_EXE_understudy-lab"));
     let mut platform = Platform::up(options).await.unwrap();
     let host = Host::of_zones(&platform).unwrap();
@@ -15,6 +15,7 @@ async fn a_day_loses_no_more_than_it_reports_and_leads_every_resolver_there_and_
         act,
         reported,
         felt,
+        fidelity,
         ..
     } in &played
     {
@@ -29,5 +30,6 @@ async fn a_day_loses_no_more_than_it_reports_and_leads_every_resolver_there_and_
         );
         let followed = felt.convergence.values().filter(|took| took.is_some());
         assert_eq!(followed.count(), 2, "{title}: {felt:?}");
+        assert!(fidelity.differences.is_empty(), "{title}: {fidelity:?}");
     }
 }

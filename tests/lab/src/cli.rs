@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::eventually;
 use crate::game_day::play;
-use crate::game_day::table::table;
+use crate::game_day::table::{fidelity, table};
 use crate::host::Host;
 use crate::lab::{Lab, Options};
 use crate::platform::Platform;
@@ -156,6 +156,7 @@ async fn game_day() -> Result<()> {
         let host = Host::of_zones(&platform)?;
         let played = play(&mut platform, &host, say).await?;
         say(&table(&played));
+        say(&fidelity(&played));
         Ok(())
     };
     tokio::select! {

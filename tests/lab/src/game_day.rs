@@ -2,8 +2,9 @@
 //! users, resolvers and databases say.
 //!
 //! Start at [`play`]. [`ACTS`] is the programme; [`watch`] looks at the name servers all the while, [`figures`] are what is
-//! counted of an act, [`table`] shows them.
+//! counted of an act, [`fidelity`] lays its rehearsal beside it, [`table`] shows them.
 
+pub mod fidelity;
 pub mod figures;
 pub mod table;
 pub mod watch;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use self::fidelity::Fidelity;
 use self::figures::{Felt, Reported};
 use self::watch::Watch;
 use crate::clock::{eventually, now_ms};
@@ -42,6 +44,8 @@ pub struct Act {
     /// The zone that is left loses its line to the other one, takes [`SOME`] more writes and is killed, database, node and
     /// control plane. It comes back once users are served again.
     pub is_disaster: bool,
+    /// File in `tests/lab/scenarios` that says what the zones are like before it.
+    pub scenario: &'static str,
 }
 
 /// The day's programme.
@@ -52,6 +56,7 @@ pub const ACTS: [Act; 2] = [
         from: "pz",
         to: "bz",
         is_disaster: true,
+        scenario: "zones-lost.toml",
     },
     Act {
         title: "home from A",
@@ -59,6 +64,7 @@ pub const ACTS: [Act; 2] = [
         from: "bz",
         to: "pz",
         is_disaster: false,
+        scenario: "zones-home.toml",
     },
 ];
 
@@ -73,6 +79,8 @@ pub struct Played {
     pub reported: Reported,
     /// What users, resolvers and databases say.
     pub felt: Felt,
+    /// What a rehearsal of it makes of it.
+    pub fidelity: Fidelity,
 }
 
 /// Plays the whole day, `pz` serving at first. `said` is told how it goes.
@@ -140,6 +148,7 @@ impl Act {
             run: host.newest()?,
             reported: Reported::read(&host.report().await?)?,
             felt,
+            fidelity: Fidelity::of(host, self.scenario).await?,
         })
     }
 

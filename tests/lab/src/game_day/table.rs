@@ -1,6 +1,7 @@
 //! The day as a table.
 
 use super::Played;
+use super::fidelity::Step;
 
 /// Columns, and how wide each is.
 const COLUMNS: [(&str, usize); 9] = [
@@ -18,38 +19,69 @@ const COLUMNS: [(&str, usize); 9] = [
 /// One line for each act: what the run reports beside what was felt.
 #[must_use]
 pub fn table(played: &[Played]) -> String {
-    let mut text = String::new();
-    line(&mut text, &COLUMNS.map(|(title, _)| title.to_owned()));
+    let mut text = line(COLUMNS.map(|(title, width)| (title.to_owned(), width)));
     for one in played {
         let (reported, felt) = (&one.reported, &one.felt);
         let mut convergence = vec![seconds(Some(reported.convergence_ms))];
         convergence.extend(felt.convergence.values().map(|took| seconds(*took)));
-        line(
-            &mut text,
-            &[
-                one.act.title.to_owned(),
-                seconds(Some(reported.rto_ms)),
-                seconds(Some(felt.out_ms)),
-                seconds(Some(reported.rpo_ms)),
-                seconds(Some(felt.lost_ms)),
-                felt.lost_posts.to_string(),
-                felt.lost_media.to_string(),
-                felt.refused.to_string(),
-                convergence.join(", "),
-            ],
-        );
+        let cells = [
+            one.act.title.to_owned(),
+            seconds(Some(reported.rto_ms)),
+            seconds(Some(felt.out_ms)),
+            seconds(Some(reported.rpo_ms)),
+            seconds(Some(felt.lost_ms)),
+            felt.lost_posts.to_string(),
+            felt.lost_media.to_string(),
+            felt.refused.to_string(),
+            convergence.join(", "),
+        ];
+        text += &line(cells.into_iter().zip(COLUMNS.map(|(_, width)| width)));
     }
     text
 }
 
-fn line(text: &mut String, cells: &[String; COLUMNS.len()]) {
+/// One line for each act: the run beside its rehearsal.
+#[must_use]
+pub fn fidelity(played: &[Played]) -> String {
+    let columns = [
+        ("act", 38),
+        ("steps", 6),
+        ("in order", 9),
+        ("same calls", 11),
+        ("RTO live", 9),
+        ("rehearsed", 10),
+        ("difference", 0),
+    ];
+    let mut text = line(columns.map(|(title, width)| (title.to_owned(), width)));
+    for one in played {
+        let steps = &one.fidelity.steps;
+        let count = |holds: fn(&Step) -> bool| steps.iter().filter(|step| holds(step)).count();
+        let rto = one.fidelity.legs.first().map(|leg| &leg.rto);
+        let percent = rto.and_then(|rto| rto.difference_percent);
+        let cells = [
+            one.act.title.to_owned(),
+            steps.len().to_string(),
+            count(|step| step.same_order).to_string(),
+            count(|step| step.same_calls).to_string(),
+            seconds(rto.and_then(|rto| rto.live_ms)),
+            seconds(rto.and_then(|rto| rto.rehearsed_ms)),
+            percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:+} %")),
+        ];
+        text += &line(cells.into_iter().zip(columns.map(|(_, width)| width)));
+        for difference in &one.fidelity.differences {
+            text += &format!("  {difference}\n");
+        }
+    }
+    text
+}
+
+/// Cells with the width of each.
+fn line(cells: impl IntoIterator<Item = (String, usize)>) -> String {
     let padded: Vec<_> = cells
-        .iter()
-        .zip(COLUMNS)
-        .map(|(cell, (_, width))| format!("{cell:width$}"))
+        .into_iter()
+        .map(|(cell, width)| format!("{cell:width$}"))
         .collect();
-    text.push_str(padded.join(" ").trim_end());
-    text.push('\n');
+    format!("{}\n", padded.join(" ").trim_end())
 }
 
 /// Milliseconds as seconds, a tenth exactly; a dash for what did not happen.
