@@ -69,6 +69,14 @@ impl Call {
         Some(before.from.after(last.from.since(before.from) / 2))
     }
 
+    /// By when attempts at it had got no answer, and since when one was made that got one.
+    pub(super) fn reached(&self) -> impl Iterator<Item = (Instant, bool)> {
+        self.tries.iter().map(|tried| match tried.came {
+            Came::Nothing => (tried.until, false),
+            Came::Wait(_) | Came::Answer => (tried.from, true),
+        })
+    }
+
     fn has_changed(&self) -> bool {
         matches!(&self.reply, Some(Ok(Value::String(outcome))) if outcome == "changed")
     }

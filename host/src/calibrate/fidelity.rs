@@ -1,9 +1,11 @@
 //! How far a rehearsal is to be believed: the same run, live and rehearsed, side by side.
 //!
 //! The order of steps is that in which they began. What ran one after the other live must begin in the same order
-//! rehearsed; steps that ran side by side have no order between them.
+//! rehearsed. Steps that ran side by side have no order between them, nor have those that began at the same time, as
+//! exactly as a rehearsal knows it ([`SAME_TIME`]).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +20,13 @@ use crate::report::{Figures, ReportError};
 
 /// A rehearsed recovery time may differ from the live one by so many per cent.
 pub const RTO_TOLERANCE_PERCENT: f64 = 20.0;
+
+/// Two steps began at the same time where no more lies between than this, or than [`SAME_TIME_PERCENT`] of the time since
+/// the run began: a scenario knows how long a function took, not how long each call of it did.
+pub const SAME_TIME: Duration = Duration::from_secs(1);
+
+/// See [`SAME_TIME`].
+pub const SAME_TIME_PERCENT: u32 = 5;
 
 /// A run and its rehearsal side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -322,10 +331,15 @@ impl Lives {
     /// A step that was over here before `step` began, and began after it there.
     fn overtaken<'a>(&'a self, there: &Self, step: &StepId) -> Option<&'a StepId> {
         let (here, now) = (self.of_step(step)?, there.of_step(step)?);
+        let since_start = here.begun_at.since(self.started_at);
+        let same_time = SAME_TIME.max(since_start * SAME_TIME_PERCENT / 100);
         self.order.iter().find(|other| {
             let lives = self.of_step(other).zip(there.of_step(other));
             lives.is_some_and(|(then, other)| {
-                then.ended_at <= here.begun_at && then.place < here.place && other.place > now.place
+                then.ended_at <= here.begun_at
+                    && here.begun_at.since(then.begun_at) > same_time
+                    && then.place < here.place
+                    && other.place > now.place
             })
         })
     }

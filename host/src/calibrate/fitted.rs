@@ -7,6 +7,7 @@ use crate::clock::millis;
 use crate::mediation::POLL;
 use crate::rehearsal::scenario::Scenario;
 use crate::rehearsal::scenario::contracts::{WAITING, functions};
+use crate::rehearsal::scenario::events::Action;
 
 /// Added to the name of the scenario that was fitted.
 const SUFFIX: &str = "calibrated";
@@ -30,6 +31,7 @@ impl Calibration {
         self.put_times(&mut table, &start);
         self.put_found(&mut table);
         self.put_detection(&mut table, &start);
+        self.put_returns(&mut table, &start);
         let written = toml::to_string(&table);
         let written = written.map_err(|error| CalibrateError::Base(error.to_string()))?;
         let text = format!(
@@ -145,6 +147,23 @@ impl Calibration {
             let moved = measured.saturating_sub(was - before);
             if let Some(inject) = inject.as_table_mut() {
                 inject.insert("at".to_owned(), format!("T-{}", length(moved)).into());
+            }
+        }
+    }
+}
+
+impl Calibration {
+    /// A site that came back during the run comes back when it did.
+    fn put_returns(&self, table: &mut Table, start: &Scenario) {
+        let injects = table.get_mut("injects").and_then(Value::as_array_mut);
+        for (inject, known) in injects.into_iter().flatten().zip(&start.injects) {
+            let Action::HealSite(site) = &known.action else {
+                continue;
+            };
+            let at = self.found.returned.get(site.as_ref());
+            if let (Some(at), Some(inject)) = (at, inject.as_table_mut()) {
+                let after = length(millis(at.since(self.started_at)));
+                inject.insert("at".to_owned(), format!("T+{after}").into());
             }
         }
     }

@@ -27,6 +27,9 @@ pub(super) struct Found {
     pub(super) lag: BTreeMap<String, Spread>,
     /// How long before the run users began to fail, in milliseconds, where a step measured it.
     pub(super) outage_before_ms: Option<u64>,
+    /// When sites that did not answer did again: in the middle between the last attempt at a call that got no answer and the
+    /// first that got one.
+    pub(super) returned: BTreeMap<SiteName, Instant>,
 }
 
 impl Found {
@@ -34,6 +37,7 @@ impl Found {
         let mut found = Self {
             lag: lags(calls),
             outage_before_ms: outage_before(entries)?,
+            returned: returned(calls),
             ..Self::default()
         };
         for call in calls {
@@ -64,6 +68,22 @@ impl Found {
         }
         Ok(found)
     }
+}
+
+fn returned(calls: &[Call]) -> BTreeMap<SiteName, Instant> {
+    let mut reached: BTreeMap<&SiteName, Vec<(Instant, bool)>> = BTreeMap::new();
+    for call in calls {
+        if let Some(site) = &call.asked.site {
+            reached.entry(site).or_default().extend(call.reached());
+        }
+    }
+    let returned = reached.into_iter().filter_map(|(site, mut reached)| {
+        reached.sort();
+        let (away, _) = *reached.iter().rfind(|(_, answered)| !answered)?;
+        let (back, _) = *reached.iter().find(|(at, _)| *at > away)?;
+        Some((site.clone(), away.after(back.since(away) / 2)))
+    });
+    returned.collect()
 }
 
 /// How long before the run its outage began; `None` where it did not, or was not dated.

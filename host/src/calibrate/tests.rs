@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::fidelity::Fidelity;
 use super::{CalibrateError, Calibration};
-use crate::call::Operation;
+use crate::call::{CallError, Operation};
 use crate::clock::Instant;
 use crate::journal::record::{Entry, GateKind, Record};
 use crate::rehearsal::scenario::Scenario;
@@ -179,7 +179,8 @@ fn resolvers_followed_when_users_were_first_served_from_most_of_them() {
 
 #[test]
 fn an_outage_is_noticed_as_late_as_it_was() {
-    // The story dates it three seconds before the run; the scenario has the site die three minutes before.
+    // The story dates it three seconds before the run, and the site answers again on the way home; the scenario has it die
+    // three minutes before and come back after 45.
     let scenario = fitted(&stories::failover_and_failback());
     let start = scenario.world.start;
     let at: Vec<Instant> = scenario
@@ -187,9 +188,29 @@ fn an_outage_is_noticed_as_late_as_it_was() {
         .iter()
         .map(|i| i.at.from_start(start))
         .collect();
+    assert_eq!(at, [Instant(start.0 - 3_000), Instant(start.0 + 68_000)]);
+}
+
+#[test]
+fn a_site_comes_back_when_it_answered_again() {
+    let place = json!({"site": "pz", "database": "wordpress"});
+    let entries = run(|j| {
+        let fence = j.intent("replica/go", "database/ensure-fenced", place.clone());
+        let next_at = Instant(j.entries()[0].at.0 + 30_000);
+        j.at(10.0).say(Record::Retried {
+            site: fence.clone(),
+            attempt: 1,
+            error: CallError::unavailable("refused"),
+            next_at,
+        });
+        j.at(31.0).outcome(&fence, Ok(json!("changed")), 2);
+    });
+    let scenario = fitted(&entries);
+    let start = scenario.world.start;
+    // Away at 10 s, and there when it was asked at 30 s.
     assert_eq!(
-        at,
-        [Instant(start.0 - 3_000), Instant(start.0 + 45 * 60_000)]
+        scenario.injects[1].at.from_start(start),
+        Instant(start.0 + 20_000)
     );
 }
 
