@@ -27,8 +27,8 @@ pub(super) struct Found {
     pub(super) lag: BTreeMap<String, Spread>,
     /// How long before the run users began to fail, in milliseconds, where a step measured it.
     pub(super) outage_before_ms: Option<u64>,
-    /// When sites that did not answer did again: in the middle between the last attempt at a call that got no answer and the
-    /// first that got one.
+    /// When sites that did not answer first did again: in the middle between the last attempt at a call that got no answer and
+    /// the first that got one. What comes back later there is tried again until it does.
     pub(super) returned: BTreeMap<SiteName, Instant>,
 }
 
@@ -79,9 +79,13 @@ fn returned(calls: &[Call]) -> BTreeMap<SiteName, Instant> {
     }
     let returned = reached.into_iter().filter_map(|(site, mut reached)| {
         reached.sort();
-        let (away, _) = *reached.iter().rfind(|(_, answered)| !answered)?;
-        let (back, _) = *reached.iter().find(|(at, _)| *at > away)?;
-        Some((site.clone(), away.after(back.since(away) / 2)))
+        let away = reached.iter().position(|(_, answered)| !answered)?;
+        let back = reached
+            .iter()
+            .skip(away)
+            .position(|(_, answered)| *answered)?;
+        let (last, first) = (reached.get(away + back - 1)?.0, reached.get(away + back)?.0);
+        Some((site.clone(), last.after(first.since(last) / 2)))
     });
     returned.collect()
 }
