@@ -155,6 +155,7 @@ impl Calibration {
 impl Calibration {
     /// A site that came back during the run comes back when it did.
     fn put_returns(&self, table: &mut Table, start: &Scenario) {
+        let mut any = false;
         let injects = table.get_mut("injects").and_then(Value::as_array_mut);
         for (inject, known) in injects.into_iter().flatten().zip(&start.injects) {
             let Action::HealSite(site) = &known.action else {
@@ -164,7 +165,12 @@ impl Calibration {
             if let (Some(at), Some(inject)) = (at, inject.as_table_mut()) {
                 let after = length(millis(at.since(self.started_at)));
                 inject.insert("at".to_owned(), format!("T+{after}").into());
+                any = true;
             }
+        }
+        if any {
+            // It was seen to answer: what it took to get there is over.
+            put(table, &["durations", "boot"], length(0));
         }
     }
 }

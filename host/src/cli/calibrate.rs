@@ -13,9 +13,9 @@ use understudy::calibrate::Calibration;
 use understudy::calibrate::fidelity::{Course, Fidelity, Pair, StepPair};
 use understudy::journal::memory::MemoryStore;
 use understudy::journal::record::{Entry, Header, Record};
-use understudy::name::InvalidName;
+use understudy::mediation::seed_of;
 use understudy::prepare::{Order, prepare};
-use understudy::rehearsal::driver::{Rehearsal, Switches, run_id};
+use understudy::rehearsal::driver::{Rehearsal, Switches};
 use understudy::report::units::{duration, duration_or_dash};
 
 /// Fit a scenario to a run: its calls, rollouts, promotions, resolvers and people take as long as they did there.
@@ -35,9 +35,9 @@ pub(super) struct Args {
     /// Rehearse the run in the fitted scenario and show how the two compare
     #[arg(long)]
     compare: bool,
-    /// Seed of that rehearsal's world
-    #[arg(long, default_value_t = 1, value_name = "N", requires = "compare")]
-    seed: u64,
+    /// Seed of that rehearsal's world, and of its pauses between attempts [default: what the run drew its own from]
+    #[arg(long, value_name = "N", requires = "compare")]
+    seed: Option<u64>,
 }
 
 impl Args {
@@ -100,12 +100,10 @@ impl Args {
             );
             context.output.say(&text);
         }
-        let procedure = header.strategies.clone();
-        let scenario = &written.scenario;
-        let run = run_id(&runbook.name, &procedure, &scenario.name, self.seed);
         let order = Order {
-            run: run.map_err(|error: InvalidName| CommandError::invalid(error))?,
-            procedure,
+            // The same name: keys, and what is drawn for each, are those of the run.
+            run: header.run.clone(),
+            procedure: header.strategies.clone(),
             mode: header.mode,
             started_by: stage::person(context, None),
         };
@@ -116,7 +114,7 @@ impl Args {
         let rehearsal = Rehearsal {
             prepared,
             scenario: Arc::new(written.scenario),
-            seed: self.seed,
+            seed: self.seed.unwrap_or_else(|| seed_of(&header.run)),
             runbook_path: header.runbook_path.clone(),
             overlays: header.overlays.clone(),
             scenario_name: written.name,

@@ -21,6 +21,7 @@ use understudy::journal::sqlite::{self, SqliteOptions};
 use understudy::journal::{JournalError, chain};
 use understudy::live::people::People;
 use understudy::live::{Live, LiveError};
+use understudy::mediation::seed_of;
 use understudy::name::RoleName;
 use understudy::prepare::{Order, Prepared, bindings, prepare};
 use understudy::run::Ended;
@@ -135,6 +136,7 @@ pub(super) fn set_up(
     let live = context.environment.stderr_is_terminal;
     let display = Arc::new(ProgressDisplay::new(&context.output, clock, live));
     let live = Live {
+        seed: seed_of(&cast.prepared.order.run),
         prepared: cast.prepared,
         providers: cast.providers,
         facilities: cast.facilities,
@@ -144,7 +146,6 @@ pub(super) fn set_up(
         runbook_path,
         overlays,
         host_version: stage::VERSION.to_owned(),
-        seed: stage::random(),
     };
     Ok((live, display))
 }

@@ -22,8 +22,8 @@ use understudy::runbook::types::Runbook;
 /// Version of the host, for journals.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A number that nobody can foresee: for run ids and jitter, not for secrets.
-pub(super) fn random() -> u64 {
+/// A number that nobody can foresee: for run ids, not for secrets.
+fn random() -> u64 {
     RandomState::new().hash_one(VERSION)
 }
 

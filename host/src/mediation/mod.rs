@@ -72,6 +72,7 @@ pub struct Mediation {
 
 pub(crate) use dispatch::poll_pause;
 pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, POLL, READ_TIMEOUT};
+pub use retry::seed_of;
 
 /// The imports of one step attempt.
 pub struct StepCalls {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::call::{CallError, CallKind, IdempotencyKey};
+use crate::name::RunId;
 
 /// Attempts at one call. With [`BASE`] and [`CAP`] they take about half a minute: long enough for a rolling restart of
 /// an API, short against any recovery time objective.
@@ -42,6 +43,14 @@ pub fn pause(
     let window = CAP.min(BASE.saturating_mul(1 << attempt.min(16).saturating_sub(1)));
     let own = window.mul_f64(0.5 + 0.5 * fraction(key, attempt, seed));
     Some(own.max(hint.unwrap_or_default().min(HINT_CAP)))
+}
+
+/// What the pauses of a live run are drawn from: its name, so that whoever resumes or rehearses it draws the same.
+#[must_use]
+pub fn seed_of(run: &RunId) -> u64 {
+    let digest = Sha256::digest(run.as_str());
+    let head = digest.iter().take(8);
+    head.fold(0, |word, byte| (word << 8) | u64::from(*byte))
 }
 
 /// A number in `0.0..1.0` that depends on nothing but its arguments.
