@@ -56,7 +56,7 @@ async fn drill_killed(
 }
 
 /// Kills a running host as soon as something has happened.
-async fn kill_when(
+pub(crate) async fn kill_when(
     mut running: Child,
     what: &str,
     happened: impl AsyncFn() -> anyhow::Result<bool>,

@@ -2,7 +2,8 @@
 //! users, and a host that is killed.
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
-//! `host` runs the binary; `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider;
+//! `host` runs the binary; `drill` fails over and back; `restore` does so from backups, which `backups` looks at call by
+//! call (`calls` makes them); `crash` kills the host on the way; `swap` changes a provider;
 //! `failures` and `disk` take away what a run needs; `zones` is the same runbook over Kubernetes and WordPress. `world`
 //! is how the servers stand.
 
@@ -11,11 +12,17 @@
     reason = "a live test stops where a record or a server's answer is not as it has to be"
 )]
 
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+mod backups;
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+#[path = "../lab/tests/vendors/host.rs"]
+mod calls;
 mod crash;
 mod disk;
 mod drill;
 mod failures;
 mod host;
+mod restore;
 mod swap;
 mod world;
 mod zones;
