@@ -25,7 +25,7 @@ async fn a_day_loses_no_more_than_it_reports_and_goes_as_it_is_rehearsed() {
             "{title}: {felt:?} {reported:?}"
         );
         assert!(
-            act.is_disaster || felt.lost_posts + felt.lost_media == 0,
+            act.loses_zone() || felt.lost_posts + felt.lost_media == 0,
             "{title}: {felt:?}"
         );
         let followed = felt.convergence.values().filter(|took| took.is_some());

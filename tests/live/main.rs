@@ -2,21 +2,28 @@
 //! users, and a host that is killed.
 //!
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
-//! `drill` fails over and back; `crash` kills the host on the way; `swap` changes a provider; `failures` and `disk` take
-//! away what a run needs; `fidelity` rehearses a live run; `zones` is the same runbook over Kubernetes and WordPress, and
-//! `game_day` a whole day on it. `world` is how the servers stand.
+//! `drill` fails over and back; `restore` does so from backups, which `backups` looks at call by call (`calls` makes them);
+//! `crash` kills the host on the way; `swap` changes a provider; `failures` and `disk` take away what a run needs;
+//! `fidelity` rehearses a live run; `zones` is the same runbook over Kubernetes and WordPress, and `game_day` a whole day on
+//! it. `world` is how the servers stand.
 
 #![expect(
     clippy::indexing_slicing,
     reason = "a live test stops where a record or a server's answer is not as it has to be"
 )]
 
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+mod backups;
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+#[path = "../lab/tests/vendors/host.rs"]
+mod calls;
 mod crash;
 mod disk;
 mod drill;
 mod failures;
 mod fidelity;
 mod game_day;
+mod restore;
 mod swap;
 mod world;
 mod zones;

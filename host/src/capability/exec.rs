@@ -61,6 +61,12 @@ pub(crate) struct Entry {
 impl Entry {
     /// Relative folders start at `folder`.
     pub(crate) fn new(mut program: Program, secrets: Vec<(String, Secret)>, folder: &Path) -> Self {
+        // A runbook named without a folder is in the current one; the operating system knows no empty name.
+        let here = Path::new(".");
+        let folder = match folder.as_os_str().is_empty() {
+            true => here,
+            false => folder,
+        };
         let directory = program.directory.take();
         let directory = directory.map_or_else(|| folder.to_owned(), |path| folder.join(path));
         program.directory = Some(directory);

@@ -41,21 +41,35 @@ pub struct Act {
     pub from: &'static str,
     /// Zone that is gone to.
     pub to: &'static str,
-    /// The zone that is left loses its line to the other one, takes [`SOME`] more writes and is killed, database, node and
-    /// control plane. It comes back once users are served again.
-    pub is_disaster: bool,
+    /// What happens before the run.
+    pub disaster: Disaster,
     /// File in `tests/lab/scenarios` that says what the zones are like before it.
     pub scenario: &'static str,
 }
 
+/// What is lost before a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disaster {
+    /// Nothing.
+    Nothing,
+    /// The zone that is left loses its line to the other one, takes [`SOME`] more writes and is killed, database, node and
+    /// control plane. It comes back once users are served again.
+    Zone,
+    /// The copy of the database at the zone gone to.
+    Copy,
+}
+
+/// The database's copy at a zone is lost: nothing replicates into it any more.
+const LOSE_COPY: &str = "STOP SLAVE; RESET SLAVE ALL; SET sql_log_bin = 0; DROP DATABASE wordpress";
+
 /// The day's programme.
-pub const ACTS: [Act; 2] = [
+pub const ACTS: [Act; 4] = [
     Act {
         title: "A: pz dies, the replica is promoted",
         procedure: "failover",
         from: "pz",
         to: "bz",
-        is_disaster: true,
+        disaster: Disaster::Zone,
         scenario: "zones-lost.toml",
     },
     Act {
@@ -63,7 +77,23 @@ pub const ACTS: [Act; 2] = [
         procedure: "failback",
         from: "bz",
         to: "pz",
-        is_disaster: false,
+        disaster: Disaster::Nothing,
+        scenario: "zones-home.toml",
+    },
+    Act {
+        title: "B: bz has no copy, a backup is restored",
+        procedure: "failover-restore",
+        from: "pz",
+        to: "bz",
+        disaster: Disaster::Copy,
+        scenario: "zones-restored.toml",
+    },
+    Act {
+        title: "home from B",
+        procedure: "failback",
+        from: "bz",
+        to: "pz",
+        disaster: Disaster::Nothing,
         scenario: "zones-home.toml",
     },
 ];
@@ -108,6 +138,12 @@ pub async fn play(
 }
 
 impl Act {
+    /// Whether the zone that is left dies.
+    #[must_use]
+    pub fn loses_zone(self) -> bool {
+        self.disaster == Disaster::Zone
+    }
+
     async fn play(
         self,
         platform: &mut Platform,
@@ -117,16 +153,20 @@ impl Act {
         lost: &mut BTreeSet<u64>,
     ) -> Result<Played> {
         users.acknowledged_by(self.from, SOME, LIMIT).await?;
-        if self.is_disaster {
-            let replica = platform.databases.at(self.to).context("no such zone")?;
-            replica.stop_receiving().await?;
-            users.acknowledged_by(self.from, SOME, LIMIT).await?;
+        let copy = platform.databases.at(self.to).context("no such zone")?;
+        match self.disaster {
+            Disaster::Nothing => {}
+            Disaster::Copy => copy.execute(LOSE_COPY).await?,
+            Disaster::Zone => {
+                copy.stop_receiving().await?;
+                users.acknowledged_by(self.from, SOME, LIMIT).await?;
+            }
         }
         let begun_ms = now_ms();
-        if self.is_disaster {
+        if self.loses_zone() {
             platform.kill(self.from)?;
         }
-        let mode = if self.is_disaster {
+        let mode = if self.loses_zone() {
             "ungraceful"
         } else {
             "graceful"
@@ -136,7 +176,7 @@ impl Act {
             served = users.acknowledged_by(self.to, SOME, LIMIT) => served?,
             ended = running.wait() => ensure!(ended?.success(), "the run did not end well"),
         }
-        if self.is_disaster {
+        if self.loses_zone() {
             platform.restart(self.from).await?;
         }
         host.ends_well(running).await?;

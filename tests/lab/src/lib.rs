@@ -18,6 +18,7 @@ pub mod agent;
 pub mod app;
 pub mod audit;
 pub mod authority;
+pub mod backups;
 pub mod board;
 pub mod cli;
 pub mod client;

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use crate::backups;
 use crate::board::Board;
 use crate::lab::Lab;
 use crate::pair::Pair;
@@ -26,11 +27,11 @@ impl Lab {
     /// The overlay, as TOML. The secrets it names are [`credentials`](Self::credentials).
     ///
     /// # Errors
-    /// Never in practice: every value has a form in TOML.
+    /// Where a program that takes backups is missing.
     pub fn overlay_toml(&self) -> Result<String> {
         let root = &[self.root()];
         let bindings = [
-            database(&self.databases, self.root(), ("posts", "written_at")),
+            database(&self.databases, self.root(), ("posts", "written_at"))?,
             dns(&self.authoritative),
             self.workload_binding(),
             notify(&self.board, self.root()),
@@ -171,7 +172,7 @@ fn set(object: &mut Value, name: &str, value: Value) {
 }
 
 /// The databases; `heartbeat` is a table and its column that says when something was written.
-fn database(databases: &Pair, root: &Path, heartbeat: (&str, &str)) -> Value {
+fn database(databases: &Pair, root: &Path, heartbeat: (&str, &str)) -> Result<Value> {
     let connection = |server: &crate::mariadb::Server, user: &str, variable: &str| {
         json!({
             "host": server.address().ip().to_string(),
@@ -181,7 +182,8 @@ fn database(databases: &Pair, root: &Path, heartbeat: (&str, &str)) -> Value {
         })
     };
     let (pz, bz) = (&databases.pz, &databases.bz);
-    json!({
+    let (backups, programs) = backups::binding(databases, root)?;
+    Ok(json!({
         "contract": "understudy:database/database@0.1.0",
         "plugin": "mariadb",
         "config": {
@@ -191,7 +193,9 @@ fn database(databases: &Pair, root: &Path, heartbeat: (&str, &str)) -> Value {
                 "ssl-ca": root.display().to_string(),
             },
             "heartbeat": { "table": heartbeat.0, "column": heartbeat.1 },
+            "backups": backups,
         },
+        "programs": programs,
         "credentials": {
             "replication": { "env": "LAB_REPLICATION_PASSWORD", "scheme": "basic", "user": "repl" },
         },
@@ -202,7 +206,7 @@ fn database(databases: &Pair, root: &Path, heartbeat: (&str, &str)) -> Value {
             "bz-client": connection(bz, "app", "LAB_APP_PASSWORD"),
         },
         "trust": [root],
-    })
+    }))
 }
 
 fn dns(authoritative: &Authoritative) -> Value {

@@ -1,7 +1,8 @@
 //! Two MariaDB servers of which one replicates from the other: the database of the service at its two sites.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -39,6 +40,8 @@ pub struct Pair {
     pub pz: Server,
     /// At the backup site: read-only, replicating from `pz`.
     pub bz: Server,
+    /// Folder for backups of both.
+    pub backups: PathBuf,
 }
 
 impl Pair {
@@ -83,7 +86,9 @@ impl Pair {
         }
         pz.set_read_only(false).await?;
         bz.applied(&pz.position().await?, SEED_LIMIT).await?;
-        Ok(Self { pz, bz })
+        let backups = folder.join("backups");
+        fs::create_dir_all(&backups)?;
+        Ok(Self { pz, bz, backups })
     }
 
     /// The server of a site, `pz` or `bz`.

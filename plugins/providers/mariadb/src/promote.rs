@@ -40,13 +40,13 @@ pub(crate) fn ensure_promoted(
     let schema = config.schema(database)?;
     let connection = config.connection(site)?;
     let server = look(sql, connection, schema)?;
+    progress::refuse_unusable(sql, connection, site)?;
     if !server.has_schema {
         return Err(Error::NotFound(format!(
             "database {database} at {site} (schema {schema})"
         )));
     }
     reseed::refuse_unfinished(sql, connection, &server, site)?;
-    progress::refuse_unusable(sql, connection, site)?;
     if server.replica.is_none() && !server.read_only {
         return Ok(Outcome::Unchanged);
     }

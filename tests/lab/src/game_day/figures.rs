@@ -79,7 +79,7 @@ impl Felt {
         };
         let last_served = log.acknowledged.iter().rev().find(by_old);
         let last_ms = last_served.map_or(begun_ms, |row| row.at_ms);
-        let out_since = if act.is_disaster { begun_ms } else { last_ms };
+        let out_since = if act.loses_zone() { begun_ms } else { last_ms };
         let first_lost = missing.posts.iter().map(|row| row.at_ms).min();
         Ok(Self {
             out_ms: served.at_ms.saturating_sub(out_since),

@@ -21,8 +21,8 @@ use super::Server;
 /// ADMIN is `CHANGE MASTER`, `START/STOP/RESET SLAVE` and `SET GLOBAL gtid_slave_pos`; REPLICATION MASTER ADMIN is
 /// seeing which replicas follow; BINLOG ADMIN is `SET sql_log_bin`; SLAVE MONITOR and BINLOG MONITOR are the two
 /// `SHOW … STATUS`; PROCESS and CONNECTION ADMIN are listing and ending other users' sessions; RELOAD is `RESET MASTER`
-/// and `FLUSH TABLES WITH READ LOCK`. SUPER is not among them: since 10.11 nothing here needs it.
-pub const OPERATOR_GRANTS: &str = "READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, BINLOG ADMIN, \
+/// and `FLUSH TABLES WITH READ LOCK`; BINLOG REPLAY is applying binary logs to a restored backup. SUPER is not among them: since 10.11 nothing here needs it.
+pub const OPERATOR_GRANTS: &str = "READ_ONLY ADMIN, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, BINLOG ADMIN, BINLOG REPLAY, \
      SLAVE MONITOR, BINLOG MONITOR, PROCESS, CONNECTION ADMIN, RELOAD";
 
 /// Schemas of which `understudy` may do everything: the application's, for write probes and for re-seeding, and one for

@@ -17,14 +17,14 @@ impl Platform {
     /// The overlay, as TOML. The secrets it names are [`credentials`](Self::credentials).
     ///
     /// # Errors
-    /// Never in practice: every value has a form in TOML.
+    /// Where a program that takes backups is missing.
     pub fn overlay_toml(&self) -> Result<String> {
         let bindings = [
             database(
                 &self.databases,
                 &self.root,
                 ("wp_posts", "post_modified_gmt"),
-            ),
+            )?,
             dns(&self.names.authoritative),
             notify(&self.board, &self.root),
             workload(),

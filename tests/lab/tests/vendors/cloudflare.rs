@@ -7,6 +7,7 @@ use understudy_lab::vendor::cloudflare::{
 use understudy_lab::vendor::{Answer, Standin, Trouble};
 
 use crate::host::Host;
+use crate::token;
 
 const ACTIVE: &str = "wp-active.example.test";
 const PZ: &str = "wp-pz.example.test";
@@ -45,7 +46,7 @@ async fn stage(plan: &str, config: Value) -> Stage {
         "http": [{ "methods": ["GET", "POST", "PATCH", "DELETE"], "url": url, "private": true }],
         "trust": [vendor.root()],
     });
-    let host = Host::new("cloudflare", binding, vendor.token());
+    let host = Host::new("cloudflare", binding, token(vendor.token()));
     Stage {
         vendor,
         host,
@@ -387,7 +388,7 @@ async fn a_token_that_is_wrong_or_sees_no_such_zone_is_named() {
         "http": [{ "methods": ["GET"], "url": url, "private": true }],
         "trust": [stage.vendor.root()],
     });
-    let answer = Host::new("cloudflare", binding, "not-the-token")
+    let answer = Host::new("cloudflare", binding, token("not-the-token"))
         .call(get(ACTIVE, "CNAME"))
         .await;
     let text = answer["err"]["invalid"].as_str().unwrap();

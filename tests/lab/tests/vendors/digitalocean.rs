@@ -7,6 +7,7 @@ use understudy_lab::vendor::digitalocean::{
 use understudy_lab::vendor::{Answer, Standin, Trouble};
 
 use crate::host::Host;
+use crate::token;
 
 const PZ: &str = "wordpress-pz";
 const BZ: &str = "wordpress-bz";
@@ -26,7 +27,7 @@ async fn stage(may_destroy: bool) -> Stage {
     account.add_cluster("reports", "nyc3", &BACKUPS);
     let vendor = Standin::start(folder.path(), account).await.unwrap();
     let binding = binding(&vendor, may_destroy);
-    let host = Host::new("digitalocean", binding, vendor.token());
+    let host = Host::new("digitalocean", binding, token(vendor.token()));
     Stage {
         vendor,
         host,
@@ -365,7 +366,7 @@ async fn throttles_are_waited_for_and_refusals_told_in_the_vendors_words() {
     let host = Host::new(
         "digitalocean",
         binding(&stage.vendor, false),
-        "not-the-token",
+        token("not-the-token"),
     );
     let answer = host.call(call("observe", "pz")).await;
     let text = answer["err"]["invalid"].as_str().unwrap();

@@ -1,5 +1,6 @@
 //! The binary `understudy` with a strategy that makes calls, and one provider under a binding.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -55,7 +56,7 @@ pub(crate) struct Host {
     folder: TempDir,
     plugin: &'static str,
     binding: Value,
-    token: String,
+    secrets: BTreeMap<String, String>,
 }
 
 /// What a run of calls came to.
@@ -78,15 +79,19 @@ impl Ran {
 }
 
 impl Host {
-    /// A host with `binding` for `plugin`; the secret for its slots is in the variable `TOKEN`.
-    pub(crate) fn new(plugin: &'static str, binding: Value, token: &str) -> Self {
+    /// A host with `binding` for `plugin`, and the secrets for its slots by variable.
+    pub(crate) fn new(
+        plugin: &'static str,
+        binding: Value,
+        secrets: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         // Here and not in a call: a build holds up whatever else the test runs beside it.
         LazyLock::force(&PLUGINS);
         Self {
             folder: tempfile::tempdir().unwrap(),
             plugin,
             binding,
-            token: token.to_owned(),
+            secrets: secrets.into_iter().collect(),
         }
     }
 
@@ -96,8 +101,9 @@ impl Host {
         std::fs::write(&runbook, self.runbook(calls)).unwrap();
         let runs = self.folder.path().join("runs");
         drop(std::fs::remove_dir_all(&runs));
-        self.understudy(&["plugin", "lock", "runbook.toml"]).await;
-        self.understudy(&["run", "runbook.toml"]).await;
+        let runbook = runbook.display().to_string();
+        self.understudy(&["plugin", "lock", &runbook]).await;
+        self.understudy(&["run", &runbook]).await;
         let run = std::fs::read_dir(&runs).unwrap().next().unwrap().unwrap();
         let run = run.file_name().into_string().unwrap();
         let journal = self
@@ -157,7 +163,7 @@ impl Host {
         let output = Command::new(program())
             .current_dir(self.folder.path())
             .env_clear()
-            .env("TOKEN", &self.token)
+            .envs(&self.secrets)
             .env("USER", "tester")
             .env("UNDERSTUDY_RUNS", self.folder.path().join("runs"))
             .arg("--cache")

@@ -14,3 +14,8 @@ mod cloudflare;
 mod digitalocean;
 mod host;
 mod prometheus;
+
+/// The secret for a vendor's slot, in the variable that the bindings here name.
+fn token(secret: &str) -> [(String, String); 1] {
+    [("TOKEN".to_owned(), secret.to_owned())]
+}

@@ -44,7 +44,7 @@ async fn stage() -> Stage {
         },
         "http": [{ "methods": ["GET"], "url": format!("{}/api/v1", server.url()), "private": true }],
     });
-    let host = Host::new("prometheus", binding, "unused");
+    let host = Host::new("prometheus", binding, []);
     Stage {
         exporter,
         server,
