@@ -62,6 +62,14 @@ impl Fault {
         Self::new(Class::Unavailable { after_ms }, code, text)
     }
 
+    /// The same as something that passes.
+    pub(crate) fn passing(self) -> Self {
+        Self {
+            class: Class::Unavailable { after_ms: None },
+            ..self
+        }
+    }
+
     /// No such thing.
     pub(crate) fn not_found(code: &'static str, text: impl Into<String>) -> Self {
         Self::new(Class::NotFound, code, text)

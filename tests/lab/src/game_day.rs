@@ -1,8 +1,8 @@
 //! The game-day: the wordpress runbook on two whole zones under traffic, and what came of it: as the runs report it, and as
 //! users, resolvers and databases say.
 //!
-//! Start at [`play`]. [`ACTS`] is the programme; [`watch`] looks at the name servers all the while, [`figures`] are what is
-//! counted of an act, [`fidelity`] lays its rehearsal beside it, [`table`] shows them.
+//! Start at [`play`]. [`DRILLS`] is the programme; [`watch`] looks at the name servers all the while, [`figures`] are what is
+//! counted of a leg, [`fidelity`] lays its rehearsal beside it, [`table`] shows them.
 
 pub mod fidelity;
 pub mod figures;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use self::fidelity::Fidelity;
-use self::figures::{Felt, Reported};
+use self::figures::{Felt, Reported, Seen};
 use self::watch::Watch;
 use crate::clock::{eventually, now_ms};
 use crate::host::Host;
@@ -25,37 +25,34 @@ use crate::zone::LIMIT;
 
 /// Time between two things that the users do.
 const PACE: Duration = Duration::from_millis(200);
-/// Things that users must have been acknowledged before an act begins, and after it moved them.
+/// Things that users must have been acknowledged before a drill begins, and wherever it has moved them.
 const SOME: usize = 10;
 /// How long pictures may take to follow to the other zone before they count as lost.
 const FOLLOWING: Duration = Duration::from_secs(10);
 
-/// One leg of the day.
+/// A run there and back.
 #[derive(Debug, Clone, Copy)]
-pub struct Act {
-    /// What happens, for people.
-    pub title: &'static str,
+pub struct Drill {
+    /// What each of its legs is, for people.
+    pub titles: [&'static str; 2],
     /// Procedure of the runbook.
     pub procedure: &'static str,
-    /// Zone that is left.
-    pub from: &'static str,
-    /// Zone that is gone to.
-    pub to: &'static str,
-    /// What happens before the run.
+    /// What happens before it.
     pub disaster: Disaster,
     /// File in `tests/lab/scenarios` that says what the zones are like before it.
     pub scenario: &'static str,
 }
 
+/// Where each leg leads from and to.
+const LEGS: [(&str, &str); 2] = [("pz", "bz"), ("bz", "pz")];
+
 /// What is lost before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disaster {
-    /// Nothing.
-    Nothing,
-    /// The zone that is left loses its line to the other one, takes [`SOME`] more writes and is killed, database, node and
-    /// control plane. It comes back once users are served again.
+    /// `pz` loses its line to `bz`, takes [`SOME`] more writes and is killed, database, node and control plane. It comes back
+    /// once users are served again.
     Zone,
-    /// The copy of the database at the zone gone to.
+    /// The copy of the database at `bz`.
     Copy,
 }
 
@@ -63,49 +60,29 @@ pub enum Disaster {
 const LOSE_COPY: &str = "STOP SLAVE; RESET SLAVE ALL; SET sql_log_bin = 0; DROP DATABASE wordpress";
 
 /// The day's programme.
-pub const ACTS: [Act; 4] = [
-    Act {
-        title: "A: pz dies, the replica is promoted",
-        procedure: "failover",
-        from: "pz",
-        to: "bz",
+pub const DRILLS: [Drill; 2] = [
+    Drill {
+        titles: ["A: pz dies, bz's replica is promoted", "home from A"],
+        procedure: "drill",
         disaster: Disaster::Zone,
         scenario: "zones-lost.toml",
     },
-    Act {
-        title: "home from A",
-        procedure: "failback",
-        from: "bz",
-        to: "pz",
-        disaster: Disaster::Nothing,
-        scenario: "zones-home.toml",
-    },
-    Act {
-        title: "B: bz has no copy, a backup is restored",
-        procedure: "failover-restore",
-        from: "pz",
-        to: "bz",
+    Drill {
+        titles: ["B: bz has no copy, a backup is restored", "home from B"],
+        procedure: "drill-restore",
         disaster: Disaster::Copy,
         scenario: "zones-restored.toml",
     },
-    Act {
-        title: "home from B",
-        procedure: "failback",
-        from: "bz",
-        to: "pz",
-        disaster: Disaster::Nothing,
-        scenario: "zones-home.toml",
-    },
 ];
 
-/// What came of an act.
+/// What came of a leg.
 #[derive(Debug, Clone)]
 pub struct Played {
-    /// Which one.
-    pub act: Act,
-    /// The run that did it.
-    pub run: String,
-    /// What the run says of itself.
+    /// What it was, for people.
+    pub title: &'static str,
+    /// Whether a zone died before it.
+    pub lost_zone: bool,
+    /// What the run says of it.
     pub reported: Reported,
     /// What users, resolvers and databases say.
     pub felt: Felt,
@@ -126,24 +103,18 @@ pub async fn play(
     let watch = Watch::start(&platform.names);
     let mut played = Vec::new();
     let mut lost = BTreeSet::new();
-    for act in ACTS {
-        said(act.title);
-        let one = act
+    for drill in DRILLS {
+        said(&drill.titles.join(", then "));
+        let legs = drill
             .play(platform, host, &users, &watch, &mut lost)
             .await
-            .with_context(|| format!("{}: {}", act.title, host.log()))?;
-        played.push(one);
+            .with_context(|| format!("{}: {}", drill.procedure, host.log()))?;
+        played.extend(legs);
     }
     Ok(played)
 }
 
-impl Act {
-    /// Whether the zone that is left dies.
-    #[must_use]
-    pub fn loses_zone(self) -> bool {
-        self.disaster == Disaster::Zone
-    }
-
+impl Drill {
     async fn play(
         self,
         platform: &mut Platform,
@@ -151,66 +122,73 @@ impl Act {
         users: &Writers,
         watch: &Watch,
         lost: &mut BTreeSet<u64>,
-    ) -> Result<Played> {
-        users.acknowledged_by(self.from, SOME, LIMIT).await?;
-        let copy = platform.databases.at(self.to).context("no such zone")?;
+    ) -> Result<Vec<Played>> {
+        users.acknowledged_by("pz", SOME, LIMIT).await?;
+        let lost_zone = self.disaster == Disaster::Zone;
         match self.disaster {
-            Disaster::Nothing => {}
-            Disaster::Copy => copy.execute(LOSE_COPY).await?,
+            Disaster::Copy => platform.databases.bz.execute(LOSE_COPY).await?,
             Disaster::Zone => {
-                copy.stop_receiving().await?;
-                users.acknowledged_by(self.from, SOME, LIMIT).await?;
+                platform.databases.bz.stop_receiving().await?;
+                users.acknowledged_by("pz", SOME, LIMIT).await?;
             }
         }
         let begun_ms = now_ms();
-        if self.loses_zone() {
-            platform.kill(self.from)?;
-        }
-        let mode = if self.loses_zone() {
-            "ungraceful"
+        let mut running = if lost_zone {
+            platform.kill("pz")?;
+            host.run(self.procedure, "ungraceful")?
         } else {
-            "graceful"
+            host.run(self.procedure, "graceful")?
         };
-        let mut running = host.run(self.procedure, mode)?;
         tokio::select! {
-            served = users.acknowledged_by(self.to, SOME, LIMIT) => served?,
+            served = users.acknowledged_by("bz", SOME, LIMIT) => served?,
             ended = running.wait() => ensure!(ended?.success(), "the run did not end well"),
         }
-        if self.loses_zone() {
-            platform.restart(self.from).await?;
+        if lost_zone {
+            platform.restart("pz").await?;
         }
         host.ends_well(running).await?;
-        let missing = self.missing(platform, users, lost).await?;
-        lost.extend(missing.numbers());
-        let felt = Felt::count(self, begun_ms, &users.log(), &missing, watch)?;
-        Ok(Played {
-            act: self,
-            run: host.newest()?,
-            reported: Reported::read(&host.report().await?)?,
-            felt,
-            fidelity: Fidelity::of(host, self.scenario).await?,
-        })
-    }
+        users.acknowledged_by("pz", SOME, LIMIT).await?;
 
-    /// What the zone gone to does not have of what was acknowledged, besides what acts before have `lost`.
-    async fn missing(
-        self,
-        platform: &Platform,
-        users: &Writers,
-        lost: &BTreeSet<u64>,
-    ) -> Result<Missing> {
-        let zone = platform.zone(self.to).context("no such zone")?;
-        let database = platform.databases.at(self.to).context("no such zone")?;
-        let log = users.log();
-        let mut missing = None;
-        let followed = eventually("everything to be there", FOLLOWING, async || {
-            let found = audit(&log, database, &zone.files).await?.without(lost);
-            let nothing = found.is_empty();
-            missing = Some(found);
-            Ok(nothing.then_some(()))
-        });
-        // What is missing after that is what this is about.
-        let failure = followed.await.err();
-        missing.with_context(|| format!("{failure:?}"))
+        let missing = missing(platform, users, lost).await?;
+        lost.extend(missing.numbers());
+        let report = host.report().await?;
+        let fidelity = Fidelity::of(host, self.scenario).await?;
+        let home_ms = Reported::begun_ms(&report, 1)?;
+        let spans = [begun_ms..home_ms, home_ms..now_ms()];
+        let mut played = Vec::new();
+        for (leg, ((title, span), (from, to))) in
+            self.titles.into_iter().zip(spans).zip(LEGS).enumerate()
+        {
+            let lost_zone = lost_zone && leg == 0;
+            let seen = Seen {
+                log: &users.log(),
+                missing: &missing,
+                watch,
+            };
+            played.push(Played {
+                title,
+                lost_zone,
+                reported: Reported::read(&report, leg)?,
+                felt: Felt::count(seen, (from, to), span, lost_zone)?,
+                fidelity: fidelity.of_leg(leg)?,
+            });
+        }
+        Ok(played)
     }
+}
+
+/// What `pz` does not have of what was acknowledged, besides what drills before have `lost`.
+async fn missing(platform: &Platform, users: &Writers, lost: &BTreeSet<u64>) -> Result<Missing> {
+    let log = users.log();
+    let mut missing = None;
+    let followed = eventually("everything to be there", FOLLOWING, async || {
+        let found = audit(&log, &platform.databases.pz, &platform.pz.files).await?;
+        let found = found.without(lost);
+        let nothing = found.is_empty();
+        missing = Some(found);
+        Ok(nothing.then_some(()))
+    });
+    // What is missing after that is what this is about.
+    let failure = followed.await.err();
+    missing.with_context(|| format!("{failure:?}"))
 }

@@ -13,6 +13,9 @@ use super::super::Fault;
 use super::object::Place;
 use super::server::Server;
 
+/// Code of what the cluster's own rules forbid.
+const FORBIDDEN: &str = "CP0026";
+
 /// What the clusters of a binding were found to serve.
 #[derive(Default)]
 pub(super) struct Discovery(Mutex<BTreeMap<(String, String), Arc<APIResourceList>>>);
@@ -91,6 +94,9 @@ async fn ask(
     match server.ask(&asked, request).await {
         Ok(answer) => answer.json(&asked),
         Err(fault) if fault.is_not_found() => Err(not_served(cluster, kind)),
+        // Whoever is known may discover (`system:discovery`). One that has just come up forbids everything until it has read
+        // its own rules.
+        Err(fault) if fault.is_code(FORBIDDEN) => Err(fault.passing()),
         Err(fault) => Err(fault),
     }
 }

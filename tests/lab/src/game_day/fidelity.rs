@@ -1,4 +1,4 @@
-//! How a rehearsal of an act compares with it: the run is fitted and rehearsed by the host (`understudy calibrate`).
+//! How a rehearsal of a drill compares with it: the run is fitted and rehearsed by the host (`understudy calibrate`).
 
 use std::path::Path;
 use std::process::Stdio;
@@ -27,6 +27,8 @@ pub struct Fidelity {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Step {
+    /// `strategy/step`.
+    pub step: String,
     /// It did not begin before anything that it began after live.
     pub same_order: bool,
     /// The same calls, in the same order.
@@ -36,6 +38,8 @@ pub struct Step {
 /// A strategy in both.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Leg {
+    /// Its name.
+    pub strategy: String,
     /// Its recovery time.
     pub rto: Pair,
 }
@@ -53,6 +57,25 @@ pub struct Pair {
 }
 
 impl Fidelity {
+    /// What it says of one leg, from 0. A difference that names no step of a strategy stands at the first leg.
+    ///
+    /// # Errors
+    /// Where there is no such leg.
+    pub fn of_leg(&self, leg: usize) -> Result<Self> {
+        let one = self.legs.get(leg).context("no such leg")?;
+        let is_its = |text: &str, other: &Leg| text.contains(&format!("{}/", other.strategy));
+        let steps = self.steps.iter().filter(|step| is_its(&step.step, one));
+        let differences = self.differences.iter().filter(|text| {
+            let owner = self.legs.iter().position(|other| is_its(text, other));
+            owner.unwrap_or(0) == leg
+        });
+        Ok(Self {
+            steps: steps.cloned().collect(),
+            legs: vec![one.clone()],
+            differences: differences.cloned().collect(),
+        })
+    }
+
     /// Of the newest run, in this scenario of the lab's.
     ///
     /// # Errors

@@ -1,14 +1,14 @@
-//! What is counted of an act, from both sides.
+//! What is counted of a leg, from both sides.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::Act;
 use super::watch::Watch;
 use crate::powerdns::ZONE;
-use crate::wordpress::users::{Log, Missing};
+use crate::wordpress::users::{Acknowledged, Log, Missing};
 
 /// What a run reports of its leg. Durations are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,21 +22,42 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// Of the first leg of a report.
+    /// Of a leg of a report, from 0.
     ///
     /// # Errors
     /// Where a figure is missing, which is said.
-    pub fn read(report: &Value) -> Result<Self> {
-        let figure = |pointer: &str| {
-            let found = report.pointer(pointer).and_then(Value::as_u64);
-            found.with_context(|| format!("the report has no {pointer}"))
-        };
+    pub fn read(report: &Value, leg: usize) -> Result<Self> {
         Ok(Self {
-            rto_ms: figure("/legs/0/rto/achieved-ms")?,
-            rpo_ms: figure("/legs/0/rpo/achieved-ms")?,
-            convergence_ms: figure("/legs/0/dns/took-ms")?,
+            rto_ms: figure(report, leg, "rto/achieved-ms")?,
+            rpo_ms: figure(report, leg, "rpo/achieved-ms")?,
+            convergence_ms: figure(report, leg, "dns/took-ms")?,
         })
     }
+
+    /// When a leg began, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// Where it did not.
+    pub fn begun_ms(report: &Value, leg: usize) -> Result<u64> {
+        figure(report, leg, "begun-at")
+    }
+}
+
+fn figure(report: &Value, leg: usize, name: &str) -> Result<u64> {
+    let pointer = format!("/legs/{leg}/{name}");
+    let found = report.pointer(&pointer).and_then(Value::as_u64);
+    found.with_context(|| format!("the report has no {pointer}"))
+}
+
+/// Where figures come from that no run had a part in.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What the users saw.
+    pub log: &'a Log,
+    /// What is missing of it.
+    pub missing: &'a Missing,
+    /// Who looks at the name servers.
+    pub watch: &'a Watch,
 }
 
 /// What users, resolvers and databases say. Durations are in milliseconds.
@@ -44,7 +65,7 @@ impl Reported {
 pub struct Felt {
     /// From the zone's death, or from the last thing it acknowledged where it lived, until the other zone acknowledged one.
     pub out_ms: u64,
-    /// Things that users asked for and were not acknowledged since the act began.
+    /// Things that users asked for and were not acknowledged.
     pub refused: usize,
     /// Acknowledged posts that are gone.
     pub lost_posts: usize,
@@ -57,41 +78,46 @@ pub struct Felt {
 }
 
 impl Felt {
-    /// Counts an act that began at `begun_ms`.
+    /// Counts a leg from one zone to another in a span of time, in milliseconds since the epoch. Where the zone that was left
+    /// died, that was at its beginning.
     ///
     /// # Errors
     /// Where the zone gone to acknowledged nothing.
     pub fn count(
-        act: Act,
-        begun_ms: u64,
-        log: &Log,
-        missing: &Missing,
-        watch: &Watch,
+        seen: Seen<'_>,
+        (from, to): (&str, &str),
+        span: Range<u64>,
+        lost_zone: bool,
     ) -> Result<Self> {
+        let Seen {
+            log,
+            missing,
+            watch,
+        } = seen;
+        let is_by = |row: &Acknowledged, zone: &str| row.zone == zone;
         let served = log
             .acknowledged
             .iter()
-            .find(|row| row.zone == act.to && row.at_ms >= begun_ms)
-            .with_context(|| format!("{} acknowledged nothing", act.to))?;
-        let by_old = |row: &&_| -> bool {
-            let row: &crate::wordpress::users::Acknowledged = row;
-            row.zone == act.from && row.at_ms < served.at_ms
+            .find(|row| is_by(row, to) && row.at_ms >= span.start)
+            .with_context(|| format!("{to} acknowledged nothing"))?;
+        let mut before = log.acknowledged.iter().rev();
+        let last = before.find(|row| is_by(row, from) && row.at_ms < served.at_ms);
+        let last_ms = last.map_or(span.start, |row| row.at_ms);
+        let out_since = if lost_zone { span.start } else { last_ms };
+        let lost = |rows: &[Acknowledged]| -> Vec<u64> {
+            let lost = rows.iter().filter(|row| is_by(row, from));
+            lost.map(|row| row.at_ms).collect()
         };
-        let last_served = log.acknowledged.iter().rev().find(by_old);
-        let last_ms = last_served.map_or(begun_ms, |row| row.at_ms);
-        let out_since = if act.loses_zone() { begun_ms } else { last_ms };
-        let first_lost = missing.posts.iter().map(|row| row.at_ms).min();
+        let posts = lost(&missing.posts);
+        let first_lost = posts.iter().min();
+        let refused = log.refused.iter();
         Ok(Self {
             out_ms: served.at_ms.saturating_sub(out_since),
-            refused: log
-                .refused
-                .iter()
-                .filter(|refused| refused.at_ms >= begun_ms)
-                .count(),
-            lost_posts: missing.posts.len(),
-            lost_media: missing.media.len(),
-            lost_ms: first_lost.map_or(0, |first| begun_ms.saturating_sub(first)),
-            convergence: watch.convergence(&format!("wp-{}.{ZONE}", act.to), begun_ms),
+            refused: refused.filter(|one| span.contains(&one.at_ms)).count(),
+            lost_posts: posts.len(),
+            lost_media: lost(&missing.media).len(),
+            lost_ms: first_lost.map_or(0, |first| out_since.saturating_sub(*first)),
+            convergence: watch.convergence(&format!("wp-{to}.{ZONE}"), &span),
         })
     }
 }

@@ -5,7 +5,7 @@ use super::fidelity::Step;
 
 /// Columns, and how wide each is.
 const COLUMNS: [(&str, usize); 9] = [
-    ("act", 38),
+    ("leg", 40),
     ("RTO", 8),
     ("users out", 10),
     ("RPO", 8),
@@ -16,7 +16,7 @@ const COLUMNS: [(&str, usize); 9] = [
     ("DNS: report, resolver, stubborn", 0),
 ];
 
-/// One line for each act: what the run reports beside what was felt.
+/// One line for each leg: what the run reports beside what was felt.
 #[must_use]
 pub fn table(played: &[Played]) -> String {
     let mut text = line(COLUMNS.map(|(title, width)| (title.to_owned(), width)));
@@ -25,7 +25,7 @@ pub fn table(played: &[Played]) -> String {
         let mut convergence = vec![seconds(Some(reported.convergence_ms))];
         convergence.extend(felt.convergence.values().map(|took| seconds(*took)));
         let cells = [
-            one.act.title.to_owned(),
+            one.title.to_owned(),
             seconds(Some(reported.rto_ms)),
             seconds(Some(felt.out_ms)),
             seconds(Some(reported.rpo_ms)),
@@ -40,11 +40,11 @@ pub fn table(played: &[Played]) -> String {
     text
 }
 
-/// One line for each act: the run beside its rehearsal.
+/// One line for each leg: the run beside its rehearsal.
 #[must_use]
 pub fn fidelity(played: &[Played]) -> String {
     let columns = [
-        ("act", 38),
+        ("leg", 40),
         ("steps", 6),
         ("in order", 9),
         ("same calls", 11),
@@ -59,7 +59,7 @@ pub fn fidelity(played: &[Played]) -> String {
         let rto = one.fidelity.legs.first().map(|leg| &leg.rto);
         let percent = rto.and_then(|rto| rto.difference_percent);
         let cells = [
-            one.act.title.to_owned(),
+            one.title.to_owned(),
             steps.len().to_string(),
             count(|step| step.same_order).to_string(),
             count(|step| step.same_calls).to_string(),

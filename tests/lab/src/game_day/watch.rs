@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,14 +44,19 @@ impl Watch {
         Self { seen, tasks }
     }
 
-    /// How long after the authoritative server each resolver led to `target` for good, in milliseconds, of what happened
-    /// since `since_ms`; none where one did not, or the authoritative one did not.
+    /// How long after the authoritative server each resolver led to `target` for good, in milliseconds, in a span of time;
+    /// none where one did not, or the authoritative one did not.
     #[must_use]
-    pub fn convergence(&self, target: &str, since_ms: u64) -> BTreeMap<&'static str, Option<u64>> {
+    pub fn convergence(
+        &self,
+        target: &str,
+        span: &Range<u64>,
+    ) -> BTreeMap<&'static str, Option<u64>> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let arrived = |name: &str| {
-            let last = seen.get(name)?.last()?;
-            (last.1 == target && last.0 >= since_ms).then_some(last.0)
+            let changes = seen.get(name)?.iter();
+            let last = changes.filter(|(at_ms, _)| span.contains(at_ms)).last()?;
+            (last.1 == target).then_some(last.0)
         };
         let flipped = arrived(AUTHORITATIVE);
         let resolvers = seen.keys().filter(|name| **name != AUTHORITATIVE);
