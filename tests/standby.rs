@@ -23,14 +23,20 @@ fn effects(stage: &Stage) -> Vec<String> {
     let records = records(&stage.journal());
     let intents = records.iter().filter(|record| record["type"] == "intent");
     let effects = intents.map(|record| &record["body"]).filter(|body| {
-        let control = body["function"]["interface"].as_str().unwrap().starts_with("understudy:control");
+        let control = body["function"]["interface"]
+            .as_str()
+            .unwrap()
+            .starts_with("understudy:control");
         !control && body["kind"] != "read"
     });
     effects
         .map(|body| {
             let args = &body["args"];
             let target = args["site"].as_str().or(args["name"].as_str()).unwrap();
-            format!("{} {target}", body["function"]["function"].as_str().unwrap())
+            format!(
+                "{} {target}",
+                body["function"]["function"].as_str().unwrap()
+            )
         })
         .collect()
 }
@@ -45,12 +51,24 @@ fn quiet(edit: impl Fn(String) -> String) -> Stage {
     stage
 }
 
-const LOOK: [&str; 6] = ["check", "runbook.toml", "--live", "--procedure", "standby", "--scenario"];
+const LOOK: [&str; 6] = [
+    "check",
+    "runbook.toml",
+    "--live",
+    "--procedure",
+    "standby",
+    "--scenario",
+];
 
 #[test]
 fn a_zone_is_built_up_to_waiting_and_nothing_else_is_touched() {
     let stage = shipped::edited(|text| text).locked();
-    let output = stage.run(&["rehearse", "runbook.toml", "--scenario", "standby-from-nothing"]);
+    let output = stage.run(&[
+        "rehearse",
+        "runbook.toml",
+        "--scenario",
+        "standby-from-nothing",
+    ]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let effects = effects(&stage);
     for wanted in [
@@ -61,13 +79,25 @@ fn a_zone_is_built_up_to_waiting_and_nothing_else_is_touched() {
         "ensure-scaled bz",
         "ensure-test-issued bz",
     ] {
-        assert!(effects.iter().any(|effect| effect == wanted), "{wanted}: {effects:?}");
+        assert!(
+            effects.iter().any(|effect| effect == wanted),
+            "{wanted}: {effects:?}"
+        );
     }
     let mut elsewhere = effects.iter();
-    let here = |effect: &&String| effect.ends_with(" bz") || effect.ends_with(" wp-bz.example.test");
+    let here =
+        |effect: &&String| effect.ends_with(" bz") || effect.ends_with(" wp-bz.example.test");
     assert_eq!(elsewhere.find(|effect| !here(effect)), None);
-    for never in ["ensure-promoted", "ensure-exposed", "ensure-fenced", "ensure-restored"] {
-        assert!(!effects.iter().any(|effect| effect.starts_with(never)), "{effects:?}");
+    for never in [
+        "ensure-promoted",
+        "ensure-exposed",
+        "ensure-fenced",
+        "ensure-restored",
+    ] {
+        assert!(
+            !effects.iter().any(|effect| effect.starts_with(never)),
+            "{effects:?}"
+        );
     }
 }
 
@@ -76,12 +106,23 @@ fn a_site_that_serves_is_not_made_to_wait() {
     // As somebody may turn the parameters round; the grants alone would not refuse every step of it.
     let turned = |text: String| {
         let (before, rest) = text.split_once("[strategies.standby.parameters]").unwrap();
-        let rest = rest.replacen("from = \"pz\"\nto = \"bz\"", "from = \"bz\"\nto = \"pz\"", 1);
+        let rest = rest.replacen(
+            "from = \"pz\"\nto = \"bz\"",
+            "from = \"bz\"\nto = \"pz\"",
+            1,
+        );
         let rest = rest.replacen("\"wp-bz.example.test\"]", "\"wp-pz.example.test\"]", 1);
         format!("{before}[strategies.standby.parameters]{rest}")
     };
     let stage = shipped::edited(turned).locked();
-    let args = ["rehearse", "runbook.toml", "--procedure", "standby", "--scenario", "planned"];
+    let args = [
+        "rehearse",
+        "runbook.toml",
+        "--procedure",
+        "standby",
+        "--scenario",
+        "planned",
+    ];
     let output = stage.run(&args);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert_eq!(effects(&stage), Vec::<String>::new());
@@ -89,14 +130,28 @@ fn a_site_that_serves_is_not_made_to_wait() {
 
 #[test]
 fn a_look_says_what_holds_changes_nothing_and_is_recorded() {
-    let stage = quiet(|text| text.replace("data = \"replica\"\nstandby-replicas = 1", "data = \"replica\""));
+    let stage = quiet(|text| {
+        text.replace(
+            "data = \"replica\"\nstandby-replicas = 1",
+            "data = \"replica\"",
+        )
+    });
     let output = stage.run(&[&LOOK[..], &["quiet.toml", "-o", "json"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["ready"], true, "{said}");
     let findings = said["strategies"][0]["findings"].as_array().unwrap();
-    let holds = |id: &str| findings.iter().any(|found| found["id"] == id && found["holds"] == true);
-    for id in ["entry-closed", "app-waits", "replica-refuses-writes", "record-of-bz-exists"] {
+    let holds = |id: &str| {
+        findings
+            .iter()
+            .any(|found| found["id"] == id && found["holds"] == true)
+    };
+    for id in [
+        "entry-closed",
+        "app-waits",
+        "replica-refuses-writes",
+        "record-of-bz-exists",
+    ] {
         assert!(holds(id), "{id}: {said}");
     }
     let run = said["run"].as_str().unwrap();
@@ -112,9 +167,16 @@ fn a_look_says_what_holds_changes_nothing_and_is_recorded() {
 fn a_look_names_what_does_not_hold_and_what_nobody_answered() {
     let stage = quiet(|text| text);
     let output = stage.run(&[&LOOK[..], &["quiet.toml"]].concat());
-    assert_eq!(output.status.code(), Some(1), "one replica is to wait, and none does");
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "one replica is to wait, and none does"
+    );
     let table = text(&output.stdout);
-    assert!(table.contains("app-waits") && table.contains("does not hold"), "{table}");
+    assert!(
+        table.contains("app-waits") && table.contains("does not hold"),
+        "{table}"
+    );
     let dead = "\n[[injects]]\nat = \"T-5m\"\nfail.site = \"bz\"\n";
     let quiet = std::fs::read_to_string(stage.path("quiet.toml")).unwrap();
     std::fs::write(stage.path("dead.toml"), quiet + dead).unwrap();
