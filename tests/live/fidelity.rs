@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::host::Host;
@@ -25,7 +26,7 @@ async fn a_live_drill_is_rehearsed_as_it_went() {
         host.ends_well(host.run("drill", "graceful").unwrap())
             .await
             .unwrap();
-        let (code, fidelity) = compared(&host).await;
+        let (code, fidelity) = compared(&host).await.unwrap();
         assert!(
             fidelity["steps"].as_array().unwrap().len() > 40,
             "{fidelity:#}"
@@ -57,12 +58,14 @@ async fn a_live_drill_is_rehearsed_as_it_went() {
 }
 
 /// The newest run beside its rehearsal, with the exit code.
-async fn compared(host: &Host) -> (Option<i32>, Value) {
-    let mut command = host.about("calibrate").unwrap();
+async fn compared(host: &Host) -> Result<(Option<i32>, Value)> {
+    let mut command = host.about("calibrate")?;
     command
         .args(["--scenario", SCENARIO, "--compare", "-o", "json"])
         .stdout(Stdio::piped());
-    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
-    let fidelity = serde_json::from_slice(&output.stdout);
-    (output.status.code(), fidelity.unwrap())
+    let output = command.spawn()?.wait_with_output().await?;
+    Ok((
+        output.status.code(),
+        serde_json::from_slice(&output.stdout)?,
+    ))
 }
