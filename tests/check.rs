@@ -23,7 +23,7 @@ fn check_plans_every_procedure_in_both_modes() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
     let plans = checked["plans"].as_array().unwrap();
-    assert_eq!(plans.len(), 10, "five procedures in two modes");
+    assert_eq!(plans.len(), 12, "six procedures in two modes");
     assert!(
         plans
             .iter()
@@ -62,7 +62,7 @@ fn check_accepts_the_overlay_for_kubernetes_and_reads_its_grants() {
     let output = check();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(checked["plans"].as_array().unwrap().len(), 10);
+    assert_eq!(checked["plans"].as_array().unwrap().len(), 12);
 
     for (from, to, said) in [
         (r#"verbs = ["get", "patch"]"#, r#"verbs = ["read"]"#, "read"),

@@ -19,7 +19,7 @@ const SOURCES: [&str; 6] = [
 ];
 
 /// The strategies.
-const STRATEGIES: [&str; 3] = ["replica", "restore", "failback"];
+const STRATEGIES: [&str; 4] = ["replica", "restore", "failback", "standby"];
 
 /// The copy.
 pub(crate) struct Workspace {

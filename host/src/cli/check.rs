@@ -9,6 +9,7 @@ use serde_json::json;
 use super::Context;
 use super::error::CommandError;
 use super::output::{Format, Table, Tone};
+use super::posture::{Checked, LiveArgs};
 use super::rehearse::block_on;
 use super::{stage, wanted};
 use understudy::clock::millis;
@@ -19,7 +20,8 @@ use understudy::rules::Violation;
 use understudy::runbook::lock;
 use understudy::runbook::types::Runbook;
 
-/// Check a runbook: the file, its plugins and their configuration, and the plan of every procedure in both modes.
+/// Check a runbook: the file, its plugins and their configuration, and the plan of every procedure in both modes. With
+/// `--live` also the world: whether its procedures could begin now, without changing anything.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The runbook
@@ -28,6 +30,8 @@ pub(super) struct Args {
     /// Files laid over it, in order
     #[arg(long, value_name = "FILE")]
     overlay: Vec<PathBuf>,
+    #[command(flatten)]
+    look: LiveArgs,
 }
 
 impl Args {
@@ -41,8 +45,17 @@ impl Args {
         let order = stage::order_to_look(context, &runbook)?;
         let engines = context.engines()?;
         let plans = block_on(check::check(&engines, &runbook, &order))??;
-        tell(context, &runbook, &plans)?;
         let broken: Vec<&Violation> = plans.iter().flat_map(|plan| &plan.violations).collect();
+        if self.look.live {
+            stage::refuse_broken(&broken)?;
+            let checked = Checked {
+                runbook,
+                path: &self.runbook,
+                overlays: &self.overlay,
+            };
+            return self.look.look(context, &engines, &checked);
+        }
+        tell(context, &runbook, &plans)?;
         stage::refuse_broken(&broken)
     }
 

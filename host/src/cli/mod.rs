@@ -20,6 +20,7 @@ mod log;
 mod output;
 mod plan;
 mod plugin;
+mod posture;
 mod progress;
 mod recorded;
 mod rehearse;

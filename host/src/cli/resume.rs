@@ -12,7 +12,7 @@ use super::run::{self, Cast};
 use super::stage;
 use super::wanted::{self, GivenAnswer};
 use understudy::clock::Clock;
-use understudy::journal::record::{Header, Record, Stage};
+use understudy::journal::record::{Ending, Entry, Header, Record, Stage};
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
 use understudy::prepare::{Order, Prepared, bindings, prepare};
 use understudy::rehearsal::driver::{Rehearsal, Switches};
@@ -38,6 +38,12 @@ impl Args {
                 "the journal does not begin with a run",
             ));
         };
+        if looked_only(&recorded.entries) {
+            return Err(CommandError::invalid(
+                "this run only looked: there is nothing to go on with",
+            )
+            .hint("`understudy check RUNBOOK --live` looks again"));
+        }
         let overlays: Vec<PathBuf> = header.overlays.iter().map(PathBuf::from).collect();
         let runbook = wanted::load(Path::new(&header.runbook_path), &overlays)?;
         let order = Order {
@@ -114,6 +120,15 @@ impl Args {
             run::finish(context, folder, ended)
         })
     }
+}
+
+/// Whether a run was one that asks strategies whether they could begin, and no more.
+fn looked_only(entries: &[Entry]) -> bool {
+    let look = |entry: &Entry| match &entry.record {
+        Record::RunEnded { ending, .. } => matches!(ending, Ending::Ready | Ending::NotReady),
+        _ => false,
+    };
+    entries.iter().any(look)
 }
 
 /// A run goes on with what it was started with, or not at all.

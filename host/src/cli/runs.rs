@@ -57,7 +57,7 @@ impl Args {
 
 fn is_over(run: &Summary) -> bool {
     let ending = run.glance.as_ref().ok().and_then(|glance| glance.ending);
-    matches!(ending, Some(Ending::Recovered | Ending::Undone))
+    matches!(ending, Some(ending) if ending != Ending::Stuck)
 }
 
 fn line(run: &Summary) -> Line<'_> {
@@ -79,6 +79,8 @@ fn standing(run: &Summary) -> (&'static str, Tone) {
             Some(Ending::Recovered) => ("recovered", Tone::Good),
             Some(Ending::Undone) => ("undone", Tone::Warn),
             Some(Ending::Stuck) => ("stuck", Tone::Bad),
+            Some(Ending::Ready) => ("ready", Tone::Good),
+            Some(Ending::NotReady) => ("not ready", Tone::Bad),
             None => ("left", Tone::Bad),
         },
     }

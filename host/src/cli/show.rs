@@ -62,6 +62,8 @@ pub(super) fn head(report: &Report, held_by: Option<u32>, output: &Output) -> St
         (Standing::Recovered, _) => (Tone::Good, "recovered".to_owned()),
         (Standing::Undone, _) => (Tone::Warn, "undone".to_owned()),
         (Standing::Stuck, _) => (Tone::Bad, "stuck, a human is needed".to_owned()),
+        (Standing::Ready, _) => (Tone::Good, "ready".to_owned()),
+        (Standing::NotReady, _) => (Tone::Bad, "not ready".to_owned()),
         (Standing::Unfinished, Some(pid)) => (Tone::Warn, format!("running (pid {pid})")),
         (Standing::Unfinished, None) => (
             Tone::Bad,

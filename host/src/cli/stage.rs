@@ -118,7 +118,7 @@ pub(super) fn ended_error(ended: &Ended) -> CommandError {
             Kind::Undone,
             format!("the run was taken back: {}", ended.detail),
         ),
-        Ending::Stuck | Ending::Recovered => {
+        Ending::Stuck | Ending::Recovered | Ending::Ready | Ending::NotReady => {
             CommandError::new(Kind::Stuck, format!("the run is stuck: {}", ended.detail)).hint(
                 "`understudy show RUN` tells where it stands, `understudy resume RUN` goes on",
             )

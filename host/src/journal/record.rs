@@ -134,6 +134,10 @@ pub enum Ending {
     Undone,
     /// A human is needed. Not final: `resume` goes on.
     Stuck,
+    /// It only looked, and everything holds.
+    Ready,
+    /// It only looked, and something does not hold or could not be asked.
+    NotReady,
 }
 
 /// Where an answer to a gate came from.

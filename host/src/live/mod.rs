@@ -15,10 +15,12 @@ use crate::journal::redact::Redactor;
 use crate::journal::sqlite::{SqliteOptions, SqliteStore};
 use crate::journal::{Hook, Journal, JournalError, Setup};
 use crate::mediation::routing::Route;
+use crate::name::StrategyName;
 use crate::prepare::bindings::{self, Providers};
 use crate::prepare::{PrepareError, PrepareErrors, Prepared, Staging};
+use crate::run::assess::Assessment;
 use crate::run::gate::Gatekeeper;
-use crate::run::{Ended, RunError};
+use crate::run::{Ended, Run, RunError};
 
 /// A live run, ready to begin or to go on.
 pub struct Live {
@@ -77,6 +79,32 @@ impl Live {
         self.carry_on(&journal, &[], probe).await
     }
 
+    /// Asks the strategies whether they could begin, and records it in the (empty) folder. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`LiveError`].
+    pub async fn assess(
+        &self,
+        folder: &Path,
+        strategies: &[StrategyName],
+    ) -> Result<Vec<Assessment>, LiveError> {
+        let looking = self
+            .prepared
+            .only_looking(strategies)
+            .map_err(RunError::from)?;
+        let (probe, setup) = self.set_up()?;
+        let header = looking.header(
+            Stage::Live,
+            self.runbook_path.clone(),
+            self.overlays.clone(),
+            &self.host_version,
+        );
+        let store = SqliteStore::create(folder, self.journal)?;
+        let journal = Journal::create(Box::new(store), setup, header)?;
+        let run = self.staged(&looking, &journal, &[], probe);
+        Ok(run.assess().await?)
+    }
+
     /// Takes the run over from whoever had it and carries it through.
     ///
     /// # Errors
@@ -122,6 +150,18 @@ impl Live {
         entries: &[Entry],
         probe: ProbeService,
     ) -> Result<Ended, LiveError> {
+        let run = self.staged(&self.prepared, journal, entries, probe);
+        Ok(run.execute().await?)
+    }
+
+    /// The run of `prepared`, with who serves its contracts.
+    fn staged(
+        &self,
+        prepared: &Prepared,
+        journal: &Journal,
+        entries: &[Entry],
+        probe: ProbeService,
+    ) -> Run {
         let clock: Arc<dyn Clock> = Arc::clone(&self.facilities.clock);
         let mut routes = self.providers.routes(journal, &clock);
         if let Some(interface) = self.prepared.contract("understudy:probe/probe") {
@@ -132,14 +172,13 @@ impl Live {
                 service: Arc::new(probe),
             });
         }
-        let run = self.prepared.staged(Staging {
+        prepared.staged(Staging {
             clock,
             journal,
             entries,
             keeper: Arc::clone(&self.keeper),
             routes,
             seed: self.seed,
-        });
-        Ok(run.execute().await?)
+        })
     }
 }

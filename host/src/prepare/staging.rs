@@ -10,10 +10,12 @@ use crate::journal::record::Entry;
 use crate::mediation::replay::Recorded;
 use crate::mediation::routing::{Route, Routes};
 use crate::mediation::{Admission, Mediation};
+use crate::name::{InvalidName, StrategyName};
 use crate::policy::Policy;
-use crate::run::Run;
 use crate::run::control::Control;
 use crate::run::gate::{CurrentPlan, Gatekeeper, Gates};
+use crate::run::switch::Alternatives;
+use crate::run::{Run, assess};
 
 /// What time it is, who serves, who answers, and what has happened so far.
 pub struct Staging<'a> {
@@ -32,6 +34,20 @@ pub struct Staging<'a> {
 }
 
 impl Prepared {
+    /// The same for a run that asks these strategies whether they could begin, and does nothing else.
+    ///
+    /// # Errors
+    /// [`InvalidName`] never in practice: strategies have names that steps can have.
+    pub fn only_looking(&self, strategies: &[StrategyName]) -> Result<Self, InvalidName> {
+        let plan = Arc::new(assess::plan(strategies)?);
+        Ok(Self {
+            plan_digest: plan.digest(),
+            plan,
+            alternatives: Alternatives::new(),
+            ..self.clone()
+        })
+    }
+
     /// The run, ready to be executed from wherever its journal leaves it.
     #[must_use]
     pub fn staged(&self, staging: Staging<'_>) -> Run {

@@ -18,7 +18,7 @@ use super::trace::{Broken, Trace, broken};
 use super::truth::Truth;
 use super::world::{self, World};
 use crate::call::CallSite;
-use crate::clock::{Clock, Instant, VirtualClock, millis};
+use crate::clock::{Clock, Deadlock, Instant, VirtualClock, millis};
 use crate::journal::record::{Ending, Entry, Missed, Record, Stage};
 use crate::journal::redact::Redactor;
 use crate::journal::store::Store;
@@ -26,7 +26,8 @@ use crate::journal::{Cut, Durability, Hook, Journal, JournalError, Setup, chain}
 use crate::mediation::routing::Route;
 use crate::name::{InterfaceName, InvalidName, RunId, StrategyName};
 use crate::prepare::{PrepareErrors, Prepared, Staging, served};
-use crate::run::{Ended, RunError};
+use crate::run::assess::Assessment;
+use crate::run::{Ended, Run, RunError};
 
 /// A rehearsal, ready to begin or to go on. Cheap to clone.
 #[derive(Clone)]
@@ -200,19 +201,41 @@ impl Rehearsal {
     ) -> Result<Rehearsed, RehearsalError> {
         self.check()?;
         let clock = VirtualClock::starting_at(self.start());
-        let stage = Stage::Rehearsal {
-            seed: self.seed,
-            scenario: self.scenario_name.clone(),
-            scenario_digest: self.scenario.digest.clone(),
-        };
         let header = self.prepared.header(
-            stage,
+            self.stage(),
             self.runbook_path.clone(),
             self.overlays.clone(),
             &self.host_version,
         );
         let journal = Journal::create(store, setup(&clock, switches), header)?;
         self.carry_on(&clock, self.world(), journal, &[])
+    }
+
+    /// Asks the strategies whether they could begin in the world as it is when the run starts.
+    ///
+    /// # Errors
+    /// [`RehearsalError`].
+    pub fn assess(
+        &self,
+        store: Box<dyn Store>,
+        strategies: &[StrategyName],
+    ) -> Result<Vec<Assessment>, RehearsalError> {
+        self.check()?;
+        let looking = self.prepared.only_looking(strategies);
+        let looking = looking.map_err(RunError::from)?;
+        let clock = VirtualClock::starting_at(self.start());
+        let header = looking.header(
+            self.stage(),
+            self.runbook_path.clone(),
+            self.overlays.clone(),
+            &self.host_version,
+        );
+        let journal = Journal::create(store, setup(&clock, Switches::default()), header)?;
+        let world = Arc::new(Mutex::new(self.world()));
+        let run = self.staged(&looking, &clock, &world, &journal, &[]);
+        let assessed = clock.block_on(run.assess());
+        let deadlock = |error: Deadlock| RunError::Parked(error.to_string());
+        Ok(assessed.map_err(deadlock)??)
     }
 
     /// Goes on where a journal was cut off.
@@ -248,6 +271,14 @@ impl Rehearsal {
         self.carry_on(&clock, world, journal, &entries)
     }
 
+    fn stage(&self) -> Stage {
+        Stage::Rehearsal {
+            seed: self.seed,
+            scenario: self.scenario_name.clone(),
+            scenario_digest: self.scenario.digest.clone(),
+        }
+    }
+
     fn start(&self) -> Instant {
         self.scenario.world.start
     }
@@ -257,6 +288,30 @@ impl Rehearsal {
         World::new(&self.scenario, &sites, self.seed, self.start())
     }
 
+    /// The run of `prepared` in a world.
+    fn staged(
+        &self,
+        prepared: &Prepared,
+        clock: &VirtualClock,
+        world: &Arc<Mutex<World>>,
+        journal: &Journal,
+        entries: &[Entry],
+    ) -> Run {
+        let interfaces = world::interfaces(&self.scenario.stand_ins);
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        prepared.staged(Staging {
+            clock: Arc::clone(&shared),
+            journal,
+            entries,
+            keeper: Arc::new(SimulatedPeople {
+                world: Arc::clone(world),
+                clock: Arc::clone(&shared),
+            }),
+            routes: routes(interfaces, world, &shared),
+            seed: self.seed,
+        })
+    }
+
     fn carry_on(
         &self,
         clock: &VirtualClock,
@@ -264,20 +319,8 @@ impl Rehearsal {
         journal: Journal,
         entries: &[Entry],
     ) -> Result<Rehearsed, RehearsalError> {
-        let interfaces = world::interfaces(&self.scenario.stand_ins);
         let world = Arc::new(Mutex::new(world));
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let run = self.prepared.staged(Staging {
-            clock: Arc::clone(&shared),
-            journal: &journal,
-            entries,
-            keeper: Arc::new(SimulatedPeople {
-                world: Arc::clone(&world),
-                clock: Arc::clone(&shared),
-            }),
-            routes: routes(interfaces, &world, &shared),
-            seed: self.seed,
-        });
+        let run = self.staged(&self.prepared, clock, &world, &journal, entries);
         let ended = clock.block_on(run.execute());
         drop(run);
         let ended = match ended {

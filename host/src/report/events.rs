@@ -288,6 +288,8 @@ fn run(record: &Record) -> Option<String> {
                 Ending::Recovered => "recovered",
                 Ending::Undone => "undone",
                 Ending::Stuck => "stuck, a human is needed",
+                Ending::Ready => "ready",
+                Ending::NotReady => "not ready",
             };
             format!("{word}: {detail}")
         }

@@ -66,6 +66,8 @@ fn standing(report: &Report) -> (&'static str, &'static str) {
         Standing::Recovered => ("badge good", "✓ recovered"),
         Standing::Undone => ("badge warn", "↶ failed and taken back"),
         Standing::Stuck => ("badge bad", "✗ stuck, a human is needed"),
+        Standing::Ready => ("badge good", "✓ ready"),
+        Standing::NotReady => ("badge bad", "✗ not ready"),
         Standing::Unfinished => ("badge warn", "… unfinished"),
     }
 }

@@ -439,6 +439,8 @@ fn standing(standing: Standing) -> &'static str {
         Standing::Recovered => "Recovered",
         Standing::Undone => "Failed and taken back",
         Standing::Stuck => "Stuck: a human is needed",
+        Standing::Ready => "Ready",
+        Standing::NotReady => "Not ready",
         Standing::Unfinished => "Unfinished",
     }
 }

@@ -164,6 +164,8 @@ fn conclusion(entries: &[Entry]) -> Conclusion {
                 Ending::Recovered => Standing::Recovered,
                 Ending::Undone => Standing::Undone,
                 Ending::Stuck => Standing::Stuck,
+                Ending::Ready => Standing::Ready,
+                Ending::NotReady => Standing::NotReady,
             },
             detail: units::one_line(detail),
             at: Some(at),

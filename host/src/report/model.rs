@@ -120,6 +120,10 @@ pub enum Standing {
     Undone,
     /// A human is needed.
     Stuck,
+    /// It only looked, and everything holds.
+    Ready,
+    /// It only looked, and something does not hold or could not be asked.
+    NotReady,
     /// The journal has no ending: a host works on it, or one was killed while it did.
     Unfinished,
 }

@@ -2,8 +2,10 @@
 //!
 //! Start at [`state`], the one table of a step's life. [`board`] knows where every step stands, [`scheduler`] runs the
 //! graph, [`rollback`] takes it back, [`rules`] holds it to the safety rules, [`switch`] puts another strategy in the place of one that does not get through,
+//! [`assess`] only looks,
 //! [`attempt`] performs one step, [`questions`] and [`gate`] ask people, [`control`] answers the contract of that name.
 
+pub mod assess;
 pub mod attempt;
 pub mod board;
 pub mod control;

@@ -59,11 +59,15 @@ pub const SCALE_UP: Move = Move {
 };
 
 fn warm_up(recovery: &Recovery) -> Result<String, Error> {
-    let (to, app, replicas) = (
-        recovery.to(),
-        &recovery.parameters.app,
-        recovery.parameters.replicas,
-    );
+    in_maintenance(recovery, recovery.parameters.replicas)
+}
+
+/// Runs so many replicas on the site's own database, in maintenance.
+///
+/// # Errors
+/// Whatever the contracts answer.
+pub fn in_maintenance(recovery: &Recovery, replicas: u32) -> Result<String, Error> {
+    let (to, app) = (recovery.to(), &recovery.parameters.app);
     remember(recovery)?;
     workload::ensure_maintenance(to, app, true)?;
     let how = run(recovery, replicas)?;
@@ -123,7 +127,10 @@ fn run(recovery: &Recovery, replicas: u32) -> Result<String, Error> {
 }
 
 /// Leaves word of how the application stood, for taking it back: the first look counts.
-fn remember(recovery: &Recovery) -> Result<(), Error> {
+///
+/// # Errors
+/// Whatever the contracts answer.
+pub fn remember(recovery: &Recovery) -> Result<(), Error> {
     let word = recovery.own("replicas-before");
     if recall_count(&word)?.is_some() {
         return Ok(());

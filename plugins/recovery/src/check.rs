@@ -106,8 +106,12 @@ fn finding(id: &str, ok: bool, detail: String) -> Finding {
     }
 }
 
-/// A read that failed is a finding, not the end of the assessment.
-fn judged<T>(id: &str, read: Result<T, Error>, judge: impl FnOnce(T) -> (bool, String)) -> Finding {
+/// What a read says; one that failed is a finding, not the end of the assessment.
+pub fn judged<T>(
+    id: &str,
+    read: Result<T, Error>,
+    judge: impl FnOnce(T) -> (bool, String),
+) -> Finding {
     match read {
         Ok(value) => {
             let (ok, detail) = judge(value);
@@ -131,7 +135,9 @@ pub fn findings(recovery: &Recovery, source: Source) -> Vec<Finding> {
     found
 }
 
-fn site_left(recovery: &Recovery) -> Vec<Finding> {
+/// What must hold of the site that serves.
+#[must_use]
+pub fn site_left(recovery: &Recovery) -> Vec<Finding> {
     let (from, parameters) = (recovery.from(), &recovery.parameters);
     let mut found = vec![
         judged(
@@ -207,7 +213,9 @@ fn issuer(recovery: &Recovery, id: &str, site: &str) -> Finding {
     }
 }
 
-fn source_finding(recovery: &Recovery, source: Source) -> Finding {
+/// What must hold of the data at the site gone to.
+#[must_use]
+pub fn source_finding(recovery: &Recovery, source: Source) -> Finding {
     let (to, database) = (recovery.to(), &recovery.parameters.database);
     match source {
         Source::Replica => judged(
@@ -255,7 +263,9 @@ fn source_finding(recovery: &Recovery, source: Source) -> Finding {
     }
 }
 
-fn site_gone_to(recovery: &Recovery) -> Vec<Finding> {
+/// What must hold of everything else there.
+#[must_use]
+pub fn site_gone_to(recovery: &Recovery) -> Vec<Finding> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);
     let mut found = vec![
         judged(
@@ -280,10 +290,12 @@ fn site_gone_to(recovery: &Recovery) -> Vec<Finding> {
     found
 }
 
-fn records(recovery: &Recovery) -> Vec<Finding> {
+/// The active name leads to the site that is left.
+#[must_use]
+pub fn active_record(recovery: &Recovery) -> Finding {
     let parameters = &recovery.parameters;
     let left = parameters.target(recovery.from());
-    let mut found = vec![judged(
+    judged(
         "active-points-at-site-left",
         dns::get_record(&parameters.records.active, "CNAME"),
         |record| {
@@ -295,7 +307,14 @@ fn records(recovery: &Recovery) -> Vec<Finding> {
                 ),
             )
         },
-    )];
+    )
+}
+
+/// The active name leads to the site that is left, and both sites have a name of their own.
+#[must_use]
+pub fn records(recovery: &Recovery) -> Vec<Finding> {
+    let parameters = &recovery.parameters;
+    let mut found = vec![active_record(recovery)];
     for site in [recovery.from(), recovery.to()] {
         let name = parameters.target(site);
         let read =
@@ -355,22 +374,29 @@ fn watched(recovery: &Recovery) -> Vec<Finding> {
 /// # Errors
 /// `conflict`: a precondition does not hold.
 pub fn insist(recovery: &Recovery, source: Source) -> Result<String, Error> {
-    let found = findings(recovery, source);
+    hold(&findings(recovery, source), "preconditions")
+}
+
+/// Fails with every finding that is not ok; attaches all under this name.
+///
+/// # Errors
+/// `conflict`: one does not hold.
+pub fn hold(found: &[Finding], name: &str) -> Result<String, Error> {
     let all: Vec<_> = found
         .iter()
         .map(|one| json!({"id": one.id, "ok": one.ok, "detail": one.detail}))
         .collect();
-    attach("preconditions", &json!(all))?;
+    attach(name, &json!(all))?;
     let missed: Vec<_> = found
         .iter()
         .filter(|one| !one.ok)
         .map(|one| format!("{} ({})", one.id, one.detail))
         .collect();
     if missed.is_empty() {
-        return Ok(format!("{} preconditions hold", found.len()));
+        return Ok(format!("{} {name} hold", found.len()));
     }
     Err(Error::Conflict(format!(
-        "preconditions do not hold: {}",
+        "{name} do not hold: {}",
         missed.join("; ")
     )))
 }

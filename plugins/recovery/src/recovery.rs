@@ -22,6 +22,8 @@ pub struct Recovery {
     pub run: String,
     /// Whether the site that is left still answers.
     pub mode: Mode,
+    /// Recovery time objective in milliseconds.
+    pub rto_target_ms: u64,
     /// Recovery point objective in milliseconds.
     pub rpo_target_ms: u64,
     /// What all strategies are told.
@@ -41,6 +43,7 @@ impl Recovery {
             step: step.to_owned(),
             run: context.run,
             mode: context.mode,
+            rto_target_ms: context.rto_target_ms,
             rpo_target_ms: context.rpo_target_ms,
             parameters: Parameters::read(&context.config)?,
             config: context.config,

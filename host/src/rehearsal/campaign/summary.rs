@@ -319,7 +319,8 @@ fn endings(outcomes: &[Outcome]) -> Endings {
             Some(Ending::Recovered) => endings.recovered += 1,
             Some(Ending::Undone) => endings.undone += 1,
             Some(Ending::Stuck) => endings.stuck += 1,
-            None => endings.none += 1,
+            // A rehearsal of a campaign does more than look.
+            Some(Ending::Ready | Ending::NotReady) | None => endings.none += 1,
         }
     }
     endings

@@ -132,6 +132,8 @@ fn word(ending: Option<Ending>) -> String {
         Some(Ending::Recovered) => "recovered",
         Some(Ending::Undone) => "undone",
         Some(Ending::Stuck) => "stuck",
+        Some(Ending::Ready) => "ready",
+        Some(Ending::NotReady) => "not-ready",
         None => "",
     }
     .to_owned()

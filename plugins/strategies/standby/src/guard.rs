@@ -1,0 +1,34 @@
+//! Nothing is done to a site that serves.
+
+use understudy_recovery::Error;
+use understudy_recovery::recovery::Recovery;
+use understudy_sdk::strategy::understudy::database::database::{self, Role};
+use understudy_sdk::strategy::understudy::dns::dns;
+
+/// Insists that `to` does not serve: the active name leads elsewhere, and its database takes no writes. Asked right before
+/// each change, as somebody may have recovered meanwhile.
+///
+/// # Errors
+/// `conflict`: it serves, or may. What the contracts answer.
+pub(crate) fn insist(recovery: &Recovery) -> Result<(), Error> {
+    let (to, parameters) = (recovery.to(), &recovery.parameters);
+    let active = dns::get_record(&parameters.records.active, "CNAME")?;
+    if active
+        .values
+        .iter()
+        .any(|value| value == parameters.target(to))
+    {
+        return Err(Error::Conflict(format!(
+            "{} leads to {to}: it serves, and nothing may be changed there",
+            active.name
+        )));
+    }
+    let seen = database::observe(to, &parameters.database)?;
+    if seen.role == Role::Primary && !seen.read_only {
+        return Err(Error::Conflict(format!(
+            "the database at {to} takes writes: {} does not wait, and nothing may be changed there",
+            seen.endpoint
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The steps, in an order a person would read them.
+//!
+//! The way in is closed first: whatever is built at the site after that is built where nobody comes.
+
+use understudy_recovery::plan::{Row, after};
+use understudy_recovery::{check, loss};
+
+use crate::parameters::{follows, restores};
+use crate::steps::{application, data, entry, issuing, name, ready};
+
+/// The plan as a table; each row only needs rows above it.
+pub(crate) const STEPS: &[Row] = &[
+    Row::new("check-serving", ready::CHECK_SERVING).covers(&["S1-M2", "S1-O21", "S1-Z1"]),
+    Row::new("close-entry", entry::CLOSE_ENTRY)
+        .needs(&[after("check-serving")])
+        .when(understudy_recovery::expose::exposes)
+        .covers(&["S1-O18", "S1-V3", "S1-V10"]),
+    Row::new("reserve-name", name::RESERVE_NAME)
+        .needs(&[after("check-serving")])
+        .covers(&["S1-M4", "S1-O20", "S1-X5"]),
+    Row::new("follow", data::FOLLOW)
+        .needs(&[after("close-entry")])
+        .when(follows)
+        .covers(&["S1-O9", "S1-V8", "S1-X3"]),
+    Row::new("measure-lag", loss::MEASURE_LAG)
+        .needs(&[after("follow")])
+        .when(follows)
+        .covers(&["S1-M5", "S1-O10"]),
+    Row::new("check-recovery-points", data::CHECK_RECOVERY_POINTS)
+        .needs(&[after("check-serving")])
+        .when(restores)
+        .covers(&["S1-O12"]),
+    Row::new("stand-application-by", application::STAND_BY)
+        .needs(&[after("close-entry"), after("follow")])
+        .covers(&["S1-C2", "S1-O16", "S1-V7", "S1-X1", "S1-X7"]),
+    Row::new("check-issuing", issuing::CHECK_ISSUING)
+        .needs(&[after("check-serving")])
+        .when(check::tests_issuing)
+        .covers(&["S1-P3", "S1-V5"]),
+    Row::new("check-media", check::CHECK_MEDIA)
+        .needs(&[after("check-serving")])
+        .when(check::has_media)
+        .covers(&["S1-D3"]),
+    Row::new("check-posture", ready::CHECK_POSTURE)
+        .needs(&[
+            after("close-entry"),
+            after("reserve-name"),
+            after("follow"),
+            after("measure-lag"),
+            after("check-recovery-points"),
+            after("stand-application-by"),
+            after("check-issuing"),
+            after("check-media"),
+        ])
+        .covers(&[
+            "S1-E1", "S1-I1", "S1-M3", "S1-P1", "S1-V7", "S1-V8", "S1-V10", "S1-X6",
+        ]),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The backup zone waits: it is brought to where it does, nothing is done to a site that serves, and `check --live` tells
+//! on any day whether it still waits.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test: what does not hold must end it"
+)]
+
+use records::records;
+use serde_json::Value;
+use stage::{Stage, text};
+
+#[path = "support/records.rs"]
+mod records;
+#[path = "support/shipped.rs"]
+mod shipped;
+#[path = "support/stage.rs"]
+mod stage;
+
+/// Calls of a journal that could change the world, as `function target`.
+fn effects(stage: &Stage) -> Vec<String> {
+    let records = records(&stage.journal());
+    let intents = records.iter().filter(|record| record["type"] == "intent");
+    let effects = intents.map(|record| &record["body"]).filter(|body| {
+        let control = body["function"]["interface"]
+            .as_str()
+            .unwrap()
+            .starts_with("understudy:control");
+        !control && body["kind"] != "read"
+    });
+    effects
+        .map(|body| {
+            let args = &body["args"];
+            let target = args["site"].as_str().or(args["name"].as_str()).unwrap();
+            format!(
+                "{} {target}",
+                body["function"]["function"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+/// The shipped runbook with a scenario `quiet`: nothing happens, and the backup zone is cold.
+fn quiet(edit: impl Fn(String) -> String) -> Stage {
+    let stage = shipped::edited(edit).locked();
+    let planned = std::fs::read_to_string(stage.path("scenarios/planned.toml")).unwrap();
+    let cold = planned.replace("{ replicas = 1, database", "{ replicas = 0, database");
+    assert_ne!(cold, planned);
+    std::fs::write(stage.path("quiet.toml"), cold).unwrap();
+    stage
+}
+
+const LOOK: [&str; 6] = [
+    "check",
+    "runbook.toml",
+    "--live",
+    "--procedure",
+    "standby",
+    "--scenario",
+];
+
+#[test]
+fn a_zone_is_built_up_to_waiting_and_nothing_else_is_touched() {
+    let stage = shipped::edited(|text| text).locked();
+    let output = stage.run(&[
+        "rehearse",
+        "runbook.toml",
+        "--scenario",
+        "standby-from-nothing",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let effects = effects(&stage);
+    for wanted in [
+        "ensure-unexposed bz",
+        "ensure-record wp-bz.example.test",
+        "ensure-replica-of bz",
+        "ensure-maintenance bz",
+        "ensure-scaled bz",
+        "ensure-test-issued bz",
+    ] {
+        assert!(
+            effects.iter().any(|effect| effect == wanted),
+            "{wanted}: {effects:?}"
+        );
+    }
+    let mut elsewhere = effects.iter();
+    let here =
+        |effect: &&String| effect.ends_with(" bz") || effect.ends_with(" wp-bz.example.test");
+    assert_eq!(elsewhere.find(|effect| !here(effect)), None);
+    for never in [
+        "ensure-promoted",
+        "ensure-exposed",
+        "ensure-fenced",
+        "ensure-restored",
+    ] {
+        assert!(
+            !effects.iter().any(|effect| effect.starts_with(never)),
+            "{effects:?}"
+        );
+    }
+}
+
+#[test]
+fn a_site_that_serves_is_not_made_to_wait() {
+    // As somebody may turn the parameters round; the grants alone would not refuse every step of it.
+    let turned = |text: String| {
+        let (before, rest) = text.split_once("[strategies.standby.parameters]").unwrap();
+        let rest = rest.replacen(
+            "from = \"pz\"\nto = \"bz\"",
+            "from = \"bz\"\nto = \"pz\"",
+            1,
+        );
+        let rest = rest.replacen("\"wp-bz.example.test\"]", "\"wp-pz.example.test\"]", 1);
+        format!("{before}[strategies.standby.parameters]{rest}")
+    };
+    let stage = shipped::edited(turned).locked();
+    let args = [
+        "rehearse",
+        "runbook.toml",
+        "--procedure",
+        "standby",
+        "--scenario",
+        "planned",
+    ];
+    let output = stage.run(&args);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!(effects(&stage), Vec::<String>::new());
+}
+
+#[test]
+fn a_look_says_what_holds_changes_nothing_and_is_recorded() {
+    let stage = quiet(|text| {
+        text.replace(
+            "data = \"replica\"\nstandby-replicas = 1",
+            "data = \"replica\"",
+        )
+    });
+    let output = stage.run(&[&LOOK[..], &["quiet.toml", "-o", "json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["ready"], true, "{said}");
+    let findings = said["strategies"][0]["findings"].as_array().unwrap();
+    let holds = |id: &str| {
+        findings
+            .iter()
+            .any(|found| found["id"] == id && found["holds"] == true)
+    };
+    for id in [
+        "entry-closed",
+        "app-waits",
+        "replica-refuses-writes",
+        "record-of-bz-exists",
+    ] {
+        assert!(holds(id), "{id}: {said}");
+    }
+    let run = said["run"].as_str().unwrap();
+    assert_eq!(stage.run(&["verify", run]).status.code(), Some(0));
+    assert_eq!(effects(&stage), Vec::<String>::new());
+    let runs = text(&stage.run(&["runs"]).stdout);
+    assert!(runs.contains("ready"), "{runs}");
+    let resumed = stage.run(&["resume", run]);
+    assert_eq!(resumed.status.code(), Some(2), "{}", text(&resumed.stderr));
+}
+
+#[test]
+fn a_look_names_what_does_not_hold_and_what_nobody_answered() {
+    let stage = quiet(|text| text);
+    let output = stage.run(&[&LOOK[..], &["quiet.toml"]].concat());
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "one replica is to wait, and none does"
+    );
+    let table = text(&output.stdout);
+    assert!(
+        table.contains("app-waits") && table.contains("does not hold"),
+        "{table}"
+    );
+    let dead = "\n[[injects]]\nat = \"T-5m\"\nfail.site = \"bz\"\n";
+    let quiet = std::fs::read_to_string(stage.path("quiet.toml")).unwrap();
+    std::fs::write(stage.path("dead.toml"), quiet + dead).unwrap();
+    let output = stage.run(&[&LOOK[..], &["dead.toml"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let table = text(&output.stdout);
+    assert!(table.contains("database/observe at bz"), "{table}");
+    assert!(table.contains("not answered"), "{table}");
+    let unknown = stage.run(&["check", "runbook.toml", "--live", "--procedure", "nowhere"]);
+    assert_eq!(unknown.status.code(), Some(2));
+}
