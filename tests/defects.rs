@@ -184,7 +184,7 @@ fn the_shipped_runbook_commits_none() {
 }
 
 /// Rules that neither a row above nor a mutant breaks, and the test that has them broken.
-const ELSEWHERE: [(&str, &str, &str); 8] = [
+const ELSEWHERE: [(&str, &str, &str); 10] = [
     (
         "SR0006",
         "tests/defects.rs",
@@ -204,6 +204,16 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
         "SR0011",
         "tests/defects.rs",
         "a_plan_that_ends_badly_is_refused",
+    ),
+    (
+        "SR0019",
+        "tests/defects.rs",
+        "infrastructure_changed_while_a_recovery_is_under_way_is_refused",
+    ),
+    (
+        "SR0020",
+        "tests/defects.rs",
+        "infrastructure_changed_before_a_run_is_settled_is_refused",
     ),
     (
         "TR0003",
@@ -283,6 +293,50 @@ fn a_plan_that_ends_badly_is_refused() {
         assert_eq!(code, Some(2), "{rule}: {said}");
         assert!(said.contains(rule), "{said}");
     }
+}
+
+/// The shipped runbook with a zone that is destroyed at the end of a failback, and this change.
+fn destroying(change: &str) -> Stage {
+    let find = "stand-down = \"scale-down\"\n";
+    let stage = shipped::edited(|text| {
+        assert_eq!(text.matches(find).count(), 1);
+        let destroys = "stand-down = \"destroy\"\nstack = \"zone\"\n";
+        let grants = "[[grants]]\nstrategy = \"failback\"\nallow = \"infrastructure/*\"\n";
+        format!("{}\n{grants}{change}", text.replacen(find, destroys, 1))
+    });
+    stage.locked()
+}
+
+#[test]
+fn infrastructure_changed_while_a_recovery_is_under_way_is_refused() {
+    let (code, said) = refusal(&destroying(""));
+    assert_eq!(code, Some(0), "{said}");
+    let early = "[[steps]]\nstep = \"failback/destroy\"\nneeds = [\"failback/check-primary\"]\n";
+    let (code, said) = refusal(&destroying(early));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("SR0019 no-infrastructure-change-mid-incident"),
+        "{said}"
+    );
+}
+
+#[test]
+fn infrastructure_changed_before_a_run_is_settled_is_refused() {
+    let rehearse = [
+        "rehearse",
+        "runbook.toml",
+        "--scenario",
+        "planned",
+        "--seed",
+        "1",
+    ];
+    let whole = destroying("").run(&rehearse);
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole.stderr));
+    // Nobody looks whether the resolvers follow.
+    let blind = destroying("[[steps]]\nstep = \"failback/converge\"\ndrop = true\n").run(&rehearse);
+    let said = text(&blind.stdout) + &text(&blind.stderr);
+    assert_ne!(blind.status.code(), Some(0), "{said}");
+    assert!(said.contains("SR0020"), "{said}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub struct Act {
 
 /// Every verb that an [`Act`] may have. A verb that no rule knows would be a step that no rule watches, so a plan with
 /// one is refused.
-pub const VERBS: [&str; 22] = [
+pub const VERBS: [&str; 24] = [
     "activate",
     "announce",
     "catch-up",
@@ -79,6 +79,7 @@ pub const VERBS: [&str; 22] = [
     "check",
     "choose-recovery-point",
     "declare",
+    "destroy",
     "expose",
     "fence",
     "flip",
@@ -89,6 +90,7 @@ pub const VERBS: [&str; 22] = [
     "point-app",
     "promote",
     "protect",
+    "provision",
     "reseed",
     "restore",
     "restore-ttl",
@@ -97,8 +99,17 @@ pub const VERBS: [&str; 22] = [
 ];
 
 /// The verbs that mean nothing without a site: rules ask where.
-pub const SITED_VERBS: [&str; 8] = [
-    "activate", "certify", "expose", "fence", "flip", "freeze", "promote", "restore",
+pub const SITED_VERBS: [&str; 10] = [
+    "activate",
+    "certify",
+    "destroy",
+    "expose",
+    "fence",
+    "flip",
+    "freeze",
+    "promote",
+    "provision",
+    "restore",
 ];
 
 /// A step of the merged plan.

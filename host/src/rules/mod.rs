@@ -6,6 +6,7 @@
 
 mod deeds;
 mod flip;
+mod infrastructure;
 pub mod standing;
 mod takeover;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::plan::{Plan, Step};
 pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "SR0001", "SR0002", "SR0003", "SR0004", "SR0005", "SR0006", "SR0007", "SR0008", "SR0009",
     "SR0010", "SR0011", "SR0012", "SR0013", "SR0014", "SR0015", "SR0016", "SR0017", "SR0018",
+    "SR0019", "SR0020",
 ];
 
 /// A rule that a plan breaks.
@@ -57,7 +59,7 @@ struct Finding<'p> {
 }
 
 /// Every rule, in the order of its code.
-pub const RULES: [Rule; 14] = [
+pub const RULES: [Rule; 15] = [
     Rule {
         code: "SR0001",
         name: "fence-before-promote",
@@ -141,6 +143,12 @@ pub const RULES: [Rule; 14] = [
         name: "media-before-flip",
         way_out: "make it need a step that reads and writes the bucket from the site gone to",
         check: flip::media_before_flip,
+    },
+    Rule {
+        code: "SR0019",
+        name: "no-infrastructure-change-mid-incident",
+        way_out: "make it need the steps that validate and protect the site flipped to, or leave it for after the run",
+        check: infrastructure::no_change_mid_incident,
     },
 ];
 

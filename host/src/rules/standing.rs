@@ -5,7 +5,7 @@
 //! rehearsals are held to them. They read milestones and measurements, which strategies record (`understudy:control`),
 //! and the answers of people; a strategy that records none is stopped.
 
-use super::Violation;
+use super::{Violation, infrastructure};
 use crate::clock::Instant;
 use crate::journal::record::{Choice, Entry, GateKind, Record};
 use crate::name::StepId;
@@ -23,7 +23,7 @@ pub struct StandingRule {
 }
 
 /// Asked before a step begins, in the order of its code.
-pub const BEFORE_STEP: [StandingRule; 3] = [
+pub const BEFORE_STEP: [StandingRule; 4] = [
     StandingRule {
         code: "SR0012",
         name: "fenced-before-promote",
@@ -41,6 +41,12 @@ pub const BEFORE_STEP: [StandingRule; 3] = [
         name: "old-ttl-passed-before-flip",
         way_out: "wait until one old time to live has passed since it was lowered; then try this step again",
         check: old_ttl_passed_before_flip,
+    },
+    StandingRule {
+        code: "SR0020",
+        name: "infrastructure-unchanged-until-settled",
+        way_out: "wait until the name has converged and the data is protected again, or skip this step; then try again",
+        check: infrastructure::no_change_before_settled,
     },
 ];
 
@@ -80,7 +86,7 @@ impl Standing<'_> {
     }
 
     /// Users fail: an outage was detected, and no site has been seen to serve them since.
-    fn is_out(&self) -> bool {
+    pub(super) fn is_out(&self) -> bool {
         let mut newest = self.entries.iter().rev();
         let mark = newest.find_map(|entry| match &entry.record {
             Record::Marked { name, .. } if name == "outage-detected" || name == "served" => {
@@ -288,6 +294,7 @@ mod tests {
                 step("replica/promote", "promote", "bz"),
                 step("replica/flip", "flip", "bz"),
                 step("failback/fence", "fence", "bz"),
+                step("failback/destroy", "destroy", "bz"),
             ],
         };
         let entries = journal.entries();
@@ -394,6 +401,34 @@ mod tests {
             broken(&journal, "replica/flip", 1),
             ["SR0014"],
             "the way back leaves a site that serves"
+        );
+    }
+
+    #[test]
+    fn infrastructure_waits_until_the_recovery_is_settled() {
+        let mut journal = journal();
+        assert_eq!(
+            broken(&journal, "failback/destroy", 0),
+            [""; 0],
+            "nothing began"
+        );
+        journal.mark("failback/declare", "declared", Some("pz"));
+        for milestone in ["flipped", "converged", "protected"] {
+            assert_eq!(broken(&journal, "failback/destroy", 0), ["SR0020"]);
+            journal.mark("failback/step", milestone, Some("pz"));
+        }
+        assert_eq!(broken(&journal, "failback/destroy", 0), [""; 0]);
+        journal.mark("replica/declare", "outage-detected", Some("pz"));
+        assert_eq!(
+            broken(&journal, "failback/destroy", 0),
+            ["SR0020"],
+            "users wait"
+        );
+        journal.mark("replica/validate-public", "served", Some("bz"));
+        assert_eq!(
+            broken(&journal, "failback/destroy", 0),
+            ["SR0020"],
+            "not flipped since"
         );
     }
 

@@ -107,6 +107,12 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 fn a_good_plan_passes() {
     assert_eq!(broken(DRILL), []);
     assert_eq!(broken(RESTORE), []);
+    let destroyed = changed(
+        DRILL,
+        "failback/validate failback/protect : restore-ttl",
+        "failback/validate failback/protect : restore-ttl, stand-down bz, destroy bz",
+    );
+    assert_eq!(broken(&destroyed), []);
 }
 
 /// A plan, what is replaced in it by what, the rule that this breaks, and at which step.
@@ -271,6 +277,28 @@ const BREAKS: &[Break] = &[
         "failback/promote",
     ),
     (RESTORE, ", restore-ttl", "", "SR0011", "restore/flip"),
+    // Infrastructure changed while a recovery is under way: before it is declared, between the two, and beside the end.
+    (
+        DRILL,
+        "replica/certify  :                                  : certify bz",
+        "replica/certify  :                                  : certify bz, provision bz",
+        "SR0019",
+        "replica/certify",
+    ),
+    (
+        DRILL,
+        ": announce, restore-ttl",
+        ": announce, restore-ttl, destroy pz",
+        "SR0019",
+        "replica/done",
+    ),
+    (
+        DRILL,
+        "failback/validate failback/protect : restore-ttl",
+        "failback/validate failback/protect : restore-ttl\n    failback/early : failback/validate : destroy bz",
+        "SR0019",
+        "failback/early",
+    ),
     (
         DRILL,
         "failback/validate failback/protect : restore-ttl",

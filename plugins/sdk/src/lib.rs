@@ -33,7 +33,7 @@ macro_rules! provider_bindings {
             path: [
                 "../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
                 "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-                "../../../wit/ingress", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+                "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
                 "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec",
                 "../../../wit/plugin",
             ],
@@ -69,7 +69,7 @@ pub mod strategy {
         path: [
             "../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
-            "../../wit/ingress", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
+            "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
             "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec",
             "../../wit/plugin",
         ],

@@ -13,13 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use understudy::database::database;
 use understudy::dns::dns;
+use understudy::infrastructure::infrastructure;
 use understudy::metrics::metrics;
 use understudy::types::types::Outcome;
 
 wit_bindgen::generate!({
     path: ["../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
-            "../../wit/ingress", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
+            "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
             "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec",
             "../../wit/plugin"],
     world: "understudy:plugin/strategy-plugin",
@@ -124,6 +125,26 @@ enum Call {
         window: u64,
         since: u64,
     },
+    ObserveDifference {
+        site: String,
+        stack: String,
+    },
+    GetOutputs {
+        site: String,
+        stack: String,
+    },
+    ObserveLock {
+        site: String,
+        stack: String,
+    },
+    EnsureApplied {
+        site: String,
+        stack: String,
+    },
+    EnsureDestroyed {
+        site: String,
+        stack: String,
+    },
 }
 
 /// As `recovery-target` of the contract.
@@ -199,6 +220,11 @@ impl Call {
             Self::ObserveObjective { .. }
             | Self::ObserveOutage { .. }
             | Self::EnsureHeld { .. } => "metrics",
+            Self::ObserveDifference { .. }
+            | Self::GetOutputs { .. }
+            | Self::ObserveLock { .. }
+            | Self::EnsureApplied { .. }
+            | Self::EnsureDestroyed { .. } => "infrastructure",
             _ => "database",
         }
     }
@@ -283,6 +309,15 @@ fn make(call: &Call) -> Value {
             window,
             since,
         } => outcome(metrics::ensure_held(site, objectives, *window, *since)),
+        Call::ObserveDifference { site, stack } => {
+            answer(infrastructure::observe_difference(site, stack))
+        }
+        Call::GetOutputs { site, stack } => answer(infrastructure::get_outputs(site, stack)),
+        Call::ObserveLock { site, stack } => answer(infrastructure::observe_lock(site, stack)),
+        Call::EnsureApplied { site, stack } => outcome(infrastructure::ensure_applied(site, stack)),
+        Call::EnsureDestroyed { site, stack } => {
+            outcome(infrastructure::ensure_destroyed(site, stack))
+        }
     }
 }
 

@@ -456,3 +456,19 @@ async fn a_secret_of_the_environment_comes_back_in_nothing() {
         killed.result
     );
 }
+
+#[tokio::test]
+async fn a_runbook_named_without_a_folder_is_in_the_current_one() {
+    let mut binding = binding();
+    let mut program = shell("pwd");
+    program.files = None;
+    binding.programs = [("tool".to_owned(), program)].into();
+    let capabilities = capabilities(&binding, Path::new(""));
+    let args = json!({ "command": command(&[], json!("nothing"), json!("captured")) });
+    let ended = call(&capabilities, EXEC, "run", args, soon()).await;
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(
+        text(&ended.reply.unwrap()).trim_end(),
+        here.display().to_string()
+    );
+}

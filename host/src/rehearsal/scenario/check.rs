@@ -42,6 +42,13 @@ impl Scenario {
                 known("database", name, self.databases.keys(), Some(start.span()))?;
             }
         }
+        for stack in self.stacks.values() {
+            let settings = stack.as_ref();
+            let elsewhere = settings.drifted.keys().chain(settings.locked.keys());
+            for site in settings.sites.iter().chain(elsewhere) {
+                known("site", site, sites.iter(), Some(stack.span()))?;
+            }
+        }
         self.injects
             .iter()
             .try_for_each(|inject| self.check_inject(inject, sites))

@@ -1,13 +1,14 @@
 //! The contracts that the simulated world serves, with their functions: what a scenario may name.
 
 /// Contracts the simulated world serves, by short name.
-pub const CONTRACTS: [&str; 10] = [
+pub const CONTRACTS: [&str; 11] = [
     "database",
     "dns",
     "kubernetes",
     "workload",
     "certificates",
     "ingress",
+    "infrastructure",
     "storage",
     "probe",
     "metrics",
@@ -84,6 +85,13 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
             "ensure-controller",
             "ensure-exposed",
             "ensure-unexposed",
+        ],
+        "infrastructure" => &[
+            "observe-difference",
+            "get-outputs",
+            "observe-lock",
+            "ensure-applied",
+            "ensure-destroyed",
         ],
         "storage" => &["observe", "ensure-synced"],
         "probe" => &[

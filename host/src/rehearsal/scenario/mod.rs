@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod expect;
 pub mod script;
+pub mod stack;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use error::ScenarioError;
 use events::{Fault, Inject, Person, StandIn};
 use expect::Expect;
 use script::Cue;
+use stack::Stack;
 use start::{
     Bucket, Clients, Database, Dns, Durations, Issuer, Objective, Resolvers, SiteStart, WorldStart,
 };
@@ -70,6 +72,9 @@ pub struct Scenario {
     /// Buckets by name.
     #[serde(default)]
     pub buckets: BTreeMap<String, Bucket>,
+    /// Infrastructure as code, by name of the stack.
+    #[serde(default)]
+    pub stacks: BTreeMap<String, Spanned<Stack>>,
     /// Service levels by name.
     #[serde(default)]
     pub objectives: BTreeMap<String, Objective>,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::contract::infrastructure::tear_down;
 use super::history::Point;
 use super::site::Condition;
 use super::{Event, World};
@@ -60,6 +61,8 @@ pub(crate) enum Work {
     TestCertificate {
         token: String,
     },
+    Apply,
+    Destroy,
 }
 
 impl Work {
@@ -76,6 +79,8 @@ impl Work {
             Self::Controller => "installing the ingress controller",
             Self::Expose { .. } => "address of the load balancer",
             Self::Certificate { .. } | Self::TestCertificate { .. } => "issuance",
+            Self::Apply => "applying",
+            Self::Destroy => "destruction",
         }
     }
 }
@@ -206,6 +211,17 @@ impl World {
             }
             Work::TestCertificate { token } => {
                 site.test_issued.insert(token);
+            }
+            Work::Apply => {
+                if let Some(stack) = self.stacks.get_mut(&subject.name) {
+                    stack.applied(&subject.site);
+                }
+            }
+            Work::Destroy => {
+                tear_down(site);
+                if let Some(stack) = self.stacks.get_mut(&subject.name) {
+                    stack.destroy(&subject.site);
+                }
             }
             _ => {}
         }

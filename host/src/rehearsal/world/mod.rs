@@ -37,6 +37,7 @@ use crate::call::{CallKind, Outcome, Reply, Request};
 use crate::clock::Instant;
 use crate::name::{InterfaceName, RoleName, SiteName};
 use clients::{Demand, Reception};
+use contract::infrastructure::Stack;
 use database::Database;
 use event::Event;
 use job::{Job, Subject};
@@ -100,6 +101,7 @@ pub struct World {
     population: Population,
     issuers: BTreeMap<String, IssuerState>,
     buckets: BTreeMap<String, Bucket>,
+    stacks: BTreeMap<String, Stack>,
     channels: BTreeMap<String, BTreeSet<String>>,
     failed_apis: BTreeSet<String>,
     control_planes: BTreeMap<String, SiteName>,
@@ -171,6 +173,11 @@ impl World {
             population,
             issuers: issuers(scenario),
             buckets: scenario.buckets.clone(),
+            stacks: scenario
+                .stacks
+                .iter()
+                .map(|(name, stack)| (name.clone(), Stack::new(stack.as_ref(), start)))
+                .collect(),
             channels: scenario
                 .channels
                 .iter()
@@ -265,6 +272,7 @@ impl World {
         let foreseen = self.foresee(request);
         let reply = self.serve(request, short);
         self.keep_watch(request, foreseen, &reply);
+        self.note_drift(short, request, &reply);
         self.touch();
         self.remember_waiting(reply)
     }
@@ -278,6 +286,7 @@ impl World {
             "workload" => self.workload(request),
             "certificates" => self.certificates(request),
             "ingress" => self.ingress(request),
+            "infrastructure" => self.infrastructure(request),
             "storage" => self.storage(request),
             "probe" => self.probe(request),
             "metrics" => self.metrics(request),

@@ -42,7 +42,7 @@ pub enum Hazard {
     OpenedReadOnly,
     /// An application was pointed at a database of a dead site.
     DeadDependency,
-    /// An object of a cluster was changed, not one of an application.
+    /// An object of a cluster was changed, not one of an application; or infrastructure while users were not well served.
     Infrastructure,
     /// A copy of a database was replaced that held clients' writes which are nowhere else.
     Discarded,
@@ -102,6 +102,9 @@ impl World {
             ("dns", "ensure-record") => self.foresee_record(request),
             ("workload", function) if request.site.direction == Direction::Run => {
                 self.foresee_workload(request, function)
+            }
+            ("infrastructure", "ensure-applied" | "ensure-destroyed") => {
+                self.foresee_infrastructure(request)
             }
             ("kubernetes", "ensure-applied" | "ensure-patched" | "ensure-deleted") => {
                 users::foresee_object(request)

@@ -27,6 +27,8 @@ pub(crate) enum StandDown {
     ScaleDown,
     /// Nothing: it stays as it is, in maintenance.
     Keep,
+    /// It is scaled down and closed, then everything that its stack made is destroyed.
+    Destroy,
 }
 
 /// What only this strategy is told.
@@ -37,11 +39,18 @@ pub(crate) struct Failback {
     pub(crate) stand_down: StandDown,
     /// Replicas that stay at the site left: 0 cold, 1 warm.
     pub(crate) standby_replicas: u32,
+    /// Infrastructure as code that both sites are made of.
+    pub(crate) stack: Option<String>,
 }
 
 impl Failback {
     pub(crate) fn of(recovery: &Recovery) -> Result<Self, Error> {
         Self::read(&recovery.config)
+    }
+
+    fn problem(&self) -> Option<String> {
+        let nameless = self.stand_down == StandDown::Destroy && self.stack.is_none();
+        nameless.then(|| "`stand-down = \"destroy\"` needs a `stack`: what is destroyed".to_owned())
     }
 
     fn read(config: &str) -> Result<Self, Error> {
@@ -54,16 +63,18 @@ pub(crate) fn schema() -> String {
     parameters::schema(
         "Parameters of the strategy failback",
         r#""reseed":{"enum":["replica","restore"],"default":"replica","description":"How `to` gets its data"},
-"stand-down":{"enum":["scale-down","keep"],"default":"scale-down","description":"What becomes of `from`"},
-"standby-replicas":{"type":"integer","minimum":0,"maximum":10000,"default":0,"description":"Replicas that stay at `from`"},"#,
+"stand-down":{"enum":["scale-down","keep","destroy"],"default":"scale-down","description":"What becomes of `from`"},
+"standby-replicas":{"type":"integer","minimum":0,"maximum":10000,"default":0,"description":"Replicas that stay at `from`"},
+"stack":{"type":"string","minLength":1,"description":"Infrastructure as code that both sites are made of: compared with what is there at the end"},"#,
     )
 }
 
 /// What the schema cannot say, one line per problem.
 pub(crate) fn validate(config: &str) -> Result<(), Vec<String>> {
     let parameters = Parameters::read(config).map_err(|error| vec![fault::say(&error)])?;
-    Failback::read(config).map_err(|error| vec![fault::say(&error)])?;
-    let problems = parameters.problems();
+    let own = Failback::read(config).map_err(|error| vec![fault::say(&error)])?;
+    let mut problems = parameters.problems();
+    problems.extend(own.problem());
     if problems.is_empty() {
         Ok(())
     } else {

@@ -8,7 +8,7 @@ use understudy_recovery::{
     validate,
 };
 
-use crate::steps::{primary, reseed, stand_down};
+use crate::steps::{infrastructure, primary, reseed, stand_down};
 
 /// The plan as a table; each row only needs rows above it.
 pub(crate) const STEPS: &[Row] = &[
@@ -126,10 +126,23 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("stand-down", stand_down::STAND_DOWN)
         .needs(&[after("hold"), after("protect")])
         .covers(&["S0-F5.0", "S0-F5.1"]),
+    Row::new("destroy", infrastructure::DESTROY)
+        .needs(&[after("stand-down")])
+        .when(infrastructure::destroys)
+        .covers(&["S0-F5.2"]),
+    Row::new("check-drift", infrastructure::CHECK_DRIFT)
+        .needs(&[after("stand-down"), after("destroy")])
+        .when(infrastructure::has_stack)
+        .covers(&["S0-X13"]),
     Row::new("restore-ttl", dns::RESTORE_TTL)
         .needs(&[after("check-records"), after("hold")])
         .covers(&["S0-F3.2", "S0-F5.3"]),
-    Row::new("announce", announce::ANNOUNCE).needs(&[after("stand-down"), after("restore-ttl")]),
+    Row::new("announce", announce::ANNOUNCE).needs(&[
+        after("stand-down"),
+        after("destroy"),
+        after("check-drift"),
+        after("restore-ttl"),
+    ]),
 ];
 
 #[cfg(test)]

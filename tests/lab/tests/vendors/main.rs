@@ -1,6 +1,7 @@
 //! Providers of vendors that no software stands in for: the real components, driven through the binary, against
 //! stateful stand-ins that are held to the vendors' published documents; and the metrics provider against a real
-//! Prometheus.
+//! Prometheus. Terraform has no package here: its failures are played by a stand-in, what it does by itself is tested with
+//! the real one by `cargo test --test vendors -- --ignored`.
 //!
 //! `host` runs the calls; a module per provider.
 
@@ -14,6 +15,7 @@ mod cloudflare;
 mod digitalocean;
 mod host;
 mod prometheus;
+mod terraform;
 
 /// The secret for a vendor's slot, in the variable that the bindings here name.
 fn token(secret: &str) -> [(String, String); 1] {

@@ -3,6 +3,7 @@
 mod certificates;
 mod database;
 mod dns;
+pub(crate) mod infrastructure;
 mod ingress;
 mod kubernetes;
 mod metrics;

@@ -147,6 +147,7 @@ fn sample(function: &str, parameter: &str) -> Value {
         (_, "issuer") => json!("production"),
         (_, "min-valid-ms" | "window" | "since") => json!(1),
         (_, "bucket") => json!("media"),
+        (_, "stack") => json!("zone"),
         (_, "journey") => json!("front-page"),
         (_, "entry") => json!("public"),
         (_, "objective") => json!("error-rate"),

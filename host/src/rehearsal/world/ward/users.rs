@@ -74,6 +74,25 @@ impl World {
         found
     }
 
+    /// Infrastructure is about to be changed: not while users are badly served, and not under their feet.
+    pub(super) fn foresee_infrastructure(&self, request: &Request) -> Found {
+        let site = request.args.get("site").and_then(Value::as_str);
+        let address = self.current_address();
+        let mut found = Found::new();
+        if let Some((_, problem)) = self.foresee_arrival(address.as_deref()).into_iter().next() {
+            let what = format!("infrastructure is changed while {problem}");
+            found.push((Hazard::Infrastructure, what));
+        }
+        let there = address.and_then(|address| self.entry(&address));
+        let used = there.is_some_and(|(name, _, _)| Some(name.as_str()) == site);
+        if used && request.function.function == "ensure-destroyed" {
+            let site = site.unwrap_or_default();
+            let what = format!("`{site}`, which users are led to, is destroyed");
+            found.push((Hazard::Infrastructure, what));
+        }
+        found
+    }
+
     /// What users find where they are sent.
     fn foresee_arrival(&self, address: Option<&str>) -> Found {
         let name = &self.clients.name;
