@@ -19,6 +19,7 @@ mod log;
 mod output;
 mod plan;
 mod plugin;
+mod plugin_test;
 mod progress;
 mod recorded;
 mod rehearse;
@@ -112,7 +113,7 @@ enum Command {
     Explain(explain::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
-    /// Build, inspect and lock plugins
+    /// Build, inspect, test and lock plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
 }
