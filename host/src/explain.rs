@@ -24,6 +24,7 @@ const TABLES: &[&[(&str, &str)]] = &[
     crate::journal::PAGES,
     crate::run::PAGES,
     crate::report::PAGES,
+    crate::conformance::PAGES,
     crate::rehearsal::PAGES,
     crate::rehearsal::trace::PAGES,
 ];

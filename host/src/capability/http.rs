@@ -12,11 +12,11 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, Response, StatusCode};
 use rustls::ClientConfig;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::bytes;
-use crate::call::{IdempotencyKey, hex};
+use crate::call::{IdempotencyKey, Reply, hex};
 use crate::clock::{BoxFuture, timeout_at};
 use crate::runbook::types::HttpGrant;
 
@@ -268,6 +268,34 @@ impl Capability for Http {
 
     fn call<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Used> {
         Box::pin(self.serve(asked))
+    }
+
+    fn changes(&self, _: &str, args: &Map<String, Value>) -> bool {
+        let method = args
+            .get("request")
+            .and_then(|request| request.get("method"));
+        // RFC 9110 section 9.2.1.
+        !matches!(
+            method.and_then(Value::as_str),
+            Some("GET" | "HEAD" | "OPTIONS")
+        )
+    }
+
+    fn busy(&self, after: Duration) -> Reply {
+        let after = after.as_secs().to_string();
+        Ok(json!({
+            "status": StatusCode::TOO_MANY_REQUESTS.as_u16(),
+            "headers": [{ "name": "retry-after", "value": after }],
+            "body": bytes::to_value(b""),
+        }))
+    }
+
+    fn stranger(&self) -> Option<Reply> {
+        Some(Ok(json!({
+            "status": StatusCode::OK.as_u16(),
+            "headers": [{ "name": "content-type", "value": "text/html" }],
+            "body": bytes::to_value(b"<!doctype html><title>Welcome to this network</title>"),
+        })))
     }
 }
 

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::call::{IdempotencyKey, Reply};
-use crate::clock::{BoxFuture, Clock, Instant};
+use crate::call::{CallError, CallKind, IdempotencyKey, Reply, RetryHint};
+use crate::clock::{BoxFuture, Clock, Instant, millis};
 use crate::name::InterfaceName;
 use crate::runbook::types::{
     Binding, Cluster, Credential, CredentialScheme, Program, SecretSource,
@@ -81,6 +82,26 @@ pub trait Capability: Send + Sync {
 
     /// Serves one use. It ends by the deadline; dropping the future abandons it.
     fn call<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Used>;
+
+    /// Whether such a use may change the other side; by the function's name unless the arguments tell more.
+    fn changes(&self, function: &str, args: &Map<String, Value>) -> bool {
+        let _ = args;
+        CallKind::of(function).is_effect()
+    }
+
+    /// What the caller is told where the other side asks to come back after this time.
+    fn busy(&self, after: Duration) -> Reply {
+        Err(CallError::Unavailable(RetryHint {
+            reason: "the other side asks for patience".to_owned(),
+            after_ms: Some(millis(after)),
+        }))
+    }
+
+    /// What the caller is told where something else answers in the place of the other side; `None` where the capability
+    /// itself reads the answer and would say what is wrong with it.
+    fn stranger(&self) -> Option<Reply> {
+        None
+    }
 }
 
 /// Version of the interfaces served here.
@@ -191,6 +212,18 @@ impl Capabilities {
         let minor = |text: &str| text.rsplit_once('.').map(|(minor, _)| minor.to_owned());
         let same = version.is_none_or(|version| minor(version) == minor(VERSION));
         same.then(|| Arc::clone(served))
+    }
+
+    /// The same, each behind what `layer` makes of it.
+    #[must_use]
+    pub fn through(&self, layer: &dyn Fn(Arc<dyn Capability>) -> Arc<dyn Capability>) -> Self {
+        let served = self.served.iter();
+        Self {
+            served: served
+                .map(|(name, one)| (*name, layer(Arc::clone(one))))
+                .collect(),
+            redactor: self.redactor.clone(),
+        }
     }
 
     /// The interfaces served, with versions.

@@ -394,7 +394,27 @@ impl Capability for Sql {
     fn call<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Used> {
         Box::pin(self.serve(asked))
     }
+
+    fn changes(&self, _: &str, args: &Map<String, Value>) -> bool {
+        let statements = args.get("statements").and_then(Value::as_array);
+        let mut texts = statements
+            .into_iter()
+            .flatten()
+            .filter_map(|statement| statement.get("text").and_then(Value::as_str));
+        texts.any(|text| {
+            let mut words = text.split_whitespace().map(str::to_ascii_uppercase);
+            match (words.next().as_deref(), words.next().as_deref()) {
+                (Some("SET"), second) => second == Some("GLOBAL"),
+                (first, _) => !READING.contains(&first.unwrap_or_default()),
+            }
+        })
+    }
 }
+
+/// How statements begin that change nothing outside their session.
+const READING: [&str; 9] = [
+    "SELECT", "SHOW", "EXPLAIN", "DESCRIBE", "CHECKSUM", "USE", "START", "COMMIT", "ROLLBACK",
+];
 
 /// Given so that the driver does not ask the server; no session idles.
 const DRIVER_WAIT_SECONDS: usize = 60;

@@ -15,7 +15,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -191,6 +191,10 @@ impl Capability for Tls {
 
     fn call<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Used> {
         Box::pin(self.serve(asked))
+    }
+
+    fn changes(&self, _: &str, _: &Map<String, Value>) -> bool {
+        false
     }
 }
 

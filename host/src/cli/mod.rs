@@ -20,6 +20,7 @@ mod log;
 mod output;
 mod plan;
 mod plugin;
+mod plugin_test;
 mod posture;
 mod progress;
 mod recorded;
@@ -116,7 +117,7 @@ enum Command {
     Explain(explain::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
-    /// Build, inspect and lock plugins
+    /// Build, inspect, test and lock plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
 }

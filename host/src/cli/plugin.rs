@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::Context;
 use super::error::CommandError;
 use super::output::Table;
+use super::plugin_test;
 use super::rehearse::block_on;
 use understudy::plugin::inspect;
 use understudy::runbook::lock::{Lock, path_beside};
@@ -30,6 +31,8 @@ pub(super) enum Command {
         #[arg(value_name = "COMPONENT")]
         component: PathBuf,
     },
+    /// Hold a provider to the suite of each contract that it is bound for; the servers must be there to be used
+    Test(plugin_test::Args),
     /// Write `understudy.lock` beside a runbook: the components as they are now
     Lock {
         /// The runbook
@@ -44,6 +47,7 @@ impl Command {
         match self {
             Self::Build { crates, out } => build(context, crates, out.as_deref()),
             Self::Inspect { component } => inspect(context, component),
+            Self::Test(args) => args.run(context),
             Self::Lock { runbook } => lock(context, runbook),
         }
     }

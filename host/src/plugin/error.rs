@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::call::CallError;
 use crate::name::{InterfaceName, PluginDigest};
 
 /// Pages for `understudy explain`.
@@ -114,6 +115,17 @@ pub enum PluginError {
 }
 
 impl PluginError {
+    /// Whether an error that a provider's caller is told is the host's own word for a provider that was stopped, or that
+    /// answered what does not fit: the provider itself told nothing.
+    #[must_use]
+    pub fn told_by(error: &CallError) -> bool {
+        let (CallError::Other(text) | CallError::InDoubt(text)) = error else {
+            return false;
+        };
+        let codes = ["PG0007", "PG0008", "PG0017", "RN0003"];
+        codes.iter().any(|code| text.starts_with(code))
+    }
+
     pub(crate) fn engine(error: wasmtime::Error) -> Self {
         Self::Engine(error.into())
     }

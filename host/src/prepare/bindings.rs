@@ -8,12 +8,12 @@ use super::error::{PrepareError, PrepareErrors};
 use super::served::{check_served, version};
 use super::{Prepared, load};
 use crate::call::Service;
-use crate::capability::{Capabilities, Facilities};
+use crate::capability::{Capabilities, Capability, Facilities};
 use crate::clock::Clock;
 use crate::journal::Journal;
 use crate::mediation::egress::Egress;
 use crate::mediation::routing::Route;
-use crate::name::InterfaceName;
+use crate::name::{InterfaceName, PluginDigest, PluginName};
 use crate::plugin::Engines;
 use crate::plugin::engine::Kind;
 use crate::plugin::provider::{BoundProvider, ProviderPlugin};
@@ -121,6 +121,33 @@ impl Providers {
             .iter()
             .flat_map(|bound| bound.capabilities.redactor().texts().to_vec())
             .collect()
+    }
+
+    /// The same, with every capability behind what `layer` makes of it.
+    #[must_use]
+    pub fn through(mut self, layer: &dyn Fn(Arc<dyn Capability>) -> Arc<dyn Capability>) -> Self {
+        for bound in &mut self.0 {
+            bound.capabilities = Arc::new(bound.capabilities.through(layer));
+        }
+        self
+    }
+
+    /// The contracts served, with the functions of each; one that is bound for several sites is named for each.
+    pub fn contracts(&self) -> impl Iterator<Item = (&InterfaceName, Vec<String>)> {
+        self.0.iter().map(|bound| {
+            let contract = &bound.binding.contract;
+            let functions = bound.plugin.component().exported_functions(contract);
+            let names = functions.map(|(name, _)| name.to_owned()).collect();
+            (contract, names)
+        })
+    }
+
+    /// Digests of the providers, by the name of the plugin.
+    pub fn digests(&self) -> impl Iterator<Item = (&PluginName, &PluginDigest)> {
+        self.0.iter().map(|bound| {
+            let component = bound.plugin.component();
+            (&bound.binding.plugin, component.digest())
+        })
     }
 
     /// Routes to the providers; what they do is recorded in `journal`.

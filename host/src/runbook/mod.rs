@@ -2,8 +2,10 @@
 //!
 //! Start at [`types::Runbook`] for what a runbook is and at [`types::Runbook::load`] for how it is read: [`source`]
 //! (files, overlays, places) → `shape` (keys and types) → `parse` (meaning). [`lock`] ties plugins to their digests.
+//! [`against::Against`] is the other file that is read this way: what a provider is tested against.
 //! What is not here: anything that loads a plugin or calls one.
 
+pub mod against;
 pub mod argument;
 pub mod duration;
 pub mod error;
@@ -12,6 +14,7 @@ pub mod parameters;
 mod parse;
 pub mod problem;
 mod raw;
+mod raw_against;
 pub mod schema;
 mod shape;
 pub mod source;

@@ -1,4 +1,5 @@
-//! From the merged TOML tree to [`RawRunbook`], piece by piece, so that one bad piece does not hide the next.
+//! From the merged TOML tree to [`RawRunbook`] (or [`RawAgainst`]), piece by piece, so that one bad piece does not hide
+//! the next.
 //!
 //! Unknown keys are found by walking the tree along the JSON Schema of the format; they are reported and taken out,
 //! and reading goes on without them. A piece with a value of the wrong type ends the reading after all pieces were
@@ -15,26 +16,42 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::error::RunbookError;
 use super::problem::Problem;
 use super::raw::{At, RawRunbook, Text};
+use super::raw_against::RawAgainst;
 use super::schema;
 use super::source::Sources;
 
 /// What was read, and the unknown keys that were passed over on the way.
-pub(super) struct Shaped {
-    pub(super) raw: RawRunbook,
+pub(super) struct Shaped<T> {
+    pub(super) raw: T,
     pub(super) unknown: Vec<RunbookError>,
 }
 
-/// Reads the shape of the files.
-pub(super) fn read(sources: &Sources) -> Result<Shaped, Vec<RunbookError>> {
+/// Reads the shape of a runbook's files.
+pub(super) fn read(sources: &Sources) -> Result<Shaped<RawRunbook>, Vec<RunbookError>> {
+    shaped(sources, &schema::value(), |reader, root| {
+        reader.runbook(root)
+    })
+}
+
+/// Reads the shape of a file that says what a provider is tested against.
+pub(super) fn read_against(sources: &Sources) -> Result<Shaped<RawAgainst>, Vec<RunbookError>> {
+    let schema = schemars::schema_for!(RawAgainst).to_value();
+    shaped(sources, &schema, |reader, root| reader.against(root))
+}
+
+fn shaped<T>(
+    sources: &Sources,
+    schema: &Value,
+    read: impl FnOnce(&mut Reader<'_>, &mut DeTable<'_>) -> Option<T>,
+) -> Result<Shaped<T>, Vec<RunbookError>> {
     let mut root = sources.tree()?;
-    let schema = schema::value();
     let mut unknown = Vec::new();
-    take_unknown(&mut root, &schema, &schema, sources, &mut unknown);
+    take_unknown(&mut root, schema, schema, sources, &mut unknown);
     let mut reader = Reader {
         sources,
         errors: Vec::new(),
     };
-    let raw = reader.runbook(&mut root);
+    let raw = read(&mut reader, &mut root);
     match raw {
         Some(raw) if reader.errors.is_empty() => Ok(Shaped { raw, unknown }),
         _ => Err(unknown.into_iter().chain(reader.errors).collect()),
@@ -73,6 +90,18 @@ impl Reader<'_> {
                 Some(read) => Some(read?),
                 None => None,
             },
+        })
+    }
+
+    fn against(&mut self, root: &mut DeTable<'_>) -> Option<RawAgainst> {
+        let header = self.required(root, "conformance");
+        let sites = self.entries(root, "sites");
+        let (bindings, suites) = (self.list(root, "bindings"), self.list(root, "suites"));
+        Some(RawAgainst {
+            conformance: header?,
+            sites,
+            bindings,
+            suites,
         })
     }
 

@@ -1,11 +1,9 @@
 //! A campaign as JUnit XML, for the CI systems that show it: one suite per scenario, one case per rule and per
 //! required probability.
 
-use std::fmt::Write as _;
-
 use super::summary::{BrokenRule, Summary};
+use crate::junit::{self, Case, Judged, Suite};
 use crate::rehearsal::trace;
-use crate::report::units::{lines, one_line};
 
 /// Something that was required beside the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,64 +25,49 @@ pub fn render(
     requirements: &[Requirement],
     reproduce: &dyn Fn(&Summary, u64) -> String,
 ) -> String {
-    let suites: String = summaries
+    let suites: Vec<Suite> = summaries
         .iter()
         .map(|summary| suite(summary, requirements, reproduce))
         .collect();
-    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n{suites}</testsuites>\n")
+    junit::render(&suites)
 }
 
 fn suite(
     summary: &Summary,
     requirements: &[Requirement],
     reproduce: &dyn Fn(&Summary, u64) -> String,
-) -> String {
-    let class = format!("{}.{}", summary.runbook, summary.scenario);
-    let (mut cases, mut tests, mut failures) = (String::new(), 0, 0);
-    let mut case = |name: &str, failure: Option<(String, String)>| {
-        tests += 1;
-        let head = format!(
-            "    <testcase classname=\"{}\" name=\"{}\"",
-            attribute(&class),
-            attribute(name)
-        );
-        // Writing to a string cannot fail.
-        match failure {
-            None => writeln!(cases, "{head}/>").ok(),
-            Some((message, text)) => {
-                failures += 1;
-                writeln!(
-                    cases,
-                    "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>",
-                    attribute(&message),
-                    escaped(&text)
-                )
-                .ok()
-            }
-        };
-    };
-    for (code, name) in trace::names() {
+) -> Suite {
+    let rules = trace::names().into_iter().map(|(code, name)| {
         let broken = summary.broken.iter().find(|broken| broken.code == code);
-        let failure = broken.map(|broken| failure(summary, broken, reproduce));
-        case(&format!("{code} {name}"), failure);
-    }
-    for requirement in requirements {
-        if requirement.scenario == summary.scenario {
-            let failure = requirement.failure.clone();
-            case(&requirement.name, failure.map(|why| (why.clone(), why)));
+        Case {
+            name: format!("{code} {name}"),
+            judged: broken.map_or(Judged::Passed, |broken| failure(summary, broken, reproduce)),
         }
+    });
+    let required = requirements
+        .iter()
+        .filter(|requirement| requirement.scenario == summary.scenario)
+        .map(|requirement| Case {
+            name: requirement.name.clone(),
+            judged: match requirement.failure.clone() {
+                Some(why) => Judged::Failed {
+                    message: why.clone(),
+                    text: why,
+                },
+                None => Judged::Passed,
+            },
+        });
+    Suite {
+        name: format!("{}.{}", summary.runbook, summary.scenario),
+        cases: rules.chain(required).collect(),
     }
-    format!(
-        "  <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">\n{cases}  </testsuite>\n",
-        attribute(&class)
-    )
 }
 
 fn failure(
     summary: &Summary,
     broken: &BrokenRule,
     reproduce: &dyn Fn(&Summary, u64) -> String,
-) -> (String, String) {
+) -> Judged {
     let first = broken.seeds.first().copied().unwrap_or(summary.first_seed);
     let message = format!(
         "{} of {} runs, first with seed {first}: {}",
@@ -97,38 +80,5 @@ fn failure(
         reproduce(summary, first),
         broken.minimal.scenario_toml
     );
-    (message, text)
-}
-
-/// As an attribute's value, on one line.
-fn attribute(text: &str) -> String {
-    escaped(&one_line(text))
-}
-
-/// Text as XML 1.0 takes it; what it cannot hold becomes `�`.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in lines(text).chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_of_others_stays_text() {
-        assert_eq!(escaped("a<b>&\"c\"\nd"), "a&lt;b&gt;&amp;&quot;c&quot;\nd");
-        assert_eq!(attribute("a\nb"), "a b");
-        assert_eq!(escaped("\u{1b}\u{ffff}"), "\u{fffd}\u{fffd}");
-    }
+    Judged::Failed { message, text }
 }

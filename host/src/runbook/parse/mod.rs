@@ -2,6 +2,7 @@
 //!
 //! Start at [`Runbook::load`]. All problems are collected; a runbook comes out only where there is none.
 
+mod against;
 mod binding;
 mod door;
 mod kubernetes;
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 use self::door::Door;
 use super::error::{RunbookError, RunbookErrors};
 use super::problem::Problem;
-use super::raw::{At, RawGrant, RawRunbook, RawStrategy, Text};
+use super::raw::{At, RawGrant, RawRunbook, RawSite, RawStrategy, Text};
 use super::shape;
 use super::source::{MAX_OVERLAYS, Sources};
 use super::types::{Grant, Plugin, Probe, Runbook, Site, Strategy, Targets};
@@ -106,7 +107,7 @@ impl Door<'_> {
             );
         }
         let targets = self.targets(&raw.targets.value().rto, &raw.targets.value().rpo);
-        let sites = self.sites(raw);
+        let sites = self.sites(&raw.sites);
         let plugins = self.plugins(raw);
         let strategies = self.strategies(raw, &declared);
         let bindings = self.bindings(&raw.bindings, &declared);
@@ -149,9 +150,8 @@ impl Door<'_> {
         })
     }
 
-    fn sites(&mut self, raw: &RawRunbook) -> BTreeMap<SiteName, Site> {
-        raw.sites
-            .iter()
+    fn sites(&mut self, raw: &BTreeMap<Text, At<RawSite>>) -> BTreeMap<SiteName, Site> {
+        raw.iter()
             .filter_map(|(name, site)| {
                 Some((
                     self.name(name)?,

@@ -22,7 +22,8 @@
 //!
 //! **Announcements**, at the full address that the configuration names for a channel: `POST` with the header
 //! `idempotency-key` and the body `{"key", "title", "body", "severity"}` with severity `info`, `warning` or `critical`.
-//! 201 says that it is shown now, any other 2xx that this key was shown before; 202 that it will be shown.
+//! 201 says that it is shown now, any other 2xx that this key was shown before; 202 that it will be shown. A page
+//! (`text/html`) is no answer: something else is in the endpoint's place.
 //!
 //! # What it needs on the server
 //! The endpoints behind TLS, a credential in the binding's slot that may read and change exactly these applications,
@@ -42,7 +43,7 @@
 use understudy_sdk::host::understudy::http::http::{self, Response};
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::{
-    Configured, header, header_value, in_progress, is_success, json_request, read_json,
+    Configured, header, header_value, in_progress, is_success, json_request, quote, read_json,
     response_error,
 };
 
@@ -150,6 +151,12 @@ impl notify::Guest for Webhook {
 
 /// Reads an announcement's answer.
 fn announced(channel: &str, response: &Response) -> Result<notify::Outcome, Error> {
+    if is_success(response) && is_page(response) {
+        return Err(Error::Other(format!(
+            "POST to channel {channel}: a page was answered, so it is no endpoint for announcements: {}",
+            quote(&response.body)
+        )));
+    }
     match response.status {
         201 | 202 => Ok(notify::Outcome::Changed),
         _ if is_success(response) => Ok(notify::Outcome::Unchanged),
@@ -158,6 +165,13 @@ fn announced(channel: &str, response: &Response) -> Result<notify::Outcome, Erro
             response,
         )),
     }
+}
+
+/// Whether a person was meant: what logins and networks that want to be paid for answer in an endpoint's place.
+fn is_page(response: &Response) -> bool {
+    let media_type = header_value(response, "content-type").unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("text/html")
 }
 
 /// The protocol's word for a severity.
@@ -250,16 +264,21 @@ mod tests {
 
     #[test]
     fn an_announcement_counts_as_shown_now_or_before() {
-        let answer = |status| {
+        let told = |status, media_type: &str| {
             announced(
                 "chat",
                 &Response {
                     status,
-                    headers: Vec::new(),
+                    headers: vec![header("content-type", media_type)],
                     body: Vec::new(),
                 },
             )
         };
+        let answer = |status| told(status, "text/plain");
+        assert!(matches!(
+            told(200, "Text/HTML; charset=utf-8"),
+            Err(Error::Other(_))
+        ));
         assert!(matches!(answer(201), Ok(notify::Outcome::Changed)));
         assert!(matches!(answer(200), Ok(notify::Outcome::Unchanged)));
         assert!(matches!(answer(503), Err(Error::Unavailable(_))));
