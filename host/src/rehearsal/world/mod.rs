@@ -173,16 +173,8 @@ impl World {
             population,
             issuers: issuers(scenario),
             buckets: scenario.buckets.clone(),
-            stacks: scenario
-                .stacks
-                .iter()
-                .map(|(name, stack)| (name.clone(), Stack::new(stack.as_ref(), start)))
-                .collect(),
-            channels: scenario
-                .channels
-                .iter()
-                .map(|name| (name.clone(), BTreeSet::new()))
-                .collect(),
+            stacks: stacks(scenario, start),
+            channels: channels(scenario),
             failed_apis: BTreeSet::new(),
             control_planes: scenario
                 .control_planes
@@ -324,6 +316,18 @@ pub fn interfaces(stand_ins: &[StandIn]) -> Vec<InterfaceName> {
     let declared = stand_ins.iter().map(|stand_in| stand_in.contract.clone());
     let all: BTreeSet<InterfaceName> = own.chain(declared).collect();
     all.into_iter().collect()
+}
+
+fn stacks(scenario: &Scenario, start: Instant) -> BTreeMap<String, Stack> {
+    let all = scenario.stacks.iter();
+    all.map(|(name, stack)| (name.clone(), Stack::new(stack.as_ref(), start)))
+        .collect()
+}
+
+/// Channels on which nothing was said yet.
+fn channels(scenario: &Scenario) -> BTreeMap<String, BTreeSet<String>> {
+    let all = scenario.channels.iter();
+    all.map(|name| (name.clone(), BTreeSet::new())).collect()
 }
 
 fn databases(scenario: &Scenario, draws: Draws, at: Instant) -> BTreeMap<String, Database> {
