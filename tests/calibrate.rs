@@ -97,7 +97,7 @@ fn a_world_that_does_other_things_is_told_apart() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(
-        said.contains("differs: `replica/check-sites`: call "),
+        said.contains("differs: `replica/check-issuing`: call 2 is "),
         "{said}"
     );
     let unknown = stage.run(&["calibrate", run, "--scenario", "nowhere"]);
