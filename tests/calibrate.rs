@@ -65,8 +65,8 @@ fn a_run_in_a_world_of_its_own_times_is_rehearsed_as_it_went() {
         "{fidelity}"
     );
     let live = rto_ms(&fidelity, 0, "live-ms");
-    // Two answers of the commander and a restart alone take longer than the whole recovery does in `planned`.
-    assert!(live > 300_000.0, "{live}");
+    // In `planned` itself it takes two minutes.
+    assert!(live > 200_000.0, "{live}");
     let fitted = std::fs::read_to_string(stage.path("fitted.toml")).unwrap();
     let fitted: toml::Table = fitted.parse().unwrap();
     let after = fitted["people"]["incident-commander"]["after"].as_str();
