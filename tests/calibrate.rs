@@ -65,8 +65,8 @@ fn a_run_in_a_world_of_its_own_times_is_rehearsed_as_it_went() {
         "{fidelity}"
     );
     let live = rto_ms(&fidelity, 0, "live-ms");
-    // Two answers of the commander and a restart alone take longer than the whole recovery does in `planned`.
-    assert!(live > 300_000.0, "{live}");
+    // In `planned` itself it takes two minutes.
+    assert!(live > 200_000.0, "{live}");
     let fitted = std::fs::read_to_string(stage.path("fitted.toml")).unwrap();
     let fitted: toml::Table = fitted.parse().unwrap();
     let after = fitted["people"]["incident-commander"]["after"].as_str();
@@ -85,18 +85,21 @@ fn a_run_in_a_world_of_its_own_times_is_rehearsed_as_it_went() {
 
 #[test]
 fn a_world_that_does_other_things_is_told_apart() {
-    let (stage, run) = odd();
+    let (stage, _) = odd();
+    // An exported journal says what the run's own does.
+    std::fs::write(stage.path("run.jsonl"), stage.journal()).unwrap();
+    let run = "run.jsonl";
     let planned = std::fs::read_to_string(stage.path("scenarios/planned.toml")).unwrap();
     let cannot = planned.replace("validity = \"90d\"", "validity = \"90d\"\nissues = false");
     assert_ne!(cannot, planned);
     std::fs::write(stage.path("cannot.toml"), cannot).unwrap();
-    let output = stage.run(&["calibrate", &run, "--scenario", "cannot.toml", "--compare"]);
+    let output = stage.run(&["calibrate", run, "--scenario", "cannot.toml", "--compare"]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(
-        said.contains("differs: `replica/check-sites`: call "),
+        said.contains("differs: `replica/check-issuing`: call 2 is "),
         "{said}"
     );
-    let unknown = stage.run(&["calibrate", &run, "--scenario", "nowhere"]);
+    let unknown = stage.run(&["calibrate", run, "--scenario", "nowhere"]);
     assert_eq!(unknown.status.code(), Some(2));
 }
