@@ -31,8 +31,8 @@ fn root() -> PathBuf {
 
 fn drill() -> Rehearsal {
     let engines = Engines::new(Some(root().join("target/understudy-cache"))).unwrap();
-    let strategies =
-        ["replica", "restore", "failback", "standby"].map(|name| root().join("plugins/strategies").join(name));
+    let strategies = ["replica", "restore", "failback", "standby"]
+        .map(|name| root().join("plugins/strategies").join(name));
     build::build(&engines, &strategies, None).unwrap();
     let runbook = Runbook::load(&root().join("runbooks/wordpress/runbook.toml"), &[]).unwrap();
     let scenario =
