@@ -15,19 +15,23 @@ use crate::name::{SiteName, StepId};
 /// Functions of the host itself whose time is not its own: people answer, or it waits on purpose.
 const WAITS: [&str; 2] = ["decide", "sleep"];
 
-/// What was asked: a function, of a site where it has one.
+/// What was asked: a function, of a site where it has one, by any step or by one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Asked {
     /// `contract/function`.
     pub(super) call: String,
     /// The argument `site`.
     pub(super) site: Option<SiteName>,
+    /// The step that asked; `None` for any.
+    pub(super) step: Option<StepId>,
 }
 
 /// A call of a strategy to the world.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Call {
+    /// By any step.
     pub(super) asked: Asked,
+    step: StepId,
     pub(super) args: Map<String, Value>,
     pub(super) kind: CallKind,
     pub(super) tries: Vec<Try>,
@@ -77,6 +81,16 @@ impl Call {
         })
     }
 
+    /// What its times are the times of: the function at its site, and the same in its step.
+    fn kinds(&self) -> [Asked; 2] {
+        let step = Some(self.step.clone());
+        let here = Asked {
+            step,
+            ..self.asked.clone()
+        };
+        [self.asked.clone(), here]
+    }
+
     fn has_changed(&self) -> bool {
         matches!(&self.reply, Some(Ok(Value::String(outcome))) if outcome == "changed")
     }
@@ -114,18 +128,21 @@ pub(super) fn times(calls: &[Call]) -> Measured {
             if place + 1 == call.tries.len() {
                 took += call.after;
             }
-            let times = measured.by_asked.entry(call.asked.clone()).or_default();
-            times.answer.add(took);
-            if let Came::Wait(pause) = tried.came {
-                times.look.add(pause);
+            for asked in call.kinds() {
+                let times = measured.by_asked.entry(asked).or_default();
+                times.answer.add(took);
+                if let Came::Wait(pause) = tried.came {
+                    times.look.add(pause);
+                }
             }
             if call.kind == CallKind::Read {
                 measured.reads.add(took);
             }
         }
         if let (true, Some(work)) = (call.has_changed(), work(call)) {
-            let times = measured.by_asked.entry(call.asked.clone()).or_default();
-            times.work.add(work);
+            for asked in call.kinds() {
+                measured.by_asked.entry(asked).or_default().work.add(work);
+            }
         }
     }
     measured
@@ -198,7 +215,9 @@ impl Reader {
                     asked: Asked {
                         call: function.to_string(),
                         site: named.and_then(|named| named.parse().ok()),
+                        step: None,
                     },
+                    step: site.step.clone(),
                     args: args.clone(),
                     kind: *kind,
                     tries: Vec::new(),

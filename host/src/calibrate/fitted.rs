@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::spread::Spread;
 use super::{CalibrateError, Calibration};
 use crate::clock::millis;
 use crate::mediation::POLL;
@@ -55,6 +56,14 @@ impl Calibration {
             if let Some(site) = &asked.site {
                 timing.insert("site".to_owned(), site.as_str().into());
             }
+            if let Some(step) = &asked.step {
+                timing.insert("step".to_owned(), step.as_str().into());
+            }
+            // In its own step a call takes as long as it did: what is drawn is for everything else.
+            let spread = |spread: &Spread| match asked.step {
+                Some(_) => spread.mean_ms().map(|mean| (mean, mean)),
+                None => spread.range_ms(),
+            };
             let waits = WAITING.contains(&asked.call.as_str());
             // Who was never told to wait was asked as soon as can be.
             let look = times
@@ -62,8 +71,8 @@ impl Calibration {
                 .range_ms()
                 .map_or(*POLL.start(), |(least, _)| least);
             let fields = [
-                ("answer", times.answer.range_ms().map(range)),
-                ("work", times.work.range_ms().filter(|_| !waits).map(range)),
+                ("answer", spread(&times.answer).map(range)),
+                ("work", spread(&times.work).filter(|_| !waits).map(range)),
                 ("look", waits.then(|| length(look).into())),
             ];
             for (name, value) in fields {

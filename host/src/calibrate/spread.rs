@@ -14,16 +14,23 @@ impl Spread {
         self.0.push(millis(took));
     }
 
+    /// The mean in milliseconds; `None` where nothing was seen.
+    pub(super) fn mean_ms(&self) -> Option<u64> {
+        let count = u64::try_from(self.0.len())
+            .ok()
+            .filter(|count| *count > 0)?;
+        let sum = self
+            .0
+            .iter()
+            .fold(0, |sum: u64, ms| sum.saturating_add(*ms));
+        Some(sum / count)
+    }
+
     /// From and to, in milliseconds: even around the mean, and nowhere outside of what was seen, so that what is drawn
     /// from it adds up to what was measured. `None` where nothing was.
     pub(super) fn range_ms(&self) -> Option<(u64, u64)> {
         let (least, most) = (self.0.iter().min()?, self.0.iter().max()?);
-        let count = u64::try_from(self.0.len()).ok()?;
-        let mean = self
-            .0
-            .iter()
-            .fold(0, |sum: u64, ms| sum.saturating_add(*ms))
-            / count;
+        let mean = self.mean_ms()?;
         let half = (mean - least).min(most - mean);
         Some((mean - half, mean + half))
     }

@@ -30,7 +30,7 @@ fn fitted(entries: &[Entry]) -> Scenario {
 fn timing(scenario: &Scenario, call: &str, site: &str) -> String {
     let found = scenario.timings.iter().find(|timing| {
         let at = timing.site.as_ref().map_or("", |at| at.as_ref().as_str());
-        timing.call.as_ref() == call && at == site
+        timing.call.as_ref() == call && at == site && timing.step.is_none()
     });
     let found = found.unwrap_or_else(|| panic!("nothing was measured of {call} at {site}"));
     let range = |range: Option<crate::rehearsal::scenario::time::Range>| {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::time::{Length, Range};
-use crate::name::SiteName;
+use crate::name::{SiteName, StepId};
 
 /// How long calls of a function take.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,6 +16,8 @@ pub struct Timing {
     pub call: Spanned<String>,
     /// Only of calls about this site; left out, of all for which there is no entry with their site.
     pub site: Option<Spanned<SiteName>>,
+    /// Only of calls of this step, which comes before the site; left out, of all for which there is no entry with their step.
+    pub step: Option<StepId>,
     /// Until an answer comes, with everything that goes into it. Left out: as the world has it.
     pub answer: Option<Range>,
     /// Until what the call begins is done: a rollout, a promotion, an order. Callers are told how much of it is left;

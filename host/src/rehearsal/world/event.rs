@@ -3,7 +3,7 @@
 use super::World;
 use super::database::State;
 use super::job::Subject;
-use super::site::Condition;
+use super::site::{Condition, Crashing};
 use crate::clock::Instant;
 use crate::name::SiteName;
 use crate::rehearsal::scenario::events::Action;
@@ -127,8 +127,9 @@ impl World {
                     .sites
                     .get_mut(&site)
                     .and_then(|site| site.apps.get_mut(&app));
-                if let Some(app) = app.filter(|app| app.crashing_until <= Some(self.now)) {
-                    app.crashing_until = None;
+                let now = self.now;
+                if let Some(app) = app {
+                    app.crashing = app.crashing.filter(|crashing| crashing.until > now);
                 }
             }
             Event::Boundary => {}
@@ -218,7 +219,11 @@ impl World {
     fn crash_loop(&mut self, site: &SiteName, app: String, until: Instant) {
         let found = self.sites.get_mut(site);
         if let Some(found) = found.and_then(|site| site.apps.get_mut(&app)) {
-            found.crashing_until = found.crashing_until.max(Some(until));
+            let crashing = found.crashing.get_or_insert(Crashing {
+                since: self.now,
+                until,
+            });
+            crashing.until = crashing.until.max(until);
         }
         self.schedule(until, Event::Steady(site.clone(), app));
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::World;
 use crate::call::{CallError, Operation, Outcome, Reply, Request};
 use crate::rehearsal::scenario::time::{Length, Range};
+use crate::rehearsal::scenario::timing::Timing;
 
 /// How often a control plane looks at its work, in milliseconds: callers are asked to come back at a multiple of it.
 pub(crate) const LOOK_EVERY_MS: u64 = 5_000;
@@ -21,7 +22,7 @@ pub(crate) struct Pace {
 }
 
 impl World {
-    /// The pace of a call: that of its site before that of its function.
+    /// The pace of a call: that of its step before that of its site, and that before the one of its function.
     pub(crate) fn pace_of(&self, request: &Request) -> Pace {
         if self.timings.is_empty() {
             return Pace::default();
@@ -32,11 +33,20 @@ impl World {
             let timings = self.timings.iter();
             timings.filter(|timing| *timing.call.as_ref() == name)
         };
-        let at_site = of_function().find(|timing| {
+        let named = |timing: &Timing| {
             let named = timing.site.as_ref().map(|named| named.as_ref().as_str());
-            named.is_some() && named == site
-        });
-        let found = at_site.or_else(|| of_function().find(|timing| timing.site.is_none()));
+            (named.is_some(), named.is_none() || named == site)
+        };
+        // How much of the call an entry names: its step, then its site.
+        let fit = |timing: &&Timing| {
+            let (has_site, fits_site) = named(timing);
+            let fits_step = timing.step.iter().all(|step| *step == request.site.step);
+            (fits_site && fits_step).then_some((timing.step.is_some(), has_site))
+        };
+        let found = of_function()
+            .filter_map(|timing| Some((fit(&timing)?, timing)))
+            .max_by_key(|(fit, _)| *fit)
+            .map(|(_, timing)| timing);
         found.map_or_else(Pace::default, |timing| Pace {
             answer: timing.answer,
             work: timing.work,

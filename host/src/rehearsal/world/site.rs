@@ -39,14 +39,21 @@ pub(crate) struct App {
     pub(crate) address: Option<String>,
     /// Its image is at the site.
     pub(crate) pulled: bool,
-    /// Until then its replicas start and die.
-    pub(crate) crashing_until: Option<Instant>,
+    /// While its replicas start and die.
+    pub(crate) crashing: Option<Crashing>,
+}
+
+/// Replicas that start and die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crashing {
+    pub(crate) since: Instant,
+    pub(crate) until: Instant,
 }
 
 impl App {
     /// Replicas that answer.
     pub(crate) fn ready(&self) -> u32 {
-        if self.crashing_until.is_some() {
+        if self.crashing.is_some() {
             0
         } else {
             self.count()

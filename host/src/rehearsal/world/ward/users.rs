@@ -1,5 +1,7 @@
 //! What effects do to users: where a change of a record sends them, and what an application is opened on.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -7,7 +9,7 @@ use super::super::World;
 use super::super::contract::args;
 use super::super::database::State;
 use super::super::resolver::RecordSet;
-use super::super::site::{App, Condition, Site};
+use super::super::site::{App, Condition, Crashing, Site};
 use super::{Found, Hazard};
 use crate::call::Request;
 use crate::name::SiteName;
@@ -16,6 +18,10 @@ use crate::rehearsal::scenario::Need;
 /// A time to live, in seconds, that needs no lowering: the upper end of what the source runbooks ask for during a
 /// change.
 const SHORT_TTL_SECONDS: u32 = 60;
+
+/// How old a look at a site may be when the record is changed upon it: what began to crash since, nobody could know of. A
+/// walk of all journeys and the change itself take a few seconds each.
+const LOOKED_BEFORE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 struct AppAt {
@@ -102,7 +108,11 @@ impl World {
             return vec![(Hazard::NotServing, what)];
         };
         let mut found = Found::new();
+        let just_begun = |crashing: Crashing| {
+            self.now.since(crashing.since) < LOOKED_BEFORE && !app.running.is_empty()
+        };
         let problem = match (app.ready(), app.hosts.contains(name), app.maintenance) {
+            (0, _, _) if app.crashing.is_some_and(just_begun) => None,
             (0, _, _) => Some("no replica is ready"),
             (_, false, _) => Some("the name is not answered for"),
             (_, _, true) => Some("the application is in maintenance"),
@@ -158,7 +168,7 @@ impl World {
         }
         self.ward.highest_ttl = self.ward.highest_ttl.max(old);
         if new < old {
-            let forgotten = self.now.after(std::time::Duration::from_secs(old.into()));
+            let forgotten = self.now.after(Duration::from_secs(old.into()));
             self.ward.forgotten = self.ward.forgotten.max(forgotten);
         }
     }
