@@ -132,6 +132,17 @@ fn workload() {
 }
 
 #[test]
+fn infrastructure() {
+    let things = json!({ "site": "bz", "stack": "zone", "unknown-stack": "nobody" });
+    conforms(
+        "infrastructure",
+        things,
+        &["ensure-applied", "ensure-destroyed"],
+        &[],
+    );
+}
+
+#[test]
 fn ingress() {
     let things = json!({
         "site": "pz", "app": "wordpress", "hosts": ["wp-pz.example.test"], "unknown-app": "nobody",

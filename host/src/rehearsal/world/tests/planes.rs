@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Hand, figure, text};
 use crate::call::CallError;
 use crate::rehearsal::scenario::Scenario;
+use crate::rehearsal::world::Hazard;
 
 const ACTIVE: &str = "wp-active.example.test";
 
@@ -284,6 +285,29 @@ fn replicas_in_a_crash_loop_are_there_and_never_ready_until_it_ends() {
     assert_eq!(hand.must("probe/observe-journey", front)["passed"], true);
     hand.wait(Duration::from_secs(86_400));
     assert_eq!(ready(&mut hand, "bz").1, 0, "nobody has mended this one");
+}
+
+#[test]
+fn nobody_could_know_of_a_crash_that_has_just_begun() {
+    let led = |after: u64| {
+        let extra = "[[injects]]\nat = 'T+10m'\ncrash-loop = { site = 'pz', app = 'wordpress', for = '10m' }\n";
+        let mut hand = hand("planned", extra);
+        let start = hand.now;
+        let name = "wp-active.example.test";
+        let lead = |hand: &mut Hand, from: &str, to: &str| {
+            let record = json!({ "name": name, "kind": "CNAME", "expected": [from], "values": [to], "ttl-seconds": 60 });
+            hand.must("dns/ensure-record", record);
+        };
+        lead(&mut hand, "wp-pz.example.test", "wp-bz.example.test");
+        let begun = Duration::from_secs(600) + Duration::from_secs(after);
+        hand.wait(start.after(begun).since(hand.now));
+        lead(&mut hand, "wp-bz.example.test", "wp-pz.example.test");
+        let seen = hand.world.sightings().into_iter();
+        seen.filter(|seen| seen.hazard == Hazard::NotServing && seen.what.contains("`pz`"))
+            .count()
+    };
+    assert_eq!(led(5), 0);
+    assert_eq!(led(60), 1);
 }
 
 #[test]
