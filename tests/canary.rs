@@ -410,13 +410,13 @@ fn the_token_of_a_kubeconfig_reaches_its_api_server_and_nobody_else() {
 #[test]
 fn a_program_that_echoes_the_secret_of_its_environment_gives_nothing_away() {
     for (script, word) in [
-        (r#"[ -n "$SECRET" ] && echo got it"#, "exit_code: 0"),
+        (r#"[ -n "$SECRET" ] && echo got it"#, "exit-code: 0"),
         (
             r#"echo "$SECRET"; echo "$SECRET" >&2; printf %s "$SECRET" | base64; exit 3"#,
-            "exit_code: 3",
+            "exit-code: 3",
         ),
         (r#"echo "$SECRET" >&2; kill -9 $$"#, "CP0037"),
-        (r#"exec /nowhere/"$SECRET""#, "exit_code: 127"),
+        (r#"exec /nowhere/"$SECRET""#, "exit-code: 127"),
         (r#"while :; do echo "$SECRET"; done"#, "CP0010"),
     ] {
         run_both(&Case::exec(script, "look"), &[word]);

@@ -20,9 +20,8 @@ use crate::plugin::error::Halt;
 /// dead.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Longest attempt at a read. Reads have no `in-progress`, and some look at everything there is (`observe-contents`):
-/// each attempt gets twice as long as the one before, and the first as long as an effect, so that an answer that got lost
-/// costs a minute. Capabilities give up much sooner on a site that does not answer at all.
+/// One attempt at a read. Reads have no `in-progress`, and some look at everything there is (`observe-contents`), so the first
+/// attempt gets as long as any. Capabilities give up much sooner on a site that does not answer at all.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Shortest and longest pause between two looks at work in progress.
@@ -30,15 +29,6 @@ pub const POLL: std::ops::RangeInclusive<u64> = 250..=60_000;
 
 /// Calls that one service serves at once: a recovery must not become the next load problem of a vendor's API.
 pub const CALLS_AT_ONCE: usize = 8;
-
-/// How long attempt `number`, from 1, may take.
-fn patience(kind: CallKind, number: u32) -> Duration {
-    if kind.is_effect() {
-        return ATTEMPT_TIMEOUT;
-    }
-    let doublings = 2_u32.saturating_pow(number.saturating_sub(1));
-    ATTEMPT_TIMEOUT.saturating_mul(doublings).min(READ_TIMEOUT)
-}
 
 /// Bounds how many calls one service serves at once.
 #[derive(Default)]
@@ -86,7 +76,7 @@ impl StepCalls {
         }
         loop {
             attempts += 1;
-            let Some(reply) = self.attempt(route, request, kind, attempts).await else {
+            let Some(reply) = self.attempt(route, request, kind).await else {
                 return Ok((Err(timed_out(request)), attempts));
             };
             if let Some(operation) = operation(&reply) {
@@ -123,20 +113,18 @@ impl StepCalls {
         }
     }
 
-    /// One attempt, counted from 1: admitted, then bounded. `None`: it was not admitted before the deadline.
-    async fn attempt(
-        &self,
-        route: &Route,
-        request: &mut Request,
-        kind: CallKind,
-        number: u32,
-    ) -> Option<Reply> {
+    /// One attempt: admitted, then bounded. `None`: it was not admitted before the deadline.
+    async fn attempt(&self, route: &Route, request: &mut Request, kind: CallKind) -> Option<Reply> {
         let clock = &*self.mediation.clock;
         let permits = self.mediation.admission.of(&route.name);
         let Ok(_permit) = self.deadline.bound(clock, permits.acquire()).await? else {
             return Some(Err(CallError::unavailable("the host is shutting down")));
         };
-        let patience = patience(kind, number);
+        let patience = if kind.is_effect() {
+            ATTEMPT_TIMEOUT
+        } else {
+            READ_TIMEOUT
+        };
         let until = clock.now().after(patience).min(self.deadline.now());
         request.deadline = until;
         let served = timeout_at(clock, until, route.service.call(request)).await;
