@@ -191,9 +191,11 @@ fn table_component() -> Component {
         "probe",
         "metrics",
         "notify",
+        "infrastructure",
         "http",
         "sql",
         "tls",
+        "exec",
         "plugin",
     ] {
         let path = hostile().join("../../wit").join(package);
