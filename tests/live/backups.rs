@@ -159,12 +159,7 @@ async fn what_cannot_be_restored_is_refused_with_the_reason() {
     let host = provider(&lab);
     let bz = &lab.databases.bz;
     post(&lab, 10).await.unwrap();
-    let err = async |call: Value, kind: &str| -> String {
-        let answer = host.call(call).await;
-        let text = answer["err"][kind].as_str();
-        text.unwrap_or_else(|| panic!("no {kind}: {answer}"))
-            .to_owned()
-    };
+    let err = async |call: Value, kind: &str| refused(&host, call, kind).await;
     err(restored(json!("latest"), "none"), "not-found").await;
     assert_eq!(host.call(backup("pz", "nightly")).await, changed());
     let second = next_second(&lab).await.unwrap();
@@ -199,7 +194,23 @@ async fn what_cannot_be_restored_is_refused_with_the_reason() {
     let promote = err(call("ensure-promoted", "bz"), "conflict").await;
     assert!(promote.contains("unfinished restore"), "{promote}");
 
-    // A dump that broke off is listed, and is no recovery point.
+    a_broken_dump_is_no_recovery_point(&lab, &host).await;
+    a_good_one_mends_the_site(&lab, &host).await;
+}
+
+/// What the provider says where it has to refuse.
+#[expect(
+    clippy::panic,
+    reason = "part of a test: an answer of another kind must end it"
+)]
+async fn refused(host: &Host, call: Value, kind: &str) -> String {
+    let answer = host.call(call).await;
+    let text = answer["err"][kind].as_str();
+    text.unwrap_or_else(|| panic!("no {kind}: {answer}"))
+        .to_owned()
+}
+
+async fn a_broken_dump_is_no_recovery_point(lab: &Lab, host: &Host) {
     fs::write(
         lab.databases.backups.join("broken.sql"),
         "-- MariaDB dump\n",
@@ -221,13 +232,12 @@ async fn what_cannot_be_restored_is_refused_with_the_reason() {
             (json!("nightly"), json!(true))
         ]
     );
-    err(
-        restored(json!({ "point": "broken" }), "broken"),
-        "not-found",
-    )
-    .await;
+    let broken = restored(json!({ "point": "broken" }), "broken");
+    refused(host, broken, "not-found").await;
+}
 
-    // The next good one makes the site usable again.
+async fn a_good_one_mends_the_site(lab: &Lab, host: &Host) {
+    let bz = &lab.databases.bz;
     assert_eq!(host.call(backup("pz", "again")).await, changed());
     let ran = host
         .calls(json!([
@@ -242,6 +252,6 @@ async fn what_cannot_be_restored_is_refused_with_the_reason() {
         ran.answers
     );
     assert_eq!(bz.value(ROWS).await.unwrap(), "10");
-    let writes = err(restored(json!("latest"), "writer"), "conflict").await;
+    let writes = refused(host, restored(json!("latest"), "writer"), "conflict").await;
     assert!(writes.contains("accepts writes"), "{writes}");
 }

@@ -22,8 +22,7 @@ async fn parked(lab: &Lab, host: &Host, pages: u32) -> Result<Vec<serde_json::Va
         &host.journal()?.display().to_string(),
         "make room on its disk",
         "`understudy resume` goes on",
-    ])
-    .unwrap();
+    ])?;
     let records = host.records()?;
     nothing_unrecorded(lab, &records).await?;
     Ok(records)

@@ -236,8 +236,7 @@ async fn a_journal_that_cannot_be_read_is_named_and_is_as_good_as_its_copy() {
 async fn unreadable(host: &Host, command: &str, journal: &Path, code: &str) -> Result<()> {
     let said = said(host.about(command)?).await?;
     ensure!(said.code == Some(2), "{command}: {said:?}");
-    said.tells(&[&format!("error: {code}: "), &journal.display().to_string()])
-        .unwrap();
+    said.tells(&[&format!("error: {code}: "), &journal.display().to_string()])?;
     let way_out = ["restore", "mend the cause"];
     ensure!(
         way_out.iter().any(|way| said.text.contains(way)),

@@ -5,6 +5,9 @@ use understudy_lab::host::Host;
 use understudy_lab::lab::Options;
 use understudy_lab::platform::Platform;
 
+/// By how much a busy machine may put off a recovery of a few seconds, beyond the fifth of it.
+const BUSY_MS: u64 = 1_500;
+
 #[tokio::test]
 async fn a_day_loses_no_more_than_it_reports_and_goes_as_it_is_rehearsed() {
     let options = Options::new(env!("CARGO_BIN_EXE_understudy-lab"));
@@ -29,6 +32,12 @@ async fn a_day_loses_no_more_than_it_reports_and_goes_as_it_is_rehearsed() {
         );
         let followed = felt.convergence.values().filter(|took| took.is_some());
         assert_eq!(followed.count(), 2, "{title}: {felt:?}");
-        assert!(fidelity.differences.is_empty(), "{title}: {fidelity:?}");
+        let mut others = fidelity.differences.iter();
+        let other = others.find(|text| !text.starts_with("the RTO of "));
+        assert_eq!(other, None, "{title}: {fidelity:?}");
+        let rto = &fidelity.legs[0].rto;
+        let (live, rehearsed) = (rto.live_ms.unwrap(), rto.rehearsed_ms.unwrap());
+        let off = live.abs_diff(rehearsed);
+        assert!(off <= (live / 5).max(BUSY_MS), "{title}: {fidelity:?}");
     }
 }

@@ -90,6 +90,9 @@ pub trait Capability: Send + Sync {
     }
 
     /// What the caller is told where the other side asks to come back after this time.
+    ///
+    /// # Errors
+    /// Always: it is an error of the contract.
     fn busy(&self, after: Duration) -> Reply {
         Err(CallError::Unavailable(RetryHint {
             reason: "the other side asks for patience".to_owned(),

@@ -255,9 +255,9 @@ impl Host {
         let records = self.records()?;
         let plugins = records
             .iter()
-            .filter(|record| record["type"] == "egress")
-            .filter_map(|record| record["body"]["plugin"].as_str());
-        Ok(plugins.map(str::to_owned).collect())
+            .filter(|record| text(record, "/type") == "egress")
+            .map(|record| text(record, "/body/plugin").to_owned());
+        Ok(plugins.collect())
     }
 
     /// Questions of the newest run that nobody has answered; none where there is no run yet.
@@ -267,10 +267,10 @@ impl Host {
     pub fn open_gates(&self) -> Result<BTreeSet<String>> {
         let mut open = BTreeSet::new();
         for record in self.records().unwrap_or_default() {
-            let gate = record["body"]["gate"].as_str().unwrap_or_default();
-            match record["type"].as_str() {
-                Some("gate-opened") => drop(open.insert(gate.to_owned())),
-                Some("gate-answered") => drop(open.remove(gate)),
+            let gate = text(&record, "/body/gate");
+            match text(&record, "/type") {
+                "gate-opened" => drop(open.insert(gate.to_owned())),
+                "gate-answered" => drop(open.remove(gate)),
                 _ => {}
             }
         }
@@ -337,6 +337,12 @@ impl Host {
         );
         Ok(())
     }
+}
+
+/// A text of a record; empty where there is none.
+fn text<'a>(record: &'a Value, pointer: &str) -> &'a str {
+    let found = record.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default()
 }
 
 /// Runs a command to its end.

@@ -1,7 +1,7 @@
 //! `kill -9` of the host at ten moments of live runs on two zones under users; each run is resumed to the end that it would
 //! have had: one promotion, one flip, nothing lost.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use understudy_lab::clock::now_ms;
 use understudy_lab::game_day::watch::Watch;
 use understudy_lab::host::Host;
@@ -14,9 +14,9 @@ use crate::crash::kill_when;
 use crate::world::PROMOTION;
 
 /// Records after which the host dies on the way out. Without a death there are about 570.
-const OUT: [usize; 5] = [60, 170, 280, 390, 500];
+const OUT: [usize; 5] = [60, 160, 260, 350, 440];
 /// And on the way home, of about 630.
-const HOME: [usize; 5] = [70, 190, 310, 430, 550];
+const HOME: [usize; 5] = [70, 180, 290, 400, 490];
 
 /// A move between two zones.
 #[derive(Clone, Copy)]
@@ -39,11 +39,8 @@ const FAILBACK: Leg = Leg {
 
 /// How often a zone's database was made the writer.
 fn promotions(platform: &Platform, zone: &str) -> Result<usize> {
-    platform
-        .databases
-        .at(zone)
-        .unwrap()
-        .statements_with(PROMOTION)
+    let database = platform.databases.at(zone).context("no such zone")?;
+    database.statements_with(PROMOTION)
 }
 
 /// One run whose host dies after so many records.

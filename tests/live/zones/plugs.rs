@@ -14,7 +14,7 @@ use crate::LIMIT;
 const AWAY: Duration = Duration::from_secs(30);
 
 /// Pages of a journal that is full before anybody was asked to flip.
-const PAGES: &str = "24";
+const PAGES: &str = "20";
 
 #[tokio::test]
 async fn a_name_server_and_an_authority_that_are_away_are_named_and_waited_for() {

@@ -55,6 +55,7 @@ pub(crate) struct Said {
     pub(crate) errors: Vec<(String, String)>,
 }
 
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Difference {
     fn default() -> Self {
         Self {

@@ -54,8 +54,8 @@ impl Watch {
     ) -> BTreeMap<&'static str, Option<u64>> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let arrived = |name: &str| {
-            let changes = seen.get(name)?.iter();
-            let last = changes.filter(|(at_ms, _)| span.contains(at_ms)).last()?;
+            let mut changes = seen.get(name)?.iter().rev();
+            let last = changes.find(|(at_ms, _)| span.contains(at_ms))?;
             (last.1 == target).then_some(last.0)
         };
         let flipped = arrived(AUTHORITATIVE);
