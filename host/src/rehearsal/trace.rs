@@ -27,6 +27,7 @@ pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "TR0001", "TR0002", "TR0003", "TR0004", "TR0005", "TR0006", "TR0007", "TR0008", "TR0009",
     "TR0010", "TR0011", "TR0012", "TR0013", "TR0014", "TR0015", "TR0016", "TR0017", "TR0018",
     "TR0019", "TR0020", "TR0021", "TR0022", "TR0023", "TR0024", "TR0025", "TR0026", "TR0027",
+    "TR0028",
 ];
 
 /// What there is to judge.
@@ -71,7 +72,7 @@ pub struct Rule {
 }
 
 /// Every rule on a trace, in the order of its code.
-pub const RULES: [Rule; 25] = [
+pub const RULES: [Rule; 26] = [
     Rule {
         code: "TR0001",
         name: "two-writers",
@@ -196,6 +197,11 @@ pub const RULES: [Rule; 25] = [
         code: "TR0027",
         name: "recovered-means-ttl-restored",
         check: effects::recovered_means_ttl_restored,
+    },
+    Rule {
+        code: "TR0028",
+        name: "requests-end-before-the-fence",
+        check: effects::requests_end_before_the_fence,
     },
 ];
 

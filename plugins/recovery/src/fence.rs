@@ -1,7 +1,9 @@
 //! Freeze and fence: users first, the database for certain.
 //!
-//! A freeze is a courtesy (the application says so); a fence is what makes a single writer: the database refuses
-//! writes, or a person who can see the site answers that it is dead or cut off. Nothing is promoted before it.
+//! A freeze is a courtesy (the application says so), and lets what is under way end: an application that writes several
+//! times for one request may acknowledge half of it where a fence comes in between. A fence is what makes a single writer:
+//! the database refuses writes, or a person who can see the site answers that it is dead or cut off. Nothing is promoted
+//! before it.
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
@@ -12,9 +14,9 @@ use crate::plan::{At, Budget, DB_LEAD, KUBERNETES_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, attach, measure_text, recall_text, warn};
 use crate::{Error, fault, loss, words};
 
-/// Puts the application of the site left into maintenance; sets `frozen`.
+/// Puts the application of the site left into maintenance, sets `frozen`, and lets its requests under way end.
 pub const FREEZE: Move = Move {
-    title: "Put the application at {from} into maintenance",
+    title: "Put the application at {from} into maintenance, let its requests end",
     role: KUBERNETES_LEAD,
     budget: Budget::Minutes(2),
     reversal: Reversal::Undo(thaw),
@@ -92,6 +94,7 @@ fn freeze(recovery: &Recovery) -> Result<String, Error> {
     match workload::ensure_maintenance(from, app, true) {
         Ok(_) => {
             recovery.mark_from("frozen")?;
+            control::sleep(recovery.parameters.drain_ms)?;
             Ok(format!("{app} at {from} refuses its users' writes"))
         }
         Err(error) if recovery.ungraceful() && fault::is_out_of_reach(&error) => {

@@ -34,6 +34,10 @@ pub struct Parameters {
     pub objectives: Vec<String>,
     /// For how long the objectives must hold, in milliseconds.
     pub stability_window_ms: Option<u64>,
+    /// How long what the application was asked before it refused writes may take to end, in milliseconds: the longest
+    /// request that users wait for, and what a change takes to reach every replica.
+    #[serde(default = "default_drain_ms")]
+    pub drain_ms: u64,
     /// Percentage of the runbook's resolvers that is a majority of the clients.
     #[serde(default = "default_percent")]
     pub converged_percent: u32,
@@ -92,6 +96,10 @@ pub struct Certificate {
 
 const fn yes() -> bool {
     true
+}
+
+const fn default_drain_ms() -> u64 {
+    10_000
 }
 
 const fn default_percent() -> u32 {
@@ -210,6 +218,7 @@ const SHARED: &str = r#""from":{"type":"string","description":"Site that is left
 "journeys":{"type":"array","items":{"type":"string"},"minItems":1,"description":"Journeys of [probe]; the first is the one a client is served by"},
 "objectives":{"type":"array","items":{"type":"string"},"default":[]},
 "stability-window-ms":{"type":"integer","minimum":0,"maximum":86400000},
+"drain-ms":{"type":"integer","minimum":0,"maximum":60000,"default":10000,"description":"How long requests under way may take to end once the application refuses writes"},
 "converged-percent":{"type":"integer","minimum":1,"maximum":100,"default":90},
 "media-bucket":{"type":"string","description":"Where uploads are kept; empty for nowhere"},
 "channel":{"type":"string","description":"Where people are told; empty for nowhere"},

@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use self::fidelity::Fidelity;
 use self::figures::{Felt, Reported, Seen};
 use self::watch::Watch;
+use crate::backups::LogKeeper;
 use crate::clock::{eventually, now_ms};
 use crate::host::Host;
 use crate::platform::Platform;
@@ -54,13 +55,25 @@ pub enum Disaster {
     Zone,
     /// The copy of the database at `bz`.
     Copy,
+    /// That copy, and `pz` as in [`Disaster::Zone`]: what is left is the newest backup and the logs kept since.
+    Both,
+}
+
+impl Disaster {
+    fn takes_copy(self) -> bool {
+        matches!(self, Self::Copy | Self::Both)
+    }
+
+    fn takes_zone(self) -> bool {
+        matches!(self, Self::Zone | Self::Both)
+    }
 }
 
 /// The database's copy at a zone is lost: nothing replicates into it any more.
 const LOSE_COPY: &str = "STOP SLAVE; RESET SLAVE ALL; SET sql_log_bin = 0; DROP DATABASE wordpress";
 
 /// The day's programme.
-pub const DRILLS: [Drill; 2] = [
+pub const DRILLS: [Drill; 3] = [
     Drill {
         titles: ["A: pz dies, bz's replica is promoted", "home from A"],
         procedure: "drill",
@@ -72,6 +85,12 @@ pub const DRILLS: [Drill; 2] = [
         procedure: "drill-restore",
         disaster: Disaster::Copy,
         scenario: "zones-restored.toml",
+    },
+    Drill {
+        titles: ["B: pz dies, a backup and logs are left", "home from that"],
+        procedure: "drill-restore",
+        disaster: Disaster::Both,
+        scenario: "zones-burnt.toml",
     },
 ];
 
@@ -124,17 +143,24 @@ impl Drill {
         lost: &mut BTreeSet<u64>,
     ) -> Result<Vec<Played>> {
         users.acknowledged_by("pz", SOME, LIMIT).await?;
-        let lost_zone = self.disaster == Disaster::Zone;
-        match self.disaster {
-            Disaster::Copy => platform.databases.bz.execute(LOSE_COPY).await?,
-            Disaster::Zone => {
-                platform.databases.bz.stop_receiving().await?;
-                users.acknowledged_by("pz", SOME, LIMIT).await?;
-            }
+        let databases = &platform.databases;
+        let lost_zone = self.disaster.takes_zone();
+        if self.disaster.takes_copy() {
+            databases.bz.execute(LOSE_COPY).await?;
+        } else {
+            databases.bz.stop_receiving().await?;
+        }
+        let keeper = match self.disaster {
+            Disaster::Both => Some(LogKeeper::start(databases, &platform.root, "pz").await?),
+            Disaster::Zone | Disaster::Copy => None,
+        };
+        if lost_zone {
+            users.acknowledged_by("pz", SOME, LIMIT).await?;
         }
         let begun_ms = now_ms();
         let mut running = if lost_zone {
             platform.kill("pz")?;
+            drop(keeper);
             host.run(self.procedure, "ungraceful")?
         } else {
             host.run(self.procedure, "graceful")?

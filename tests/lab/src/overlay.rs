@@ -22,6 +22,8 @@ mod platform;
 const FLIP_TTL_SECONDS: u32 = 1;
 /// For how long the service is watched after a flip, in milliseconds.
 const STABILITY_WINDOW_MS: u32 = 2_000;
+/// How long requests under way may take to end, in milliseconds: a user does one thing at a time, on a busy machine.
+const DRAIN_MS: u32 = 3_000;
 
 impl Lab {
     /// The overlay, as TOML. The secrets it names are [`credentials`](Self::credentials).
@@ -155,6 +157,7 @@ fn parameters(ttl_seconds: u32) -> Value {
     json!({
         "replicas": 1,
         "objectives": [],
+        "drain-ms": DRAIN_MS,
         "media-bucket": "",
         "records": {
             "ttl-flip-seconds": FLIP_TTL_SECONDS,

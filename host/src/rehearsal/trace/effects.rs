@@ -186,3 +186,9 @@ pub(super) fn recovered_means_ttl_restored(trace: &Trace<'_>) -> Option<String> 
         .filter(|_| trace.recovered())
         .map(|what| format!("the run says recovered, and {what}"))
 }
+
+/// A planned move has the time to let requests end; where the site may be dying, a fence comes as soon as it can.
+pub(super) fn requests_end_before_the_fence(trace: &Trace<'_>) -> Option<String> {
+    let ungraceful = trace.scenario.mode == Some(Mode::Ungraceful);
+    trace.seen(Hazard::CutOff).filter(|_| !ungraceful)
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::call::{CallHash, CallKind, Direction, FunctionName, IdempotencyKey};
 use crate::clock::Instant;
-use crate::journal::record::{GateKind, Record};
+use crate::journal::record::{GateKind, Mode, Record};
 use crate::rehearsal::world::Hazard;
 use crate::report::fixture::stories;
 
@@ -228,6 +228,16 @@ fn each_hazard_breaks_its_rule_by_the_step_that_did_it() {
         case.seen.push(seen(hazard));
         assert_eq!(case.codes(), [code], "{hazard:?}");
     }
+}
+
+#[test]
+fn requests_are_left_to_end_where_there_is_time_for_it() {
+    let mut case = Case::new();
+    case.seen.push(seen(Hazard::CutOff));
+    assert_eq!(case.scenario.mode, Some(Mode::Ungraceful));
+    assert_eq!(case.codes(), [""; 0]);
+    case.scenario.mode = Some(Mode::Graceful);
+    assert_eq!(case.codes(), ["TR0028"]);
 }
 
 #[test]

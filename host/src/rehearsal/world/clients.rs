@@ -271,9 +271,11 @@ impl World {
         let factor = u128::from(self.demand.factor_ppm(from));
         for (database, branch, rate) in &self.write_rates {
             if let Some(database) = self.databases.get_mut(database) {
-                database
-                    .history
-                    .write(*branch, from, until, rate * factor / u128::from(ALL_PPM));
+                let rate = rate * factor / u128::from(ALL_PPM);
+                database.history.write(*branch, from, until, rate);
+                if rate > 0 {
+                    database.written = until;
+                }
             }
         }
         let receptions = std::mem::take(&mut self.receptions);

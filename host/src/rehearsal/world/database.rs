@@ -90,6 +90,8 @@ pub(crate) struct Database {
     pub(crate) kept: Vec<Kept>,
     /// Branch and instant up to which logs have left their site.
     pub(crate) logs: Option<(usize, Instant)>,
+    /// Until when clients wrote.
+    pub(crate) written: Instant,
     before: u64,
     draws: Draws,
     settled: Instant,
@@ -121,6 +123,7 @@ impl Database {
             copies: BTreeMap::new(),
             kept: Vec::new(),
             logs: None,
+            written: Instant(0),
             draws,
             settled: at,
         };

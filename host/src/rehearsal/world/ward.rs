@@ -26,6 +26,8 @@ pub enum Hazard {
         /// How long, in milliseconds.
         ms: u64,
     },
+    /// A database was fenced while clients' requests were under way that write: half of one may be acknowledged.
+    CutOff,
     /// Users were sent where nothing answers them.
     NotServing,
     /// Users were sent where no valid certificate for their name is served.
@@ -96,6 +98,7 @@ impl World {
         let short = request.function.interface.short();
         match (short, request.function.function.as_str()) {
             ("database", "ensure-promoted") => self.foresee_promotion(request),
+            ("database", "ensure-fenced") => self.foresee_fence(request),
             ("database", "ensure-replica-of" | "ensure-restored") => {
                 self.foresee_replacement(request)
             }

@@ -56,6 +56,30 @@ impl World {
         found
     }
 
+    /// A copy is about to refuse writes: whatever clients have begun until then is cut off.
+    pub(super) fn foresee_fence(&self, request: &Request) -> Found {
+        let (Ok(Place { site }), Ok(Named { database })) = (args(request), args(request)) else {
+            return Found::new();
+        };
+        let Some(database) = self.databases.get(&database) else {
+            return Found::new();
+        };
+        let copy = database.copies.get(&site);
+        let writes =
+            copy.is_some_and(|copy| matches!(copy.state, State::Primary(_)) && !copy.read_only);
+        let since = self.now.since(database.written);
+        if !writes || since >= self.clients.timeout.get() {
+            return Found::new();
+        }
+        let what = format!(
+            "`{}` at `{site}` is fenced {} ms after clients' last writes began, and they wait {} ms for an answer",
+            database.name,
+            millis(since),
+            self.clients.timeout.ms()
+        );
+        vec![(Hazard::CutOff, what)]
+    }
+
     /// What this promotion adds to what is lost already, in milliseconds.
     fn loss_by_promotion(&self, database: &Database, site: &SiteName) -> u64 {
         let Some(copy) = database.copies.get(site) else {
