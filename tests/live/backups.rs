@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use understudy_lab::clock::eventually;
+use understudy_lab::clock::{eventually, now_ms};
 use understudy_lab::lab::Lab;
 
 use crate::calls::Host;
@@ -85,10 +85,17 @@ async fn a_backup_is_restored_as_it_was_and_with_what_the_logs_add() {
         .calls(json!([
             backup("pz", "nightly"),
             backup("pz", "nightly"),
-            call("list-recovery-points", "bz")
+            call("list-recovery-points", "bz"),
+            call("observe-restorable", "bz")
         ]))
         .await;
     assert_eq!(ran.answers[..2], [changed(), unchanged()]);
+    // Its server answers with its logs: everything up to now, in whole seconds.
+    let reach = ran.answers[3]["ok"].as_u64().unwrap();
+    assert!(
+        reach % 1000 == 0 && now_ms().abs_diff(reach) < 60_000,
+        "{reach}"
+    );
     let points = ran.answers[2]["ok"].as_array().unwrap();
     assert_eq!(
         (points.len(), &points[0]["complete"]),

@@ -7,7 +7,7 @@ use understudy_lab::platform::Platform;
 
 /// By how much a recovery of a few seconds may be off beyond the fifth of it: it ends with a resolver's TTL and the look that
 /// comes after, of which neither is known more exactly.
-const BUSY_MS: u64 = 4_000;
+const BUSY_MS: u64 = 1_500;
 
 #[tokio::test]
 async fn a_day_loses_no_more_than_it_reports_and_goes_as_it_is_rehearsed() {

@@ -19,11 +19,17 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::Request;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::clock::Instant;
 use crate::journal::redact;
 use crate::runbook::types::{Credential, CredentialScheme, SecretSource};
+
+mod sigv4;
+
+pub(crate) use sigv4::Signer;
 
 /// Shortest secret accepted, in bytes. A shorter one cannot be told apart from ordinary text, so it could not be
 /// kept out of journals and reports.
@@ -165,14 +171,16 @@ impl SecretReader for FixedSecrets {
 }
 
 /// A credential whose secret has been read.
-pub(crate) struct Attachment {
-    header: HeaderName,
-    value: HeaderValue,
+pub(crate) enum Attachment {
+    /// A header, marked sensitive.
+    Header(HeaderName, HeaderValue),
+    /// A signature over the whole request.
+    Signature(Signer),
 }
 
 impl Attachment {
     /// The credential of a slot, with its secret, ready to be attached.
-    pub(crate) fn new(credential: &Credential, secret: &Secret) -> Result<Self, SecretProblem> {
+    pub(crate) fn new(credential: &Credential, secret: Secret) -> Result<Self, SecretProblem> {
         let (header, text) = match &credential.scheme {
             CredentialScheme::Bearer => (
                 HeaderName::from_static("authorization"),
@@ -180,7 +188,7 @@ impl Attachment {
             ),
             CredentialScheme::Basic { user } => (
                 HeaderName::from_static("authorization"),
-                format!("Basic {}", basic(user, secret)),
+                format!("Basic {}", basic(user, &secret)),
             ),
             CredentialScheme::Header { name } => {
                 let header = HeaderName::from_bytes(name.as_bytes())
@@ -189,20 +197,32 @@ impl Attachment {
                     .ok_or_else(|| SecretProblem::BadHeader(name.clone()))?;
                 (header, secret.expose().to_owned())
             }
+            CredentialScheme::AwsSigV4 {
+                access_key_id,
+                region,
+                service,
+            } => {
+                let signer = Signer::new(access_key_id, region, service, secret);
+                return Ok(Self::Signature(signer));
+            }
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| SecretProblem::NotForHeaders)?;
         value.set_sensitive(true);
-        Ok(Self { header, value })
+        Ok(Self::Header(header, value))
     }
 
-    /// The header it is attached as.
-    pub(crate) fn header(&self) -> &HeaderName {
-        &self.header
-    }
-
-    /// The value, marked sensitive.
-    pub(crate) fn value(&self) -> &HeaderValue {
-        &self.value
+    /// Puts it onto a request that has everything else, as of `now`.
+    ///
+    /// # Errors
+    /// What of the request cannot be signed, in words.
+    pub(crate) fn attach(&self, request: &mut Request, now: Instant) -> Result<(), String> {
+        match self {
+            Self::Header(name, value) => {
+                request.headers_mut().insert(name.clone(), value.clone());
+                Ok(())
+            }
+            Self::Signature(signer) => signer.sign(request, now),
+        }
     }
 }
 

@@ -202,16 +202,18 @@ impl Http {
         {
             headers.insert(IDEMPOTENCY_KEY, value);
         }
-        if let Some(attachment) = credential {
-            headers.insert(attachment.header().clone(), attachment.value().clone());
-        }
-        client
+        let request = client
             .request(parsed.method.clone(), target.url().clone())
             .headers(headers)
-            .body(parsed.body.clone())
-            .send()
-            .await
-            .map_err(|error| classify(parsed, target, error))
+            .body(parsed.body.clone());
+        let unanswered = |error| classify(parsed, target, error);
+        let mut request = request.build().map_err(unanswered)?;
+        if let Some(attachment) = credential {
+            attachment
+                .attach(&mut request, self.facilities.clock.now())
+                .map_err(|problem| Fault::invalid("CP0009", problem))?;
+        }
+        client.execute(request).await.map_err(unanswered)
     }
 
     async fn answer(

@@ -266,9 +266,9 @@ impl<'a> SecretShelf<'a> {
         for (slot, credential) in credentials {
             let unusable = |problem| unusable(slot, &credential.source, problem);
             let secret = self.read(&credential.source).map_err(unusable)?;
-            let attachment = Attachment::new(credential, &secret).map_err(unusable)?;
             self.forms
                 .extend(credential::forms(&secret, Some(&credential.scheme)));
+            let attachment = Attachment::new(credential, secret).map_err(unusable)?;
             attachments.insert(slot.clone(), attachment);
         }
         Ok(attachments)

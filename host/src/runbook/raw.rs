@@ -197,6 +197,12 @@ pub(super) struct RawCredential {
     pub(super) user: Option<String>,
     /// Name of the header, for `header`.
     pub(super) name: Option<Text>,
+    /// Which key signs, for `aws-sigv4`; the secret is its secret access key.
+    pub(super) access_key_id: Option<String>,
+    /// Region that the server says it is in, for `aws-sigv4`.
+    pub(super) region: Option<String>,
+    /// Service that the server is, for `aws-sigv4`, for example `s3`.
+    pub(super) service: Option<String>,
 }
 
 /// How a credential is attached to a request.
@@ -209,6 +215,9 @@ pub(super) enum RawScheme {
     Basic,
     /// Alone in a header.
     Header,
+    /// As a signature of the request, AWS Signature Version 4.
+    #[serde(rename = "aws-sigv4")]
+    AwsSigV4,
 }
 
 /// A named SQL connection. TLS is always on and always verified.

@@ -144,6 +144,16 @@ pub enum CredentialScheme {
         /// Name of the header, lower case.
         name: String,
     },
+    /// A signature of the request, AWS Signature Version 4: object storage of many makers takes it. The secret is the
+    /// secret access key, and is not sent.
+    AwsSigV4 {
+        /// Which key signs.
+        access_key_id: String,
+        /// Region that the server says it is in, for example `eu-central-1`.
+        region: String,
+        /// Service that the server is, for example `s3`.
+        service: String,
+    },
 }
 
 /// A named SQL connection. TLS is always on and always verified.

@@ -15,6 +15,7 @@ use understudy::database::database;
 use understudy::dns::dns;
 use understudy::infrastructure::infrastructure;
 use understudy::metrics::metrics;
+use understudy::storage::storage;
 use understudy::types::types::Outcome;
 
 wit_bindgen::generate!({
@@ -32,6 +33,14 @@ wit_bindgen::generate!({
 #[derive(Deserialize)]
 struct Config {
     calls: Vec<Call>,
+}
+
+/// What is observed of a site.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Thing {
+    Database(String),
+    Bucket(String),
 }
 
 /// A function of a contract with its arguments.
@@ -58,9 +67,14 @@ enum Call {
     },
     Observe {
         site: String,
-        database: String,
+        #[serde(flatten)]
+        thing: Thing,
     },
     ObserveNewestWrite {
+        site: String,
+        database: String,
+    },
+    ObserveRestorable {
         site: String,
         database: String,
     },
@@ -110,6 +124,10 @@ enum Call {
         site: String,
         database: String,
         token: String,
+    },
+    EnsureSynced {
+        site: String,
+        bucket: String,
     },
     ObserveObjective {
         site: String,
@@ -225,6 +243,11 @@ impl Call {
             | Self::ObserveLock { .. }
             | Self::EnsureApplied { .. }
             | Self::EnsureDestroyed { .. } => "infrastructure",
+            Self::EnsureSynced { .. }
+            | Self::Observe {
+                thing: Thing::Bucket(_),
+                ..
+            } => "storage",
             _ => "database",
         }
     }
@@ -247,9 +270,20 @@ fn make(call: &Call) -> Value {
             values,
             *ttl_seconds,
         )),
-        Call::Observe { site, database } => answer(database::observe(site, database)),
+        Call::Observe {
+            site,
+            thing: Thing::Database(database),
+        } => answer(database::observe(site, database)),
+        Call::Observe {
+            site,
+            thing: Thing::Bucket(bucket),
+        } => answer(storage::observe(site, bucket)),
+        Call::EnsureSynced { site, bucket } => outcome(storage::ensure_synced(site, bucket)),
         Call::ObserveNewestWrite { site, database } => {
             answer(database::observe_newest_write(site, database))
+        }
+        Call::ObserveRestorable { site, database } => {
+            answer(database::observe_restorable(site, database))
         }
         Call::ListRecoveryPoints { site, database } => {
             answer(database::list_recovery_points(site, database))

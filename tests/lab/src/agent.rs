@@ -28,7 +28,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::authority::Certificate;
 use crate::kubernetes::cluster::{Cluster, Kind};
+use crate::object_storage;
 use crate::programs::ZonePrograms;
+use crate::wordpress::Files;
 
 pub mod balancer;
 pub mod certificates;
@@ -76,6 +78,8 @@ pub struct Config {
     pub proof_lock: PathBuf,
     /// Where the name server answers DNS.
     pub dns: std::net::SocketAddr,
+    /// The zone's object storage.
+    pub storage: object_storage::Config,
     /// Starts a child that dies with us.
     pub setpriv: PathBuf,
     /// What it runs.
@@ -98,8 +102,15 @@ pub async fn run(file: &Path) -> Result<()> {
         () = machine(&config, &cluster) => {}
         () = authorities(&config, &cluster) => {}
         () = mirror::run(&config) => {}
+        ended = storage(&config) => ended?,
     }
     Ok(())
+}
+
+/// Object storage over what WordPress has of uploads.
+async fn storage(config: &Config) -> Result<()> {
+    let uploads = Files::at(&config.wordpress).uploads();
+    object_storage::serve(&config.storage, &uploads).await
 }
 
 /// Node, pods, load balancer and ingress: one after the other, since each looks at what the one before did.

@@ -32,6 +32,7 @@ pub mod lab;
 pub mod mariadb;
 pub mod names;
 mod nginx;
+pub mod object_storage;
 pub mod openapi;
 pub mod overlay;
 pub mod pair;

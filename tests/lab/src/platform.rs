@@ -25,6 +25,7 @@ use crate::kubernetes::{ControlPlane, Setup};
 use crate::lab::{BZ, Options, PZ, SHARED};
 use crate::mariadb::Server;
 use crate::names::Names;
+use crate::object_storage;
 use crate::pair::Pair;
 use crate::pebble::Pebble;
 use crate::ports::{address, free_port};
@@ -102,6 +103,7 @@ struct Stage<'a> {
     public_port: u16,
     pod_port: u16,
     salt: String,
+    storage_key: String,
 }
 
 impl Platform {
@@ -220,6 +222,10 @@ impl Platform {
             ("LAB_DNS_KEY", self.names.authoritative.api_key().to_owned()),
             ("LAB_ADMIN_TOKEN", self.secrets.admin_token.clone()),
             ("LAB_PROBE_PASSWORD", self.secrets.probe_password.clone()),
+            (
+                "LAB_STORAGE_KEY",
+                self.pz.storage().secret_access_key.clone(),
+            ),
             ("LAB_KUBECONFIG_PZ", kubeconfig(&self.pz)?),
             ("LAB_KUBECONFIG_BZ", kubeconfig(&self.bz)?),
         ]
@@ -296,6 +302,7 @@ impl<'a> Stage<'a> {
             public_port: free_port(&[PRIMARY.public, BACKUP.public])?,
             pod_port: free_port(&PODS)?,
             salt: secret::fresh()?,
+            storage_key: secret::fresh()?,
         })
     }
 
@@ -406,6 +413,15 @@ impl<'a> Stage<'a> {
                 .issue(&format!("fallback-{name}"), &["fallback.invalid"])?,
             proof_lock: self.folder.join("proof.lock"),
             dns: names.authoritative.dns(),
+            storage: object_storage::Config {
+                address: address(addresses.machine)?,
+                certificate: self.authority.issue(
+                    &format!("storage-{name}"),
+                    &[&addresses.machine.to_string()],
+                )?,
+                secret_access_key: self.storage_key.clone(),
+                folder: self.folder.join(format!("{name}-objects")),
+            },
             setpriv: self.programs.setpriv.clone(),
             programs: self.zone_programs.clone(),
         };

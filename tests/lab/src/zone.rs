@@ -11,6 +11,7 @@ use crate::agent::{Agent, Config, mirror};
 use crate::client;
 use crate::kubernetes::ControlPlane;
 use crate::kubernetes::cluster::Cluster;
+use crate::object_storage;
 use crate::wordpress::Files;
 
 /// A running (or killed) zone.
@@ -35,6 +36,12 @@ impl Zone {
             ..
         } = self.agent.config();
         SocketAddr::new(*public, *public_port)
+    }
+
+    /// Its object storage.
+    #[must_use]
+    pub fn storage(&self) -> &object_storage::Config {
+        &self.agent.config().storage
     }
 
     /// A client of its cluster that may do everything.

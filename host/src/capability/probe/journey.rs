@@ -150,7 +150,16 @@ impl Walk<'_> {
         if !step.body.is_empty() {
             request = request.body(step.body.clone());
         }
-        let response = request.send().await.map_err(transport)?;
+        let mut request = request.build().map_err(transport)?;
+        if let Some(slot) = &step.credential {
+            let attachment = self.attachments.get(slot).ok_or_else(|| {
+                format!(
+                    "the runbook's probe has no credential `{slot}`; add it to `probe.credentials`"
+                )
+            })?;
+            attachment.attach(&mut request, self.facilities.clock.now())?;
+        }
+        let response = client.execute(request).await.map_err(transport)?;
         let cookies = response.headers().get_all(SET_COOKIE).into_iter();
         jar.store(&step.url, cookies.filter_map(|cookie| cookie.to_str().ok()));
         self.read(response).await
@@ -198,14 +207,6 @@ impl Walk<'_> {
         }
         if let Some(cookies) = jar.header(&step.url) {
             headers.insert(reqwest::header::COOKIE, value(&cookies)?);
-        }
-        if let Some(slot) = &step.credential {
-            let attachment = self.attachments.get(slot).ok_or_else(|| {
-                format!(
-                    "the runbook's probe has no credential `{slot}`; add it to `probe.credentials`"
-                )
-            })?;
-            headers.insert(attachment.header().clone(), attachment.value().clone());
         }
         Ok(headers)
     }

@@ -43,6 +43,7 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
         "database" => &[
             "observe",
             "list-recovery-points",
+            "observe-restorable",
             "observe-contents",
             "observe-newest-write",
             "ensure-fenced",

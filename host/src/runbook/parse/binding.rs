@@ -128,19 +128,27 @@ impl Door<'_> {
     fn credential(&mut self, credential: &At<RawCredential>) -> Option<Credential> {
         let raw = credential.value();
         let source = self.secret(&credential.span(), raw.env.as_ref(), raw.file.as_ref());
-        let scheme = match (raw.scheme, &raw.user, &raw.name) {
-            (RawScheme::Bearer, None, None) => Some(CredentialScheme::Bearer),
-            (RawScheme::Basic, Some(user), None) => {
+        let signs = (&raw.access_key_id, &raw.region, &raw.service);
+        let scheme = match (raw.scheme, &raw.user, &raw.name, signs) {
+            (RawScheme::Bearer, None, None, (None, None, None)) => Some(CredentialScheme::Bearer),
+            (RawScheme::Basic, Some(user), None, (None, None, None)) => {
                 Some(CredentialScheme::Basic { user: user.clone() })
             }
-            (RawScheme::Header, None, Some(name)) => self
+            (RawScheme::Header, None, Some(name), (None, None, None)) => self
                 .header(name)
                 .map(|name| CredentialScheme::Header { name }),
+            (RawScheme::AwsSigV4, None, None, (Some(id), Some(region), Some(service))) => {
+                Some(CredentialScheme::AwsSigV4 {
+                    access_key_id: id.clone(),
+                    region: region.clone(),
+                    service: service.clone(),
+                })
+            }
             _ => {
                 self.contradiction(
                     &credential.span(),
                     "the keys of this credential do not fit its scheme".to_owned(),
-                    "`bearer` takes neither `user` nor `name`, `basic` takes `user`, `header` takes `name`",
+                    "`bearer` takes nothing else, `basic` takes `user`, `header` takes `name`, `aws-sigv4` takes `access-key-id`, `region` and `service`",
                 );
                 None
             }

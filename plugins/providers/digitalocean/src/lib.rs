@@ -27,6 +27,7 @@
 //!   destroyed only where it is fenced and `may-destroy` is set.
 //! * `list-recovery-points`, `ensure-restored`: the daily backups, and any instant since the oldest of them. A restore
 //!   is a new cluster, fenced from its beginning, with the token as a tag.
+//! * `observe-restorable`: none. The API does not tell how far the logs reach; `latest` takes all of them.
 //! * `ensure-backup`: `invalid`. The vendor takes backups daily by itself, and none on request.
 //! * `observe-newest-write`, `observe-contents`, `ensure-caught-up`, `ensure-migrated`, `ensure-write-probe`: SQL only.
 //!
@@ -101,6 +102,10 @@ impl database::Guest for Digitalocean {
             }
             _ => Ok(None),
         }
+    }
+
+    fn observe_restorable(_: String, _: String) -> Result<Option<u64>, Error> {
+        Ok(None)
     }
 
     fn list_recovery_points(

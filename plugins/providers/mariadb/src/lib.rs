@@ -56,6 +56,8 @@
 //! * `observe-contents`: counts and `CHECKSUM TABLE` in one consistent snapshot; SHA-256 over `SHOW CREATE TABLE`.
 //! * `ensure-migrated`: statements of the configuration, progress in `understudy_migrations`.
 //! * `ensure-write-probe`: a row in `understudy_probe`, written and read back as an ordinary client.
+//! * `observe-restorable`: now, where the server of the newest dump answers with its logs; else the newest time of a kept log,
+//!   to the second.
 //! * `ensure-backup`, `list-recovery-points`, `ensure-restored`: `mariadb-dump`, `mariadb` and `mariadb-binlog` through the
 //!   host's `exec` (see `backup`); `invalid` where the binding names no programs for the site.
 //!
@@ -137,6 +139,10 @@ impl database::Guest for Mariadb {
     ) -> Result<Vec<database::RecoveryPoint>, Error> {
         let program = CONFIG.get()?.client_program(&site)?;
         backup::list(&Programs, program, &database)
+    }
+
+    fn observe_restorable(site: String, database: String) -> Result<Option<u64>, Error> {
+        backup::restorable_ms(&Host, &Programs, CONFIG.get()?, &site, &database)
     }
 
     fn observe_contents(site: String, database: String) -> Result<database::Contents, Error> {

@@ -11,7 +11,9 @@ use crate::kubernetes::objects::{
     APP, CONTROLLER, CONTROLLER_NAMESPACE, DATABASE_SECRET, ISSUER, SETTINGS, TEST_CERTIFICATE,
     TLS_SECRET, WORDPRESS,
 };
+use crate::object_storage::{ACCESS_KEY_ID, BUCKET, REGION};
 use crate::platform::{ADMIN, Platform};
+use crate::zone::Zone;
 
 impl Platform {
     /// The overlay, as TOML. The secrets it names are [`credentials`](Self::credentials).
@@ -30,15 +32,43 @@ impl Platform {
             workload(),
             ingress(),
             self.certificates(),
+            self.storage(),
         ];
         let mut parameters = parameters(self.options.ttl_seconds);
         set(&mut parameters, "expose", true.into());
+        set(&mut parameters, "media-bucket", BUCKET.into());
         overlay(
             &parameters,
             self.options.standby_replicas,
             &bindings,
             self.probe(),
         )
+    }
+
+    /// Each zone's bucket is copied to the other one, whichever serves.
+    fn storage(&self) -> Value {
+        let at = |zone: &Zone, source: &str| {
+            let endpoint = format!("https://{}", zone.storage().address);
+            json!({ "endpoint": endpoint, "bucket": BUCKET, "source": source })
+        };
+        let grant = |zone: &Zone| {
+            let url = format!("https://{}/{BUCKET}", zone.storage().address);
+            json!({ "methods": ["GET", "PUT"], "url": url, "private": true })
+        };
+        json!({
+            "contract": "understudy:storage/storage@0.1.0",
+            "plugin": "s3",
+            "config": { "buckets": { BUCKET: { "pz": at(&self.pz, "bz"), "bz": at(&self.bz, "pz") } } },
+            "credentials": { "s3": {
+                "env": "LAB_STORAGE_KEY",
+                "scheme": "aws-sigv4",
+                "access-key-id": ACCESS_KEY_ID,
+                "region": REGION,
+                "service": "s3",
+            } },
+            "http": [grant(&self.pz), grant(&self.bz)],
+            "trust": [self.root],
+        })
     }
 
     fn certificates(&self) -> Value {

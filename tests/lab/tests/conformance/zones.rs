@@ -3,6 +3,7 @@
 use serde_json::json;
 use understudy_lab::kubernetes::objects::{ISSUER, TEST_CERTIFICATE, WORDPRESS};
 use understudy_lab::lab::Options;
+use understudy_lab::object_storage::BUCKET;
 use understudy_lab::platform::Platform;
 use understudy_lab::powerdns::ZONE;
 
@@ -17,6 +18,16 @@ async fn what_runs_in_a_cluster_conforms() {
     workload(&platform, &overlay).await;
     ingress(&platform, &overlay).await;
     certificates(&platform, &overlay).await;
+    storage(&platform, &overlay).await;
+}
+
+async fn storage(platform: &Platform, overlay: &str) {
+    let things = json!({ "site": "bz", "bucket": BUCKET, "unknown-bucket": "nobody" });
+    let bindings = bindings_of(overlay, "s3");
+    let suites = [suite("storage", things, &[])];
+    let secrets = platform.credentials().unwrap();
+    let tested = conforms(platform.folder(), "s3", &bindings, &suites, &secrets).await;
+    tested.leaves_out(&[]);
 }
 
 async fn workload(platform: &Platform, overlay: &str) {

@@ -15,6 +15,7 @@ mod cloudflare;
 mod digitalocean;
 mod host;
 mod prometheus;
+mod s3;
 mod terraform;
 
 /// The secret for a vendor's slot, in the variable that the bindings here name.

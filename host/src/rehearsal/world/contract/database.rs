@@ -100,6 +100,7 @@ impl World {
             "observe" => self.observe_database(&place),
             "observe-newest-write" => self.observe_newest_write(&place),
             "list-recovery-points" => self.list_recovery_points(&place),
+            "observe-restorable" => self.observe_restorable(&place),
             "observe-contents" => self.observe_contents(&place),
             "ensure-fenced" => self.ensure_fenced(&place),
             "ensure-promoted" => self.ensure_promoted(&place),

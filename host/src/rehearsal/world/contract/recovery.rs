@@ -62,6 +62,12 @@ impl World {
         ok(&points)
     }
 
+    /// How far logs have left their site.
+    pub(super) fn observe_restorable(&self, place: &Place) -> Reply {
+        let database = self.databases.get(&place.database);
+        ok(&database.and_then(logs).map(|(_, until)| until))
+    }
+
     pub(super) fn ensure_restored(&mut self, place: &Place, restore: Restore) -> Reply {
         let (database, copy) = self.data(place)?;
         if copy.tokens.contains(&restore.token) {
@@ -111,12 +117,8 @@ impl World {
                 .rev()
                 .filter(|kept| kept.available <= self.now)
         };
-        let window = database
-            .settings
-            .backups
-            .as_ref()
-            .map_or(0, |backups| backups.log_window.ms());
-        let logs = database.logs.filter(|_| window > 0);
+        let window = log_window_ms(database);
+        let logs = logs(database);
         let (base, until) = match target {
             RecoveryTarget::Point(id) => {
                 let kept = database.kept.iter().find(|kept| kept.id == *id);
@@ -169,6 +171,17 @@ impl World {
         };
         Ok((point, corrupt, replay))
     }
+}
+
+/// For how long logs are kept, in milliseconds; zero where they are not.
+fn log_window_ms(database: &Database) -> u64 {
+    let backups = database.settings.backups.as_ref();
+    backups.map_or(0, |backups| backups.log_window.ms())
+}
+
+/// The branch of which logs are kept, and until when they have left their site.
+fn logs(database: &Database) -> Option<(usize, Instant)> {
+    database.logs.filter(|_| log_window_ms(database) > 0)
 }
 
 #[expect(

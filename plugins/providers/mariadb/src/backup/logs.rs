@@ -56,17 +56,7 @@ pub(crate) fn read(
     dump: &Dump,
     instant_ms: Option<u64>,
 ) -> Result<Logs, Error> {
-    let live = match live(sql, config, dump) {
-        Ok(live) => live,
-        // Dead, or not what it was: then what was kept of it has to do.
-        Err(Error::Unavailable(_) | Error::TimedOut(_) | Error::InDoubt(_)) => None,
-        Err(error) => return Err(error),
-    };
-    let origin = match live {
-        Some(origin) => Some(origin),
-        None => kept(programs, config, dump)?,
-    };
-    let Some(origin) = origin else {
+    let Some(origin) = origin(sql, programs, config, dump)? else {
         let from = &dump.manifest.site;
         return Ok(Logs::OutOfReach(format!(
             "{from} does not answer with its logs, and none are kept"
@@ -91,6 +81,32 @@ pub(crate) fn read(
             Error::Conflict(text) => Ok(Logs::OutOfReach(text)),
             error => Err(error),
         },
+    }
+}
+
+/// Until when the logs after a dump tell everything, in milliseconds since the epoch; none where there are none.
+pub(crate) fn until_ms(
+    sql: &impl Sql,
+    programs: &impl Programs,
+    config: &Config,
+    dump: &Dump,
+) -> Result<Option<u64>, Error> {
+    Ok(origin(sql, programs, config, dump)?.map(|origin| origin.until_ms))
+}
+
+fn origin(
+    sql: &impl Sql,
+    programs: &impl Programs,
+    config: &Config,
+    dump: &Dump,
+) -> Result<Option<Origin>, Error> {
+    match live(sql, config, dump) {
+        Ok(Some(live)) => Ok(Some(live)),
+        // Dead, or not what it was: then what was kept of it has to do.
+        Ok(None) | Err(Error::Unavailable(_) | Error::TimedOut(_) | Error::InDoubt(_)) => {
+            kept(programs, config, dump)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -9,7 +9,9 @@ use understudy_sdk::exec::{Command, Ended, Input, Output, Programs, last_words};
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::unavailable;
 
+use crate::config::Config;
 use crate::database::RecoveryPoint;
+use crate::session::Sql;
 
 pub(crate) mod dump;
 pub(crate) mod logs;
@@ -115,6 +117,23 @@ pub(crate) fn dumps(
     }
     dumps.sort_by_key(|dump| std::cmp::Reverse(dump.manifest.taken_at_ms));
     Ok(dumps)
+}
+
+/// See `observe-restorable`, of the newest dump: to the second, as what is restored is.
+pub(crate) fn restorable_ms(
+    sql: &impl Sql,
+    programs: &impl Programs,
+    config: &Config,
+    site: &str,
+    database: &str,
+) -> Result<Option<u64>, Error> {
+    let program = config.client_program(site)?;
+    let newest = dumps(programs, program, database)?.into_iter().next();
+    let reach = match newest {
+        Some(dump) => logs::until_ms(sql, programs, config, &dump)?,
+        None => None,
+    };
+    Ok(reach.map(|ms| ms / 1000 * 1000))
 }
 
 /// See `list-recovery-points`: complete dumps, and those that broke off.

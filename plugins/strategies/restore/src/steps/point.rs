@@ -56,22 +56,15 @@ pub(crate) fn from_chosen<'a>(points: &'a [RecoveryPoint], chosen: &str) -> Vec<
     usable
 }
 
-/// Most instants that are asked for.
-const MAX_INSTANTS: u64 = 10;
-
-/// Shortest time between two instants that are asked for, in milliseconds.
-const LEAST_STEP_MS: u64 = 10_000;
-
-/// Instants whose loss is within the objective, the newest first; none that the recovery point itself reaches.
-pub(crate) fn instants(ended_ms: u64, objective_ms: u64, taken_at_ms: u64) -> Vec<u64> {
-    let step = (objective_ms / MAX_INSTANTS).max(LEAST_STEP_MS);
-    (0..=MAX_INSTANTS)
-        .map(|place| place * step)
-        .take_while(|loss| *loss <= objective_ms)
-        .map(|loss| ended_ms.saturating_sub(loss))
-        .filter(|instant| *instant > taken_at_ms)
-        .collect()
+/// The newest instant to restore, of those that logs reach: a whole second, as logs have, and the one that the last write
+/// lies in where they reach its end.
+pub(crate) fn newest_instant(ended_ms: u64, reach_ms: u64) -> u64 {
+    let all = ended_ms.div_ceil(SECOND_MS) * SECOND_MS;
+    all.min(reach_ms / SECOND_MS * SECOND_MS)
 }
+
+/// A second in milliseconds.
+const SECOND_MS: u64 = 1_000;
 
 /// Records what data as old as this costs, and has it accepted where it is beyond the objective.
 pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result<String, Error> {
@@ -159,13 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn instants_stay_within_the_objective_and_after_the_recovery_point() {
-        assert_eq!(
-            instants(1_000_000, 30_000, 0),
-            [1_000_000, 990_000, 980_000, 970_000]
-        );
-        assert_eq!(instants(1_000_000, 300_000, 0).len(), 11);
-        assert_eq!(instants(1_000_000, 30_000, 985_000), [1_000_000, 990_000]);
-        assert_eq!(instants(1_000_000, 300_000, 1_000_000), [] as [u64; 0]);
+    fn an_instant_is_a_whole_second_that_logs_reach() {
+        for (ended, reach, instant) in [
+            (10_400, 60_000, 11_000),
+            (10_400, 10_900, 10_000),
+            (10_400, 11_000, 11_000),
+            (11_000, 60_000, 11_000),
+            (10_400, 7_900, 7_000),
+        ] {
+            assert_eq!(newest_instant(ended, reach), instant, "{ended} {reach}");
+        }
     }
 }

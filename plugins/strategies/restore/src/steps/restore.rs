@@ -8,7 +8,7 @@ use understudy_sdk::strategy::understudy::database::database::{
     self, RecoveryPoint, RecoveryTarget, Role,
 };
 
-use super::point::{self, from_chosen, instants, weigh};
+use super::point::{self, from_chosen, newest_instant, weigh};
 use crate::parameters::Restore;
 
 /// Most restores of recovery points that are tried: where so many are corrupt, a person has to look.
@@ -78,40 +78,45 @@ fn restore(recovery: &Recovery) -> Result<String, Error> {
 enum Instant {
     /// It is restored; what to say of it.
     Restored(String),
-    /// Logs reach none within the objective.
+    /// Logs reach none that is newer than the recovery point, or nobody tells how far they do.
     OutOfReach,
     /// The newest recovery point or its logs are damaged: asking for both together again is of no use.
     Damaged,
 }
 
-/// The newest instant within the objective that recovery points and logs reach.
+/// The newest instant that logs reach, where that is newer than the recovery point.
 fn restore_an_instant(recovery: &Recovery, taken_at_ms: u64) -> Result<Instant, Error> {
     let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let reach = match database::observe_restorable(to, database) {
+        Ok(reach) => reach,
+        // A provider that has no logs.
+        Err(Error::NotFound(_) | Error::Invalid(_)) => None,
+        Err(error) => return Err(error),
+    };
     let ended = writes_ended_at(recovery)?;
-    for (place, instant) in instants(ended, recovery.rpo_target_ms, taken_at_ms)
-        .into_iter()
-        .enumerate()
-    {
-        let token = format!("{}-instant-{place}", recovery.token());
-        match database::ensure_restored(to, database, &RecoveryTarget::InstantMs(instant), &token) {
-            Ok(_) => {
-                return weigh(
-                    recovery,
-                    "restored from a recovery point and its logs",
-                    instant,
-                )
-                .map(Instant::Restored);
-            }
-            // Not reached by the logs, or a provider that has none.
-            Err(Error::NotFound(_) | Error::Invalid(_)) => {}
-            Err(Error::Conflict(text)) => {
-                warn(&format!("no instant can be restored: {text}"))?;
-                return Ok(Instant::Damaged);
-            }
-            Err(error) => return Err(error),
-        }
+    let instant = reach.map_or(0, |reach| newest_instant(ended, reach));
+    if instant <= taken_at_ms {
+        return Ok(Instant::OutOfReach);
     }
-    Ok(Instant::OutOfReach)
+    let said = weigh(
+        recovery,
+        "restored from a recovery point and its logs",
+        instant,
+    )?;
+    let (target, token) = (
+        RecoveryTarget::InstantMs(instant),
+        format!("{}-instant", recovery.token()),
+    );
+    match database::ensure_restored(to, database, &target, &token) {
+        Ok(_) => Ok(Instant::Restored(said)),
+        // The logs were there a moment ago.
+        Err(Error::NotFound(_) | Error::Invalid(_)) => Ok(Instant::OutOfReach),
+        Err(Error::Conflict(text)) => {
+            warn(&format!("no instant can be restored: {text}"))?;
+            Ok(Instant::Damaged)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The newest of these that can be restored; with logs, as far as they reach.
