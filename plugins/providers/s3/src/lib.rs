@@ -11,8 +11,8 @@
 //!   the age of the oldest object that has not arrived, zero where all have, by the clock of the source's server. Where the
 //!   source does not answer, there is no lag to tell.
 //! * `ensure-synced`: `ListObjectsV2` of both, until nothing is missing. Something has arrived where there is an object of its
-//!   key and size that has the same tag or was written since: tags differ between servers that split large uploads in
-//!   different places. While somebody keeps writing to the source it goes on waiting; freeze first.
+//!   key and size, unless both have a digest as their tag, these differ, and the one here is the older one: large uploads
+//!   have tags that differ between servers. While somebody keeps writing to the source it goes on waiting; freeze first.
 //!
 //! # Limits
 //! * 200000 objects under the prefix. Times are whole seconds.
