@@ -227,7 +227,11 @@ impl Lab {
         ]
         .into_iter()
         .map(|(name, secret)| (name.to_owned(), secret.clone()))
-        .chain(self.postgres.iter().flat_map(postgres_pair::Pair::credentials))
+        .chain(
+            self.postgres
+                .iter()
+                .flat_map(postgres_pair::Pair::credentials),
+        )
         .collect()
     }
 

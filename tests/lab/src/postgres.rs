@@ -323,7 +323,10 @@ impl Server {
             ("port", address.port().to_string()),
             ("unix_socket_directories", folder.display().to_string()),
             ("hba_file", folder.join("access").display().to_string()),
-            ("ssl_cert_file", certificate.certificate.display().to_string()),
+            (
+                "ssl_cert_file",
+                certificate.certificate.display().to_string(),
+            ),
             ("ssl_key_file", certificate.key.display().to_string()),
         ];
         arguments.extend(own.iter().map(|(name, value)| format!("-c{name}={value}")));
@@ -345,7 +348,8 @@ impl Server {
             arguments,
             &self.setup.folder.join("log"),
         )?;
-        let waited = eventually(&format!("{name} to answer"), START_LIMIT, async || {
+        let what = format!("{name} to answer");
+        let waited = eventually(&what, START_LIMIT, async || {
             // An ended keeper never starts it: stop waiting with its words.
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
@@ -354,11 +358,7 @@ impl Server {
             Ok(Some(Ok(())))
         });
         let waited = waited.await;
-        if waited.is_err() {
-            let end = process.log_end();
-            return waited?.context(end);
-        }
-        waited??;
+        waited.with_context(|| process.log_end())??;
         self.process = Some(process);
         Ok(())
     }

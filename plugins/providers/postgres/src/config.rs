@@ -94,12 +94,16 @@ impl Config {
 
     /// What the servers call a database of the runbook.
     pub(crate) fn database<'a>(&'a self, database: &'a str) -> &'a str {
-        self.databases.get(database).map_or(database, String::as_str)
+        self.databases
+            .get(database)
+            .map_or(database, String::as_str)
     }
 
     /// Programs for the server of a site.
     pub(crate) fn server(&self, site: &str) -> Result<&ServerPrograms, Error> {
-        self.servers.get(site).ok_or_else(|| missing(site, "servers"))
+        self.servers
+            .get(site)
+            .ok_or_else(|| missing(site, "servers"))
     }
 
     /// Address of the server of a site as replicas know it, where one is configured.

@@ -59,7 +59,9 @@ pub(crate) fn observe(sql: &impl Sql, connection: &str) -> Result<Contents, Erro
             answers.last().cloned().unwrap_or_default()
         }
     };
-    let migrations = tables.iter().find(|row| row.text("plain") == MIGRATIONS_TABLE);
+    let migrations = tables
+        .iter()
+        .find(|row| row.text("plain") == MIGRATIONS_TABLE);
     let migration = match migrations {
         Some(row) => {
             let newest = format!(
@@ -82,7 +84,11 @@ fn sums(names: &[&str]) -> String {
              AS sum FROM {name} AS understudy_row"
         )
     };
-    names.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ")
+    names
+        .iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(" UNION ALL ")
 }
 
 fn summed(tables: &Table, sums: &Table, migration: String) -> Result<Contents, Error> {

@@ -6,6 +6,8 @@ use understudy_sdk::host::understudy::types::types::Error;
 pub(crate) const READ_ONLY: &str = "25006";
 /// `undefined_table`.
 pub(crate) const NO_SUCH_TABLE: &str = "42P01";
+/// `object_not_in_prerequisite_state`: recovery has just ended, or times of commits are not kept.
+pub(crate) const NOT_NOW: &str = "55000";
 /// `cannot_connect_now`: the server is there, and starts or stops.
 const STARTING: &str = "57P03";
 
@@ -37,15 +39,21 @@ mod tests {
 
     #[test]
     fn text_becomes_harmless() {
-        assert_eq!(literal("a'\\"), "convert_from(decode('61275c', 'hex'), 'UTF8')");
+        assert_eq!(
+            literal("a'\\"),
+            "convert_from(decode('61275c', 'hex'), 'UTF8')"
+        );
         assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
     }
 
     #[test]
     fn refusals_are_told_apart_by_state() {
-        let error = Error::Conflict("25006: cannot execute INSERT in a read-only transaction".to_owned());
+        let error =
+            Error::Conflict("25006: cannot execute INSERT in a read-only transaction".to_owned());
         assert!(is_refusal(&error, READ_ONLY) && !is_refusal(&error, NO_SUCH_TABLE));
-        assert!(is_starting(&unavailable("CP0017: refused the login: 57P03: starting up")));
+        assert!(is_starting(&unavailable(
+            "CP0017: refused the login: 57P03: starting up"
+        )));
         assert!(!is_starting(&unavailable("CP0013: not reached")));
     }
 }

@@ -64,7 +64,10 @@ pub(crate) fn ensure_fenced(
     let was_seen = seen.is_some();
     if seen.is_some_and(|server| server.source.is_some()) {
         // Where it was a replica once; it would be one again.
-        sql.run(connection, &statements(&["ALTER SYSTEM SET primary_conninfo = ''"]))?;
+        sql.run(
+            connection,
+            &statements(&["ALTER SYSTEM SET primary_conninfo = ''"]),
+        )?;
     }
     for (program, what) in [(&server.standby, "mark"), (&server.restart, "restart")] {
         match run(programs, program, &format!("{what} {site}"))? {
@@ -94,14 +97,13 @@ pub(crate) fn ensure_fenced(
 /// at privileges; where it does not refuse, the transaction is rolled back.
 fn prove_refused(sql: &impl Sql, client: &str) -> Result<(), Error> {
     let attempt = statements(&[
-        "BEGIN READ WRITE",
+        "BEGIN",
         "CREATE TABLE understudy_fence (n integer)",
         "ROLLBACK",
     ]);
     let attempted = sql.run(client, &attempt);
     match attempted {
-        // "cannot set transaction read-write mode during recovery"
-        Err(error) if is_refusal(&error, READ_ONLY) || is_refusal(&error, "0A000") => Ok(()),
+        Err(error) if is_refusal(&error, READ_ONLY) => Ok(()),
         Err(Error::Conflict(text)) => Err(Error::Conflict(format!(
             "a write through the connection `{client}` was refused, but not for being read-only: {text}"
         ))),

@@ -152,6 +152,11 @@ pub(crate) fn next(pair: &Pair<'_>) -> Next {
         // Rewinding compares the number alone, and would leave it as it is.
         return Next::Copy("both began a timeline of the same number");
     }
+    if target.history.current() > source.history.current() {
+        // A rewound server keeps what it wrote last, under the number of its timeline. Once the source is promoted to that
+        // same number, the server would apply it instead of what the source writes.
+        return Next::Copy("it has begun a timeline that is given up");
+    }
     if !source.history.continues(&target.history, target.end) {
         return Next::Rewind;
     }
@@ -252,7 +257,11 @@ mod tests {
         let programs = config.server("pz").unwrap();
         let none = [("source_host", ""), ("receiver", "")];
         let fenced = [("timeline", "1"), ("history", ""), ("received", "")];
-        let changed: Vec<_> = none.into_iter().chain(fenced).chain(target.iter().copied()).collect();
+        let changed: Vec<_> = none
+            .into_iter()
+            .chain(fenced)
+            .chain(target.iter().copied())
+            .collect();
         let pair = Pair {
             site: "pz",
             source_site: "bz",
@@ -283,7 +292,11 @@ mod tests {
             ("source_host", "db.bz.example.test"),
             ("sender_host", "db.bz.example.test"),
         ];
-        assert_eq!(next_of(&streaming), Next::Rewind, "it follows, from a place that is not the source's");
+        assert_eq!(
+            next_of(&streaming),
+            Next::Rewind,
+            "it follows, from a place that is not the source's"
+        );
     }
 
     #[test]
@@ -301,7 +314,10 @@ mod tests {
         assert_eq!(next_of(&paused), Next::Resume);
         let connecting: Vec<_> = running.into_iter().chain([("receiver", "")]).collect();
         assert!(matches!(next_of(&connecting), Next::Wait(_)));
-        let other: Vec<_> = running.into_iter().chain([("sender_host", "x"), ("source_host", "x")]).collect();
+        let other: Vec<_> = running
+            .into_iter()
+            .chain([("sender_host", "x"), ("source_host", "x")])
+            .collect();
         assert_eq!(next_of(&other), Next::Rewind);
         assert!(matches!(next_with(&connecting, false), Next::Copy(_)));
     }
@@ -311,6 +327,11 @@ mod tests {
         assert!(matches!(next_of(&[("system", "7")]), Next::Copy(_)));
         let namesake = [SECOND[0], ("history", "1\t0/2000000\tpromoted as well\n")];
         assert!(matches!(next_of(&namesake), Next::Copy(_)));
+        let given_up = [
+            ("timeline", "3"),
+            ("history", "1\t0/3000100\tx\n2\t0/5000000\ty\n"),
+        ];
+        assert!(matches!(next_of(&given_up), Next::Copy(_)));
     }
 
     #[test]
@@ -320,7 +341,13 @@ mod tests {
         assert!(has_applied(&bz, at("0/5000000@2")));
         assert!(!has_applied(&bz, at("0/5000001@2")));
         assert!(has_applied(&bz, at("0/3000100@1")));
-        assert!(!has_applied(&bz, at("0/3000101@1")), "written by who was left behind");
-        assert!(!has_applied(&bz, at("0/4000000@3")), "of a timeline to come");
+        assert!(
+            !has_applied(&bz, at("0/3000101@1")),
+            "written by who was left behind"
+        );
+        assert!(
+            !has_applied(&bz, at("0/4000000@3")),
+            "of a timeline to come"
+        );
     }
 }

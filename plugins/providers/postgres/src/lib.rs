@@ -15,7 +15,7 @@
 //! GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO understudy;
 //! ```
 //!
-//! (before PostgreSQL 15, a superuser). *An ordinary client* (`client-connections`): the application's own user, no
+//! the functions in the application's database (before PostgreSQL 15, a superuser). *An ordinary client* (`client-connections`): the application's own user, no
 //! superuser. It proves fences, writes probes and applies migrations in its own schema, where it may create tables.
 //!
 //! *The replication user*: `LOGIN REPLICATION`, and in the database `postgres` what `pg_rewind` reads a source by:
@@ -66,7 +66,7 @@
 //! * No replication slots, no logical replication; a cluster that a manager (Patroni, repmgr) looks after is the manager's.
 //! * Tablespaces outside the data directory are not copied by the programs above.
 //! * Two servers that were promoted without knowing of each other may count their timelines alike; that is seen, and the one
-//!   is copied anew.
+//!   is copied anew. So is one that was promoted and is given up for another that was not.
 //!
 //! Start at `server::look`.
 
@@ -127,10 +127,7 @@ impl database::Guest for Postgres {
         newest::newest_ms(&Host, connection, heartbeat, server.in_recovery)
     }
 
-    fn list_recovery_points(
-        _: String,
-        _: String,
-    ) -> Result<Vec<database::RecoveryPoint>, Error> {
+    fn list_recovery_points(_: String, _: String) -> Result<Vec<database::RecoveryPoint>, Error> {
         Err(no_backups())
     }
 

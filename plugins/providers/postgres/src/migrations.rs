@@ -51,7 +51,12 @@ fn apply(sql: &impl Sql, client: &str, work: &Work<'_>) -> Result<(), Error> {
         literal(work.version),
         work.is_last
     );
-    let session = ["BEGIN".to_owned(), work.text.to_owned(), row, "COMMIT".to_owned()];
+    let session = [
+        "BEGIN".to_owned(),
+        work.text.to_owned(),
+        row,
+        "COMMIT".to_owned(),
+    ];
     match sql.run(client, &session) {
         Ok(_) => Ok(()),
         Err(Error::Conflict(text)) => Err(Error::Conflict(format!(

@@ -4,10 +4,7 @@ use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::sql::{Sql, Table, statements};
 
 use crate::config::Heartbeat;
-use crate::dialect::{NO_SUCH_TABLE, identifier, is_refusal};
-
-/// `object_not_in_prerequisite_state`: times of commits are not kept.
-const NOT_KEPT: &str = "55000";
+use crate::dialect::{NO_SUCH_TABLE, NOT_NOW, identifier, is_refusal};
 
 /// See `observe-newest-write`: the heartbeat where there is one, else what the server itself knows since it was started.
 pub(crate) fn newest_ms(
@@ -31,7 +28,7 @@ pub(crate) fn newest_ms(
             Ok(single.and_then(|text| text.parse().ok()))
         }
         // A replica that has not received the table yet has no heartbeat.
-        Err(error) if is_refusal(&error, NO_SUCH_TABLE) || is_refusal(&error, NOT_KEPT) => Ok(None),
+        Err(error) if is_refusal(&error, NO_SUCH_TABLE) || is_refusal(&error, NOT_NOW) => Ok(None),
         Err(error) => Err(error),
     }
 }

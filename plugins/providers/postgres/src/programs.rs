@@ -66,7 +66,8 @@ mod tests {
     fn a_server_out_of_reach_is_asked_again() {
         let error = gave_up("rewind pz: could not connect to server: x".to_owned());
         assert!(matches!(error, Error::Unavailable(_)));
-        let error = gave_up("rewind pz: target server needs to use either data checksums".to_owned());
+        let error =
+            gave_up("rewind pz: target server needs to use either data checksums".to_owned());
         assert!(matches!(error, Error::Conflict(_)));
     }
 }

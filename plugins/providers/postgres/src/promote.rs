@@ -8,6 +8,7 @@ use understudy_sdk::provider::in_progress;
 use understudy_sdk::sql::{Sql, statements};
 
 use crate::config::Config;
+use crate::dialect::{NOT_NOW, is_refusal};
 use crate::server::look;
 
 /// Wait in milliseconds before looking again at a server that applies what it received.
@@ -31,7 +32,11 @@ pub(crate) fn ensure_promoted(
         };
     }
     others_are_fenced(sql, config, site, database)?;
-    sql.run(connection, &statements(&["SELECT pg_promote(false)"]))?;
+    match sql.run(connection, &statements(&["SELECT pg_promote(false)"])) {
+        // It was asked before, and has just come to its end.
+        Err(error) if is_refusal(&error, NOT_NOW) => {}
+        answer => drop(answer?),
+    }
     let after = look(sql, connection, name, database)?;
     if after.in_recovery {
         let id = format!("promote {site}");

@@ -154,11 +154,7 @@ fn rewind(
     }
 }
 
-fn clear(
-    programs: &impl Programs,
-    pair: &Pair<'_>,
-    progress: Progress,
-) -> Result<Outcome, Error> {
+fn clear(programs: &impl Programs, pair: &Pair<'_>, progress: Progress) -> Result<Outcome, Error> {
     if let Some(outcome) = stop(programs, pair)? {
         return Ok(outcome);
     }
@@ -180,11 +176,7 @@ fn clear(
     }
 }
 
-fn seed(
-    programs: &impl Programs,
-    pair: &Pair<'_>,
-    progress: Progress,
-) -> Result<Outcome, Error> {
+fn seed(programs: &impl Programs, pair: &Pair<'_>, progress: Progress) -> Result<Outcome, Error> {
     let what = format!("seed {}", pair.site);
     match run(programs, &pair.follow.seed, &what)? {
         Stand::Running(ms) => Ok(running(pair, "copying the source", ms)),

@@ -5,7 +5,7 @@
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::sql::{Row, Sql, Table};
 
-use crate::dialect::literal;
+use crate::dialect::{NOT_NOW, is_refusal, literal};
 use crate::wal::{History, Lsn, Position};
 
 /// The answer to [`look`].
@@ -105,7 +105,10 @@ impl Server {
             _ if self.paused => "applying is paused".to_owned(),
             None => format!("nothing is received from {source}; the server's log says why"),
             Some(receiver) if receiver.status != "streaming" => {
-                format!("the receiver from {} is {}", receiver.source, receiver.status)
+                format!(
+                    "the receiver from {} is {}",
+                    receiver.source, receiver.status
+                )
             }
             Some(_) => String::new(),
         }
@@ -168,7 +171,11 @@ pub(crate) fn look(
     name: &str,
     asked: &str,
 ) -> Result<Server, Error> {
-    let answers = sql.run(connection, &[question(name)])?;
+    let answers = match sql.run(connection, &[question(name)]) {
+        // Recovery ended while the question was answered.
+        Err(error) if is_refusal(&error, NOT_NOW) => sql.run(connection, &[question(name)])?,
+        answers => answers?,
+    };
     Server::read(answers.first().unwrap_or(&Table::default()), name, asked)
 }
 
@@ -272,7 +279,10 @@ pub(crate) mod tests {
 
     #[test]
     fn half_a_change_that_a_dead_source_sent_is_not_waited_for() {
-        assert_eq!(server(&[("receiver", "")]).received().to_string(), "0/5000000@2");
+        assert_eq!(
+            server(&[("receiver", "")]).received().to_string(),
+            "0/5000000@2"
+        );
         let paused = server(&[("receiver", ""), ("paused", "paused")]);
         assert_eq!(paused.received().to_string(), "0/5000100@2");
     }
@@ -283,7 +293,10 @@ pub(crate) mod tests {
         assert!(fenced.is_read_only() && !fenced.is_replica());
         let writer = server(&[("recovery", "f"), ("receiver", "")]);
         assert!(!writer.is_read_only() && !writer.is_replica());
-        assert_eq!(writer.end, writer.position, "what it once received is of no interest");
+        assert_eq!(
+            writer.end, writer.position,
+            "what it once received is of no interest"
+        );
         assert!(server(&[("recovery", "f"), ("default_read_only", "on")]).is_read_only());
     }
 

@@ -118,7 +118,15 @@ mod tests {
         for text in ["0/3000148@1", "16/B374D848@12"] {
             assert_eq!(at(text).to_string(), text);
         }
-        for bad in ["", "0/3000148", "3000148@1", "0/x@1", "0/1@", "0/1@-1", "0/1@1;"] {
+        for bad in [
+            "",
+            "0/3000148",
+            "3000148@1",
+            "0/x@1",
+            "0/1@",
+            "0/1@-1",
+            "0/1@1;",
+        ] {
             assert!(Position::parse(bad).is_err(), "{bad}");
         }
         assert!(Lsn::parse("1/0").unwrap() > Lsn::parse("0/FFFFFFFF").unwrap());
@@ -126,16 +134,26 @@ mod tests {
 
     #[test]
     fn a_history_tells_behind_from_diverged() {
-        let file = "1\t0/3000100\tno recovery target specified\n\n2\t0/5000000\tbefore 2026-01-01\n";
+        let file =
+            "1\t0/3000100\tno recovery target specified\n\n2\t0/5000000\tbefore 2026-01-01\n";
         let third = History::parse(3, file).unwrap();
         let first = History::parse(1, "").unwrap();
-        assert!(third.continues(&first, at("0/3000100@1")), "stopped where the other began");
+        assert!(
+            third.continues(&first, at("0/3000100@1")),
+            "stopped where the other began"
+        );
         assert!(!third.continues(&first, at("0/3000101@1")), "wrote on");
         let second = History::parse(2, "1\t0/3000100\t").unwrap();
         assert!(third.continues(&second, at("0/4000000@2")));
-        assert!(!second.continues(&third, at("0/4000000@3")), "further than the other ever was");
+        assert!(
+            !second.continues(&third, at("0/4000000@3")),
+            "further than the other ever was"
+        );
         let other = History::parse(2, "1\t0/2000000\t").unwrap();
-        assert!(!third.continues(&other, at("0/2000001@2")), "went another way before");
+        assert!(
+            !third.continues(&other, at("0/2000001@2")),
+            "went another way before"
+        );
         assert!(other.is_namesake_of(&second) && !second.is_namesake_of(&second));
         assert!(History::parse(2, "1\tnowhere").is_err());
     }

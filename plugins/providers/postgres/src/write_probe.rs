@@ -35,9 +35,8 @@ pub(crate) fn ensure(sql: &impl Sql, client: &str, token: &str) -> Result<Outcom
         }
         Err(error) => return Err(error),
     }
-    let insert = format!(
-        "INSERT INTO {PROBE_TABLE} (token) VALUES ({token}) ON CONFLICT DO NOTHING"
-    );
+    let insert =
+        format!("INSERT INTO {PROBE_TABLE} (token) VALUES ({token}) ON CONFLICT DO NOTHING");
     sql.run(client, &[insert])?;
     // Read back in a session of its own: what was not committed does not show there.
     match is_there(client, &sql.run(client, &look)?)? {

@@ -142,7 +142,10 @@ struct Session<'a> {
 impl Session<'_> {
     /// Keeps the session where the server has answered, be it with a refusal.
     fn answered<T>(self, answer: Result<T, Failure>) -> Result<T, Refusal> {
-        if answer.as_ref().map_or_else(|failure| failure.answered, |_| true) {
+        if answer
+            .as_ref()
+            .map_or_else(|failure| failure.answered, |_| true)
+        {
             self.database.keep(self.link);
         }
         answer.map_err(|failure| failure.refusal)

@@ -64,10 +64,7 @@ impl Instance {
         let database = Arc::clone(&self.database);
         // On its own runtime: a session opened here must end with it.
         let answer = self.runtime.spawn(async move {
-            matches!(
-                timeout(READY_LIMIT, database.answers()).await,
-                Ok(Ok(_))
-            )
+            matches!(timeout(READY_LIMIT, database.answers()).await, Ok(Ok(_)))
         });
         answer.await.unwrap_or(false)
     }

@@ -110,8 +110,10 @@ impl Link {
                     "INSERT INTO posts (number, title, site) VALUES ($1, $2, $3) RETURNING id";
                 let given = given.map(i64::try_from).transpose();
                 let given = given.map_err(|error| Failure::of(error.to_string()))?;
-                let row = client.query_one(statement, &[&given, &title, &site]);
-                number(row.await?.try_get(0)?)
+                let row = client
+                    .query_one(statement, &[&given, &title, &site])
+                    .await?;
+                number(row.try_get(0)?)
             }
         }
     }
@@ -124,8 +126,7 @@ impl Link {
                 Ok(conn.last_insert_id().unwrap_or_default())
             }
             Self::Postgres(client) => {
-                let statement =
-                    "INSERT INTO media (name, body) VALUES ('upload', $1) RETURNING id";
+                let statement = "INSERT INTO media (name, body) VALUES ('upload', $1) RETURNING id";
                 number(client.query_one(statement, &[&body]).await?.try_get(0)?)
             }
         }

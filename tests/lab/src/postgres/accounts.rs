@@ -58,8 +58,11 @@ pub(super) async fn create(server: &Server) -> Result<()> {
     for statement in &roles {
         let made = server.query("postgres", statement).await;
         // Not the statement: it holds a password.
-        drop(made.map_err(|error| error.root_cause().to_string()).map_err(anyhow::Error::msg)
-            .with_context(|| format!("cannot create the users of {}", server.setup.name))?);
+        drop(
+            made.map_err(|error| error.root_cause().to_string())
+                .map_err(anyhow::Error::msg)
+                .with_context(|| format!("cannot create the users of {}", server.setup.name))?,
+        );
     }
     server.execute(&OPERATOR.join("; ")).await
 }

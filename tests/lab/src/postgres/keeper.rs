@@ -10,7 +10,9 @@ use anyhow::Result;
 use super::{Server, as_its_user};
 
 /// Starts the server in the foreground whenever it is down, unless it is meant to be.
-const KEEP: &str = r#"while :; do
+/// Its libraries look for certificates in the home of whoever started it, which its user cannot read.
+const KEEP: &str = r#"HOME=$0; export HOME
+while :; do
     if [ -e "$0/down" ] || [ ! -s "$0/data/PG_VERSION" ]; then sleep 0.05; else "$@"; sleep 0.05; fi
 done"#;
 
@@ -51,7 +53,10 @@ pub(super) fn write(server: &Server) -> Result<()> {
          rm {folder}/down\n\
          until {pg_isready} -q -h {host} -p {port}; do sleep 0.05; done\n"
     );
-    for (path, text) in [(on_path(&server.setup.folder), on), (control_path(&server.setup.folder), control)] {
+    for (path, text) in [
+        (on_path(&server.setup.folder), on),
+        (control_path(&server.setup.folder), control),
+    ] {
         fs::write(&path, text)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }

@@ -18,6 +18,9 @@ use crate::secret;
 /// How long the replica may take for what the primary has written so far.
 const SEED_LIMIT: Duration = Duration::from_secs(30);
 
+/// Folder in which the provider keeps how far a copy is.
+const COPIES: &str = "postgres-copies";
+
 /// How long a copy may take.
 const TIME_LIMIT: &str = "10m";
 
@@ -79,6 +82,7 @@ impl Pair {
                 passwords: passwords.clone(),
             })
         };
+        fs::create_dir_all(folder.join(COPIES))?;
         let pz = Server::create(&programs, setup("pz", pz)?).await?;
         let bz = Server::copy(&programs, setup("bz", bz)?, &pz).await?;
         pz.execute(statements).await?;
@@ -121,9 +125,10 @@ impl Pair {
         let (operator, app) = ("LAB_POSTGRES_PASSWORD", "LAB_POSTGRES_APP_PASSWORD");
         let mut programs = Map::new();
         let mut servers = Map::new();
-        for (site, server, other, source) in
-            [("pz", &self.pz, "bz", &self.bz), ("bz", &self.bz, "pz", &self.pz)]
-        {
+        for (site, server, other, source) in [
+            ("pz", &self.pz, "bz", &self.bz),
+            ("bz", &self.bz, "pz", &self.pz),
+        ] {
             let of = |kind: &str| format!("{kind}-{site}");
             servers.insert(
                 site.to_owned(),
@@ -167,7 +172,7 @@ impl Pair {
             "arguments": [[]],
             "environment": { "HOME": server.setup.folder, "LC_ALL": "C" },
             "secrets": { "PGPASSWORD": { "env": "LAB_POSTGRES_REPLICATION_PASSWORD" } },
-            "files": self.folder.join("postgres-copies"),
+            "files": self.folder.join(COPIES),
             "time-limit": TIME_LIMIT,
         })
     }
@@ -175,7 +180,9 @@ impl Pair {
 
 /// The commands for a server, by what the provider calls them.
 fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 6] {
-    let control = keeper::control_path(&server.setup.folder).display().to_string();
+    let control = keeper::control_path(&server.setup.folder)
+        .display()
+        .to_string();
     let as_user = |program: &Path, arguments: Vec<String>| {
         let mut command = vec![server.programs.setpriv.display().to_string()];
         command.extend(as_its_user());
@@ -193,9 +200,18 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 6
         ("standby", as_user(Path::new("/usr/bin/touch"), vec![mark])),
         (
             "clear",
-            as_user(Path::new("/usr/bin/find"), everything.map(str::to_owned).to_vec()),
+            as_user(
+                Path::new("/usr/bin/find"),
+                everything.map(str::to_owned).to_vec(),
+            ),
         ),
-        ("rewind", as_user(&programs.pg_rewind, server.rewind_arguments(source))),
-        ("seed", as_user(&programs.pg_basebackup, server.seed_arguments(source))),
+        (
+            "rewind",
+            as_user(&programs.pg_rewind, server.rewind_arguments(source)),
+        ),
+        (
+            "seed",
+            as_user(&programs.pg_basebackup, server.seed_arguments(source)),
+        ),
     ]
 }

@@ -13,7 +13,9 @@ async fn databases_conform() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::create(folder.path()).unwrap();
     let addresses = [address(PZ).unwrap(), address(BZ).unwrap()];
-    let pair = Pair::start(&authority, folder.path(), addresses, "").await.unwrap();
+    let pair = Pair::start(&authority, folder.path(), addresses, "")
+        .await
+        .unwrap();
     let things = json!({
         "site": "bz", "source": "pz", "database": "wordpress", "unknown-database": "nobody",
     });
