@@ -4,8 +4,8 @@
 //! What is counted here (rows, statements, serial numbers) comes from the lab; what a run reports is compared with it.
 //! `drill` fails over and back; `restore` does so from backups, which `backups` looks at call by call (`calls` makes them);
 //! `crash` kills the host on the way; `swap` changes a provider; `failures` and `disk` take away what a run needs;
-//! `fidelity` rehearses a live run; `zones` is the same runbook over Kubernetes and WordPress, and `game_day` a whole day on
-//! it. `world` is how the servers stand.
+//! `postgres` is a drill on other databases; `fidelity` rehearses a live run; `zones` is the same runbook over Kubernetes and
+//! WordPress, and `game_day` a whole day on it. `world` is how the servers stand.
 
 #![expect(
     clippy::indexing_slicing,
@@ -23,6 +23,8 @@ mod drill;
 mod failures;
 mod fidelity;
 mod game_day;
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+mod postgres;
 mod restore;
 mod swap;
 mod world;

@@ -284,7 +284,7 @@ impl<'a> SecretShelf<'a> {
             let secret = self
                 .read(&credential.source)
                 .map_err(|problem| unusable(slot, &credential.source, problem))?;
-            self.forms.push(sql::password::literal(&secret));
+            self.forms.push(sql::mysql::password::literal(&secret));
             slots.insert(slot.clone(), secret);
         }
         Ok(slots)

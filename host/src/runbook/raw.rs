@@ -220,10 +220,24 @@ pub(super) enum RawScheme {
     AwsSigV4,
 }
 
+/// What a connection's server is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawEngine {
+    /// MySQL or MariaDB.
+    #[default]
+    Mysql,
+    /// PostgreSQL.
+    Postgres,
+}
+
 /// A named SQL connection. TLS is always on and always verified.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawConnection {
+    /// What the server is; `mysql`, which is MariaDB as well, where left out.
+    #[serde(default)]
+    pub(super) engine: RawEngine,
     /// Host name or address.
     pub(super) host: Text,
     /// Port.
@@ -234,7 +248,7 @@ pub(super) struct RawConnection {
     pub(super) user: String,
     /// Where the password comes from.
     pub(super) password: At<RawSecret>,
-    /// Database to select; none where left out.
+    /// Database to select; where left out none, at PostgreSQL the one with the user's name.
     #[serde(default)]
     pub(super) database: String,
 }

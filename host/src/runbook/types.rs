@@ -156,9 +156,20 @@ pub enum CredentialScheme {
     },
 }
 
+/// Which server a connection speaks to, as far as the host has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// MySQL and MariaDB.
+    Mysql,
+    /// PostgreSQL.
+    Postgres,
+}
+
 /// A named SQL connection. TLS is always on and always verified.
 #[derive(Debug, Clone)]
 pub struct Connection {
+    /// The server's protocol.
+    pub engine: Engine,
     /// Host name or address.
     pub host: String,
     /// Port.
@@ -169,7 +180,7 @@ pub struct Connection {
     pub user: String,
     /// Password.
     pub password: SecretSource,
-    /// Database to select; empty for none.
+    /// Database to select; empty for none (PostgreSQL: the one with the user's name).
     pub database: String,
 }
 

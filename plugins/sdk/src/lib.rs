@@ -11,12 +11,16 @@ pub mod certificate;
 pub mod exec;
 /// Objects of clusters, for providers: asking for them and reading what they say.
 pub mod kubernetes;
+/// Migrations of a database: which are left to apply.
+pub mod migrations;
 /// Sessions and common moves, for providers of MySQL and MariaDB.
 pub mod mysql;
 /// Answers and errors, for providers.
 pub mod provider;
 /// Records, for providers of DNS.
 pub mod records;
+/// Sessions with a database server, for providers.
+pub mod sql;
 /// Points in time as text.
 pub mod time;
 

@@ -8,16 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tempfile::TempDir;
 
-use crate::app::config::{Config, Settings};
+use crate::app::config::{Config, Engine, Settings};
 use crate::authority::Authority;
 use crate::board::Board;
 use crate::document::ZoneDocument;
 use crate::names::Names;
 use crate::pair::{Pair, TABLES};
 use crate::ports::{address, free_port};
+use crate::postgres::pair as postgres_pair;
 use crate::powerdns::{Authoritative, ZONE, Zone};
 use crate::programs::Programs;
 use crate::recursor::Recursor;
@@ -45,6 +46,8 @@ pub struct Options {
     pub standby_replicas: u32,
     /// How long the stubborn resolver keeps every answer at least, in seconds.
     pub stubborn_ttl_seconds: u32,
+    /// What the application writes to.
+    pub engine: Engine,
 }
 
 impl Options {
@@ -57,6 +60,16 @@ impl Options {
             ttl_seconds: 2,
             standby_replicas: 1,
             stubborn_ttl_seconds: 5,
+            engine: Engine::Mariadb,
+        }
+    }
+
+    /// The same with an application that writes to PostgreSQL.
+    #[must_use]
+    pub fn on_postgres(self) -> Self {
+        Self {
+            engine: Engine::Postgres,
+            ..self
         }
     }
 }
@@ -69,8 +82,10 @@ pub struct Lab {
     pub pz: Site,
     /// Application at the backup site, standing by.
     pub bz: Site,
-    /// Databases of both sites.
+    /// MariaDB at both sites.
     pub databases: Pair,
+    /// PostgreSQL at both sites, where the application writes to it.
+    pub postgres: Option<postgres_pair::Pair>,
     /// Resolver that honours TTLs.
     pub resolver: Recursor,
     /// Resolver that does not.
@@ -141,11 +156,19 @@ impl Lab {
             authoritative.editor().clone(),
         )
         .await?;
+        let postgres = match options.engine {
+            Engine::Mariadb => None,
+            Engine::Postgres => {
+                let addresses = [address(PZ)?, address(BZ)?];
+                let tables = postgres_pair::TABLES;
+                Some(postgres_pair::Pair::start(&authority, &path, addresses, tables).await?)
+            }
+        };
         let public_port = free_port(&[PZ, BZ])?;
         let [pz, bz] = sites(
             &programs,
             &authority,
-            &databases,
+            &stores(&databases, postgres.as_ref()),
             &options,
             &secrets,
             public_port,
@@ -158,6 +181,7 @@ impl Lab {
             pz,
             bz,
             databases,
+            postgres,
             resolver,
             stubborn,
             authoritative,
@@ -203,6 +227,11 @@ impl Lab {
         ]
         .into_iter()
         .map(|(name, secret)| (name.to_owned(), secret.clone()))
+        .chain(
+            self.postgres
+                .iter()
+                .flat_map(postgres_pair::Pair::credentials),
+        )
         .collect()
     }
 
@@ -255,22 +284,42 @@ impl Lab {
     }
 }
 
+/// Where the application at a site writes to, and its password there.
+struct Store {
+    address: SocketAddr,
+    password: String,
+}
+
+/// The stores at `pz` and `bz`.
+fn stores(mariadb: &Pair, postgres: Option<&postgres_pair::Pair>) -> [Store; 2] {
+    match postgres {
+        None => [&mariadb.pz, &mariadb.bz].map(|server| Store {
+            address: server.address(),
+            password: server.passwords().app.clone(),
+        }),
+        Some(pair) => [&pair.pz, &pair.bz].map(|server| Store {
+            address: server.address(),
+            password: server.passwords().app.clone(),
+        }),
+    }
+}
+
 /// The application at both sites, told its database at the same one.
 async fn sites(
     programs: &Programs,
     authority: &Authority,
-    databases: &Pair,
+    stores: &[Store; 2],
     options: &Options,
     secrets: &Secrets,
     public_port: u16,
 ) -> Result<[Site; 2]> {
     let folder = authority.folder();
     let mut sites = Vec::new();
-    for (site, zone, desired) in [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)] {
-        let database = databases.at(site).context("no such database")?;
+    let places = [("pz", PZ, 1), ("bz", BZ, options.standby_replicas)];
+    for ((site, zone, desired), store) in places.into_iter().zip(stores) {
         let settings = Settings {
             desired,
-            database_endpoint: database.address().to_string(),
+            database_endpoint: store.address.to_string(),
             maintenance: false,
             restart_token: String::new(),
         };
@@ -284,8 +333,9 @@ async fn sites(
                 &[&format!("wp-active.{ZONE}"), &format!("wp-{site}.{ZONE}")],
             )?,
             admin_certificate: authority.issue(&format!("admin-{site}"), &[&zone.to_string()])?,
+            engine: options.engine,
             root: authority.root().to_owned(),
-            database_password: database.passwords().app.clone(),
+            database_password: store.password.clone(),
             admin_token: secrets.admin_token.clone(),
             editor_password: secrets.editor_password.clone(),
             settings: folder.join(format!("settings-{site}.json")),

@@ -39,6 +39,7 @@ pub mod pair;
 pub mod pebble;
 pub mod platform;
 pub mod ports;
+pub mod postgres;
 pub mod powerdns;
 pub mod process;
 pub mod programs;

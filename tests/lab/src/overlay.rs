@@ -32,8 +32,16 @@ impl Lab {
     /// Where a program that takes backups is missing.
     pub fn overlay_toml(&self) -> Result<String> {
         let root = &[self.root()];
+        let heartbeat = ("posts", "written_at");
+        let database = match &self.postgres {
+            None => database(&self.databases, self.root(), heartbeat)?,
+            Some(pair) => {
+                let (table, column) = heartbeat;
+                pair.binding(&json!({ "heartbeat": { "table": table, "column": column } }))
+            }
+        };
         let bindings = [
-            database(&self.databases, self.root(), ("posts", "written_at"))?,
+            database,
             dns(&self.authoritative),
             self.workload_binding(),
             notify(&self.board, self.root()),

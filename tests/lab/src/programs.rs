@@ -67,6 +67,70 @@ impl Programs {
     }
 }
 
+/// Where the packages of PostgreSQL put its programs, a folder for each release.
+const POSTGRES: &str = "/usr/lib/postgresql";
+/// The package that brings the newest of them.
+const POSTGRES_PACKAGE: &str = "postgresql";
+
+/// Programs of PostgreSQL, all of one release.
+#[derive(Debug, Clone)]
+pub struct PostgresPrograms {
+    /// Starts a child that dies with us, and as another user.
+    pub setpriv: PathBuf,
+    /// Makes an empty data folder.
+    pub initdb: PathBuf,
+    /// The server.
+    pub postgres: PathBuf,
+    /// Stops it.
+    pub pg_ctl: PathBuf,
+    /// Says whether it lets sessions in.
+    pub pg_isready: PathBuf,
+    /// Copies a running server.
+    pub pg_basebackup: PathBuf,
+    /// Takes a server back to where another one went on.
+    pub pg_rewind: PathBuf,
+}
+
+impl PostgresPrograms {
+    /// Finds every program of the newest release that is installed.
+    ///
+    /// # Errors
+    /// Names every program that is missing and the line that installs their package.
+    pub fn locate() -> Result<Self> {
+        let mut missing = Missing::default();
+        let folder = newest(Path::new(POSTGRES)).join("bin");
+        let mut program = |name: &str| {
+            let path = folder.join(name);
+            match path.is_file() {
+                true => path,
+                false => missing.note(name, POSTGRES_PACKAGE),
+            }
+        };
+        let mut programs = Self {
+            setpriv: PathBuf::new(),
+            initdb: program("initdb"),
+            postgres: program("postgres"),
+            pg_ctl: program("pg_ctl"),
+            pg_isready: program("pg_isready"),
+            pg_basebackup: program("pg_basebackup"),
+            pg_rewind: program("pg_rewind"),
+        };
+        programs.setpriv = missing.program("setpriv", "util-linux");
+        missing.refuse()?;
+        Ok(programs)
+    }
+}
+
+/// The folder with the highest number for a name.
+fn newest(parent: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(parent).into_iter().flatten();
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .max_by_key(number)
+        .unwrap_or_default()
+}
+
 /// What the zones need besides: a control plane, WordPress and an ACME authority.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ZonePrograms {

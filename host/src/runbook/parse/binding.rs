@@ -8,10 +8,10 @@ use super::door::Door;
 use crate::name::{InterfaceName, SiteName};
 use crate::runbook::problem::Problem;
 use crate::runbook::raw::{
-    At, RawBinding, RawConnection, RawCredential, RawHttpGrant, RawScheme, RawSecret, Text,
+    At, RawBinding, RawConnection, RawCredential, RawEngine, RawHttpGrant, RawScheme, RawSecret, Text,
 };
 use crate::runbook::types::{
-    Binding, Connection, Credential, CredentialScheme, HttpGrant, SecretSource,
+    Binding, Connection, Credential, CredentialScheme, Engine, HttpGrant, SecretSource,
 };
 
 impl Door<'_> {
@@ -195,6 +195,10 @@ impl Door<'_> {
             );
         }
         Some(Connection {
+            engine: match raw.engine {
+                RawEngine::Mysql => Engine::Mysql,
+                RawEngine::Postgres => Engine::Postgres,
+            },
             host: host?,
             port: *raw.port.value(),
             server_name: match server_name {

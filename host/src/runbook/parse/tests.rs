@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::runbook::error::RunbookErrors;
 use crate::runbook::source::Sources;
-use crate::runbook::types::{CredentialScheme, Runbook, SecretSource};
+use crate::runbook::types::{CredentialScheme, Engine, Runbook, SecretSource};
 
 const GOOD: &str = r#"
 [runbook]
@@ -166,6 +166,7 @@ fn an_overlay_changes_what_it_names_and_nothing_else() {
 contract = "understudy:database/database@0.1.0"
 sites = ["pz"]
 connections.main.port = 13306
+connections.main.engine = "postgres"
 trust = ["lab-ca.pem"]
 [probe]
 entries.bz = "127.0.1.2:8443"
@@ -174,8 +175,8 @@ entries.bz = "127.0.1.2:8443"
         .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
     let connection = &runbook.bindings[0].connections["main"];
     assert_eq!(
-        (connection.port, connection.host.as_str()),
-        (13306, "127.0.0.1")
+        (connection.port, connection.host.as_str(), connection.engine),
+        (13306, "127.0.0.1", Engine::Postgres)
     );
     assert_eq!(
         runbook.bindings[0].trust,

@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::Certificate;
 
+/// What its database is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// MariaDB.
+    #[default]
+    Mariadb,
+    /// PostgreSQL.
+    Postgres,
+}
+
 /// Told once, by a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Config {
@@ -24,6 +35,8 @@ pub struct Config {
     pub certificate: Certificate,
     /// For the administration's address.
     pub admin_certificate: Certificate,
+    /// What its database is.
+    pub engine: Engine,
     /// Root by which the database's certificate is verified.
     pub root: PathBuf,
     /// Password of the database user `app`.

@@ -7,13 +7,12 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Error, Opts, Params};
+use anyhow::Result as Anyhow;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::config::Config;
-use crate::mariadb;
+use super::link::{Failure, Link, Post, Server};
 
 /// Most sessions at a time.
 const SESSIONS: usize = 8;
@@ -21,14 +20,12 @@ const SESSIONS: usize = 8;
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
 /// How long a session may take to say goodbye.
 const GOODBYE_LIMIT: Duration = Duration::from_millis(200);
-/// Error number of a duplicate key (MariaDB: ER_DUP_ENTRY).
-const DUPLICATE_KEY: u16 = 1062;
 
 /// The database, from the application's side.
 pub(super) struct Database {
-    options: Opts,
+    server: Server,
     permits: Semaphore,
-    idle: Mutex<Vec<Conn>>,
+    idle: Mutex<Vec<Link>>,
 }
 
 /// Why a statement has no answer.
@@ -41,39 +38,49 @@ pub(super) enum Refusal {
 
 impl Database {
     /// Connects to nothing yet.
-    pub(super) fn new(config: &Config, endpoint: SocketAddr) -> Self {
-        let options =
-            mariadb::client_options(endpoint, &config.root, "app", &config.database_password);
-        Self {
-            options,
+    ///
+    /// # Errors
+    /// Where the root cannot be read.
+    pub(super) fn new(config: &Config, endpoint: SocketAddr) -> Anyhow<Self> {
+        Ok(Self {
+            server: Server::new(config, endpoint)?,
             permits: Semaphore::new(SESSIONS),
             idle: Mutex::new(Vec::new()),
-        }
+        })
     }
 
-    /// The number that a query answers.
-    pub(super) async fn number(&self, query: &str) -> Result<u64, Refusal> {
-        let mut session = self.session().await?;
-        let answer = session.conn.query_first::<u64, _>(query).await;
-        session
-            .answered(answer)?
-            .ok_or_else(|| Refusal::Failed(format!("no row answers {query:?}")))
+    /// Whether it answers.
+    pub(super) async fn answers(&self) -> Result<(), Refusal> {
+        self.session().await?.answered(Ok(()))
     }
 
-    /// Inserts a row; answers its number.
-    pub(super) async fn insert(&self, statement: &str, values: Params) -> Result<u64, Refusal> {
+    /// Number of posts.
+    pub(super) async fn posts(&self) -> Result<u64, Refusal> {
         let mut session = self.session().await?;
-        let done = session.conn.exec_drop(statement, values).await;
-        let row = session.conn.last_insert_id().unwrap_or_default();
-        session.answered(done.map(|()| row))
+        let answer = session.link.posts().await;
+        session.answered(answer)
+    }
+
+    /// Inserts a post; answers the number of its row.
+    pub(super) async fn insert_post(&self, post: Post<'_>) -> Result<u64, Refusal> {
+        let mut session = self.session().await?;
+        let answer = session.link.insert_post(post).await;
+        session.answered(answer)
+    }
+
+    /// Inserts an upload; answers the number of its row.
+    pub(super) async fn insert_media(&self, body: &[u8]) -> Result<u64, Refusal> {
+        let mut session = self.session().await?;
+        let answer = session.link.insert_media(body).await;
+        session.answered(answer)
     }
 
     /// Gives no session from now on, and ends those that nobody uses.
     pub(super) async fn close(&self) {
         self.permits.close();
-        for session in self.take_idle() {
+        for link in self.take_idle() {
             // It ends either way; this only lets the server know.
-            drop(timeout(GOODBYE_LIMIT, session.disconnect()).await);
+            drop(timeout(GOODBYE_LIMIT, link.goodbye()).await);
         }
     }
 
@@ -87,67 +94,60 @@ impl Database {
     async fn acquire(&self) -> Result<Session<'_>, Refusal> {
         let ending = |_| Refusal::Failed("the application is ending".to_owned());
         let permit = self.permits.acquire().await.map_err(ending)?;
-        while let Some(mut conn) = self.kept() {
-            if conn.ping().await.is_ok() {
+        while let Some(mut link) = self.kept() {
+            if link.ping().await {
                 return Ok(Session {
-                    conn,
+                    link,
                     database: self,
                     _permit: permit,
                 });
             }
         }
+        let link = Link::open(&self.server).await;
         Ok(Session {
-            conn: Conn::new(self.options.clone()).await?,
+            link: link.map_err(|failure| failure.refusal)?,
             database: self,
             _permit: permit,
         })
     }
 
-    fn kept(&self) -> Option<Conn> {
+    fn kept(&self) -> Option<Link> {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop()
     }
 
-    fn take_idle(&self) -> Vec<Conn> {
+    fn take_idle(&self) -> Vec<Link> {
         std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn keep(&self, conn: Conn) {
+    fn keep(&self, link: Link) {
         if !self.permits.is_closed() {
             self.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(conn);
+                .push(link);
         }
     }
 }
 
 /// A session in use. Dropped before its statement is answered, it is ended.
 struct Session<'a> {
-    conn: Conn,
+    link: Link,
     database: &'a Database,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Session<'_> {
     /// Keeps the session where the server has answered, be it with a refusal.
-    fn answered<T>(self, answer: Result<T, Error>) -> Result<T, Refusal> {
-        if matches!(answer, Ok(_) | Err(Error::Server(_))) {
-            self.database.keep(self.conn);
+    fn answered<T>(self, answer: Result<T, Failure>) -> Result<T, Refusal> {
+        if answer
+            .as_ref()
+            .map_or_else(|failure| failure.answered, |_| true)
+        {
+            self.database.keep(self.link);
         }
-        answer.map_err(Refusal::from)
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        match &error {
-            Error::Server(refusal) if refusal.code == DUPLICATE_KEY => {
-                Self::Duplicate(error.to_string())
-            }
-            _ => Self::Failed(error.to_string()),
-        }
+        answer.map_err(|failure| failure.refusal)
     }
 }

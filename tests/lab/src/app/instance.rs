@@ -42,7 +42,7 @@ impl Instance {
             .enable_all()
             .build()?;
         let entered = runtime.enter();
-        let database = Arc::new(Database::new(config, endpoint));
+        let database = Arc::new(Database::new(config, endpoint)?);
         let router = public::router(Service {
             site: config.site.clone(),
             editor_password: config.editor_password.clone(),
@@ -64,10 +64,7 @@ impl Instance {
         let database = Arc::clone(&self.database);
         // On its own runtime: a session opened here must end with it.
         let answer = self.runtime.spawn(async move {
-            matches!(
-                timeout(READY_LIMIT, database.number("SELECT 1")).await,
-                Ok(Ok(_))
-            )
+            matches!(timeout(READY_LIMIT, database.answers()).await, Ok(Ok(_)))
         });
         answer.await.unwrap_or(false)
     }

@@ -11,6 +11,7 @@ pub mod admin;
 pub mod config;
 mod database;
 pub mod instance;
+mod link;
 pub mod public;
 
 use std::path::Path;

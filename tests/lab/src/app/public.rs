@@ -15,11 +15,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use mysql_async::Params;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::database::{Database, Refusal};
+use super::link;
 
 /// How long the database may take for a request.
 const QUERY_LIMIT: Duration = Duration::from_secs(3);
@@ -68,8 +68,7 @@ pub(super) fn router(service: Service) -> Router {
 }
 
 async fn front_page(State(service): State<Service>) -> Reply {
-    let query = service.database.number("SELECT COUNT(*) FROM posts");
-    match bounded(query).await {
+    match bounded(service.database.posts()).await {
         Ok(posts) => (
             StatusCode::OK,
             format!("site {}, posts {posts}\n", service.site),
@@ -90,10 +89,11 @@ async fn write_post(State(service): State<Service>, headers: HeaderMap, body: By
         return reply;
     }
     let post: Post = serde_json::from_slice(&body).unwrap_or_default();
-    let insert = service.database.insert(
-        "INSERT INTO posts (number, title, site) VALUES (?, ?, ?)",
-        Params::from((post.number, post.title, service.site.as_str())),
-    );
+    let insert = service.database.insert_post(link::Post {
+        number: post.number,
+        title: &post.title,
+        site: &service.site,
+    });
     match bounded(insert).await {
         Ok(row) => (StatusCode::CREATED, format!("post {row}\n")),
         Err(reply) => reply,
@@ -104,11 +104,7 @@ async fn upload(State(service): State<Service>, headers: HeaderMap, body: Bytes)
     if let Err(reply) = service.writer(&headers) {
         return reply;
     }
-    let insert = service.database.insert(
-        "INSERT INTO media (name, body) VALUES ('upload', ?)",
-        Params::from((body.as_ref(),)),
-    );
-    match bounded(insert).await {
+    match bounded(service.database.insert_media(&body)).await {
         Ok(row) => (StatusCode::CREATED, format!("media {row}\n")),
         Err(reply) => reply,
     }

@@ -1,8 +1,8 @@
 //! Shipped providers that need a real server (or a vendor's stand-in) are held to the conformance kit, as whoever
 //! writes one would do it: `understudy plugin test`.
 //!
-//! `pair` is the small lab, `zones` the two with clusters, `vendors` what no software here stands in for. Which checks
-//! are not run is written down for each, so that none is left out unseen.
+//! `pair` is the small lab, `postgres` two servers of their own, `zones` the two with clusters, `vendors` what no software
+//! here stands in for. Which checks are not run is written down for each, so that none is left out unseen.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 )]
 
 mod pair;
+mod postgres;
 mod vendors;
 mod zones;
 

@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Fault;
-use super::super::credential::Secret;
+use crate::capability::Fault;
+use crate::capability::credential::Secret;
 
 /// How the only statement that takes a password begins.
 const STATEMENT: &str = "CHANGE MASTER TO ";
 /// What stands before the place of a password.
 const OPTION: &str = "MASTER_PASSWORD = ";
 /// Begins a place.
-const OPEN: &str = "${credential:";
+pub(in crate::capability::sql) const OPEN: &str = "${credential:";
 /// What could begin a second statement, a comment, or a text in which a place would not be one.
 const FORBIDDEN: [&str; 6] = [";", "--", "#", "/*", "\\", "\""];
 
@@ -25,7 +25,7 @@ pub(crate) fn literal(secret: &Secret) -> String {
 }
 
 /// The statement with its password.
-pub(super) fn fill(text: String, secrets: &BTreeMap<String, Secret>) -> Result<String, Fault> {
+pub(in crate::capability::sql) fn fill(text: String, secrets: &BTreeMap<String, Secret>) -> Result<String, Fault> {
     let Some((before, rest)) = text.split_once(OPEN) else {
         return Ok(text);
     };

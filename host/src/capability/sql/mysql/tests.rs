@@ -6,13 +6,13 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::super::testbed::{
+use crate::capability::testbed::{
     Authority, CANARY, CANARY_VARIABLE, binding, call, capabilities, soon,
 };
-use super::super::{Capabilities, Used};
+use crate::capability::{Capabilities, Used};
 use crate::call::CallError;
 use crate::clock::{Clock as _, SystemClock};
-use crate::runbook::types::{Binding, Connection, SecretSource};
+use crate::runbook::types::{Binding, Connection, Engine, SecretSource};
 
 /// Name in the server's certificate; it resolves nowhere.
 const SERVER_NAME: &str = "db-pz.example.test";
@@ -127,6 +127,7 @@ impl Server {
 
     fn binding(&self) -> Binding {
         let connection = Connection {
+            engine: Engine::Mysql,
             host: "127.0.0.1".to_owned(),
             port: self.port,
             server_name: Some(SERVER_NAME.to_owned()),

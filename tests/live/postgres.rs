@@ -1,0 +1,288 @@
+//! The same runbook and the same moves where the databases are PostgreSQL: a whole drill, and, call by call, a primary that
+//! comes back as a second writer.
+
+use serde_json::{Value, json};
+use understudy_lab::audit;
+use understudy_lab::authority::Authority;
+use understudy_lab::clock::eventually;
+use understudy_lab::lab::{BZ, Lab, Options, PZ};
+use understudy_lab::ports::address;
+use understudy_lab::postgres::Server;
+use understudy_lab::postgres::pair::{Pair, TABLES};
+
+use crate::host::Host;
+use crate::{LIMIT, PACE, calls};
+
+fn call(function: &str, site: &str) -> Value {
+    json!({ "call": function, "site": site, "database": "wordpress" })
+}
+
+fn replica(site: &str, source: &str) -> Value {
+    json!({ "call": "ensure-replica-of", "site": site, "database": "wordpress", "source": source })
+}
+
+async fn titles(server: &Server) -> Vec<String> {
+    let titles = server
+        .column("SELECT title FROM posts ORDER BY title")
+        .await;
+    titles.unwrap()
+}
+
+async fn insert(server: &Server, title: &str) {
+    let row = format!("INSERT INTO posts (title, site) VALUES ('{title}', 'x')");
+    server.execute(&row).await.unwrap();
+}
+
+/// Nothing is received at a server from now on.
+async fn cut_off(server: &Server) {
+    let cut = [
+        "ALTER SYSTEM SET primary_conninfo = ''",
+        "SELECT pg_reload_conf()",
+    ];
+    for statement in cut {
+        server.execute(statement).await.unwrap();
+    }
+    eventually("the receiver to end", LIMIT, async || {
+        let receivers = server
+            .value("SELECT count(*) FROM pg_stat_wal_receiver")
+            .await?;
+        Ok((receivers == "0").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// Expects every answer to be of this kind: `changed`, or the name of an error.
+fn came(answers: &[Value], wanted: &[&str]) {
+    let kind = |answer: &Value| match &answer["ok"] {
+        Value::String(outcome) => outcome.clone(),
+        Value::Null => {
+            let error = answer["err"].as_object().unwrap();
+            error.keys().next().unwrap().clone()
+        }
+        _ => "ok".to_owned(),
+    };
+    let kinds: Vec<String> = answers.iter().map(kind).collect();
+    assert_eq!(kinds, wanted, "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::create(folder.path()).unwrap();
+    let addresses = [address(PZ).unwrap(), address(BZ).unwrap()];
+    let mut pair = Pair::start(&authority, folder.path(), addresses, TABLES)
+        .await
+        .unwrap();
+    let host = calls::Host::new("postgres", pair.binding(&json!({})), pair.credentials());
+    insert(&pair.pz, "replicated").await;
+    pair.bz.applied(&pair.pz, LIMIT).await.unwrap();
+    cut_off(&pair.bz).await;
+    insert(&pair.pz, "lost").await;
+    pair.pz.kill().unwrap();
+
+    let ran = host
+        .calls(json!([
+            call("ensure-promoted", "bz"),
+            call("ensure-promoted", "bz"),
+            call("observe", "bz")
+        ]))
+        .await;
+    came(&ran.answers, &["changed", "unchanged", "ok"]);
+    assert_eq!(ran.answers[2]["ok"]["read_only"], false);
+    insert(&pair.bz, "after").await;
+
+    // It comes back as it was: a writer, with a row that nobody else has, and takes another.
+    pair.pz.restart().await.unwrap();
+    insert(&pair.pz, "stray").await;
+    let ran = host
+        .calls(json!([
+            call("observe", "pz"),
+            replica("pz", "bz"),
+            call("ensure-fenced", "pz"),
+            call("ensure-fenced", "pz"),
+            replica("pz", "bz"),
+            replica("pz", "bz"),
+            call("observe", "bz"),
+            call("observe-contents", "bz")
+        ]))
+        .await;
+    came(
+        &ran.answers,
+        &[
+            "ok",
+            "conflict",
+            "changed",
+            "unchanged",
+            "changed",
+            "unchanged",
+            "ok",
+            "ok",
+        ],
+    );
+    assert_eq!(ran.answers[0]["ok"]["role"], "primary");
+    assert_eq!(ran.answers[0]["ok"]["read_only"], false);
+    let position = &ran.answers[6]["ok"]["position"];
+    let there = json!({
+        "call": "ensure-caught-up", "site": "pz", "database": "wordpress", "position": position
+    });
+    let again = host
+        .calls(json!([
+            there,
+            call("observe-contents", "pz"),
+            call("observe", "pz")
+        ]))
+        .await;
+    assert_eq!(again.answers[1], ran.answers[7], "the copy differs");
+    assert_eq!(again.answers[2]["ok"]["role"], "replica");
+    assert_eq!(titles(&pair.pz).await, ["after", "replicated"]);
+    let used = |program: &str| {
+        let mut records = ran.records.iter();
+        records.any(|record| record.to_string().contains(&format!("exec {program}:")))
+    };
+    assert!(used("rewind-pz") && !used("seed-pz"), "it was not rewound");
+
+    // No password of anybody stands in what was written down.
+    for (name, secret) in pair.credentials() {
+        let written = [&ran.records, &again.records];
+        let mut records = written.into_iter().flatten();
+        assert!(
+            !records.any(|record| record.to_string().contains(&secret)),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_that_were_promoted_without_each_other_are_not_mixed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::create(folder.path()).unwrap();
+    let addresses = [address(PZ).unwrap(), address(BZ).unwrap()];
+    let pair = Pair::start(&authority, folder.path(), addresses, TABLES)
+        .await
+        .unwrap();
+    let host = calls::Host::new("postgres", pair.binding(&json!({})), pair.credentials());
+    cut_off(&pair.bz).await;
+    // Both begin timeline 2, each its own: by somebody's hand, past every guard.
+    let ran = host.calls(json!([call("ensure-fenced", "pz")])).await;
+    came(&ran.answers, &["changed"]);
+    for server in [&pair.pz, &pair.bz] {
+        server.execute("SELECT pg_promote(true)").await.unwrap();
+    }
+    insert(&pair.pz, "one").await;
+    insert(&pair.bz, "other").await;
+    let ran = host
+        .calls(json!([
+            call("ensure-fenced", "pz"),
+            replica("pz", "bz"),
+            call("observe", "pz")
+        ]))
+        .await;
+    came(&ran.answers, &["changed", "changed", "ok"]);
+    assert_eq!(ran.answers[2]["ok"]["replication"]["running"], true);
+    pair.pz.applied(&pair.bz, LIMIT).await.unwrap();
+    assert_eq!(titles(&pair.pz).await, ["other"]);
+}
+
+#[tokio::test]
+async fn a_drill_on_postgres_loses_nothing_and_ends_where_it_began() {
+    let options = Options::new(env!("CARGO_BIN_EXE_understudy-lab")).on_postgres();
+    let lab = Lab::up(options).await.unwrap();
+    let host = Host::new(&lab).unwrap();
+    let users = lab.users(PACE);
+    users.acknowledged_by("pz", 20, LIMIT).await.unwrap();
+    let running = host.run("drill", "graceful").unwrap();
+    host.ends_well(running).await.unwrap();
+    users.acknowledged_by("pz", 20, LIMIT).await.unwrap();
+    let log = users.stop().await;
+    assert!(
+        log.acknowledged.iter().any(|row| row.site == "bz"),
+        "bz never served a write"
+    );
+    let pair = lab.postgres.as_ref().unwrap();
+    pair.bz.applied(&pair.pz, LIMIT).await.unwrap();
+    for server in [&pair.pz, &pair.bz] {
+        let numbers = server.column("SELECT number FROM posts WHERE number IS NOT NULL");
+        let found = audit::of_numbers(&log, &numbers.await.unwrap()).unwrap();
+        assert_eq!(found.missing, []);
+    }
+    assert!(!pair.pz.is_in_recovery().await.unwrap());
+    assert!(pair.bz.is_in_recovery().await.unwrap());
+    let report = host.report().await.unwrap();
+    assert_eq!(report["conclusion"]["ending"], "recovered", "{report}");
+    assert_eq!(report["legs"][0]["rpo"]["achieved-ms"], 0);
+    assert_eq!(report["legs"][1]["rpo"]["achieved-ms"], 0);
+    let written = host.written().unwrap();
+    for (name, secret) in pair.credentials() {
+        let holds = |text: &Vec<u8>| {
+            text.windows(secret.len())
+                .any(|part| part == secret.as_bytes())
+        };
+        assert!(!written.iter().any(holds), "{name} was written");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_primary_costs_what_is_reported_and_is_brought_home() {
+    let options = Options::new(env!("CARGO_BIN_EXE_understudy-lab")).on_postgres();
+    let mut lab = Lab::up(options).await.unwrap();
+    let host = Host::new(&lab).unwrap();
+    let users = lab.users(PACE);
+    users.acknowledged_by("pz", 20, LIMIT).await.unwrap();
+    let pair = lab.postgres.as_mut().unwrap();
+    cut_off(&pair.bz).await;
+    // Told its source again, which it does not find any more: a replica that fell behind, of a primary that died.
+    users.acknowledged_by("pz", 40, LIMIT).await.unwrap();
+    pair.pz.kill().unwrap();
+    lab.pz.kill().unwrap();
+    let pair = lab.postgres.as_mut().unwrap();
+    let source = format!(
+        "ALTER SYSTEM SET primary_conninfo = 'host={} port={} user=repl'",
+        pair.pz.address().ip(),
+        pair.pz.address().port()
+    );
+    for statement in [source.as_str(), "SELECT pg_reload_conf()"] {
+        pair.bz.execute(statement).await.unwrap();
+    }
+
+    let mut running = host.run("failover", "ungraceful").unwrap();
+    eventually("bz to become the writer", LIMIT, async || {
+        assert_eq!(running.try_wait()?, None, "{}", host.log());
+        let pair = lab.postgres.as_ref().unwrap();
+        Ok((!pair.bz.is_in_recovery().await?).then_some(()))
+    })
+    .await
+    .unwrap();
+    // It comes back on its own, as it was: a writer, with rows that nobody else has.
+    lab.postgres.as_mut().unwrap().pz.restart().await.unwrap();
+    lab.pz.restart().await.unwrap();
+    users.acknowledged_by("bz", 20, LIMIT).await.unwrap();
+    host.ends_well(running).await.unwrap();
+    let missing = async |log: &understudy_lab::writer::Log, server: &Server| {
+        let numbers = server.column("SELECT number FROM posts WHERE number IS NOT NULL");
+        audit::of_numbers(log, &numbers.await.unwrap()).unwrap()
+    };
+    let before = missing(&users.log(), &lab.postgres.as_ref().unwrap().bz).await;
+    assert!(before.missing.len() >= 40, "{before:?}");
+    assert!(
+        before.missing.iter().all(|row| row.site == "pz"),
+        "{before:?}"
+    );
+    let report = host.report().await.unwrap();
+    let reported = report
+        .pointer("/legs/0/rpo/achieved-ms")
+        .and_then(Value::as_u64);
+    assert!(
+        before.lost_ms.unwrap().at_least <= reported.unwrap(),
+        "{before:?} {reported:?}"
+    );
+
+    let running = host.run("failback", "graceful").unwrap();
+    host.ends_well(running).await.unwrap();
+    users.acknowledged_by("pz", 20, LIMIT).await.unwrap();
+    let after = missing(&users.stop().await, &lab.postgres.as_ref().unwrap().pz).await;
+    assert_eq!(
+        after.missing, before.missing,
+        "the way home loses nothing more"
+    );
+}
