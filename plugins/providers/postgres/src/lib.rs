@@ -56,7 +56,7 @@
 //! * `observe-contents`: counts and sums of all rows in one snapshot; SHA-256 over definitions from the catalog.
 //! * `ensure-migrated`: statements of the configuration, progress in `understudy_migrations`.
 //! * `ensure-write-probe`: a row in `understudy_probe`, written and read back as an ordinary client.
-//! * `list-recovery-points`, `ensure-backup`, `ensure-restored`: `invalid`; bind another provider for backups.
+//! * `list-recovery-points`, `observe-restorable`, `ensure-backup`, `ensure-restored`: `invalid`; bind another provider for backups.
 //!
 //! # Limits
 //! * A primary that dies and is started again by its machine comes back as a writer: PostgreSQL has no setting against it.
@@ -128,6 +128,10 @@ impl database::Guest for Postgres {
     }
 
     fn list_recovery_points(_: String, _: String) -> Result<Vec<database::RecoveryPoint>, Error> {
+        Err(no_backups())
+    }
+
+    fn observe_restorable(_: String, _: String) -> Result<Option<u64>, Error> {
         Err(no_backups())
     }
 
