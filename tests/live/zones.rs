@@ -1,8 +1,10 @@
 //! The runbook over two whole zones: WordPress in Kubernetes, the public way in and certificates are the clusters' own,
-//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs.
+//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs; `standby` is the
+//! zone that waits.
 
 mod deaths;
 mod plugs;
+mod standby;
 
 use std::time::Duration;
 

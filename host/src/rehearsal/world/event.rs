@@ -198,6 +198,16 @@ impl World {
                 let until = length.map_or(for_ever, |length| self.now.after(length.get()));
                 self.crash_loop(site.as_ref(), app.into_inner(), until);
             }
+            Action::Node {
+                site,
+                name,
+                condition,
+                holds,
+            } => {
+                if let Some(found) = self.sites.get_mut(site.as_ref()) {
+                    found.set_condition(site.as_ref(), name.into_inner(), condition, holds);
+                }
+            }
         }
     }
 
