@@ -212,7 +212,7 @@ fn a_look_names_the_node_the_namespace_and_the_pods_that_are_not_as_they_should_
             })
             .collect()
     };
-    let node = |condition: &str, holds: bool| {
+    let node = |condition: &'static str, holds: bool| {
         move |text: String| {
             format!(
                 "{text}\n[[injects]]\nat = \"T-5m\"\n\

@@ -8,7 +8,7 @@ use super::{Hand, text};
 use crate::call::CallError;
 use crate::rehearsal::scenario::Scenario;
 
-/// The planned drill, in which a node of `bz` is lost after a minute and is back after an hour, and another is full.
+/// The planned drill, in which a node of `bz` is lost after ten minutes and is back after an hour, and another is full.
 fn hand() -> Hand {
     let node = |at: &str, node: &str, condition: &str, holds: bool| {
         format!(
@@ -16,9 +16,9 @@ fn hand() -> Hand {
         )
     };
     let injects = [
-        node("T+1m", "bz-2", "Ready", false),
-        node("T+1m", "bz-3", "DiskPressure", true),
-        node("T+1m", "bz-3", "KernelDeadlock", true),
+        node("T+10m", "bz-2", "Ready", false),
+        node("T+10m", "bz-3", "DiskPressure", true),
+        node("T+10m", "bz-3", "KernelDeadlock", true),
         node("T+1h", "bz-2", "Ready", true),
     ];
     let scenario = Scenario::parse(&(text("planned") + &injects.concat())).unwrap();
@@ -60,7 +60,7 @@ fn a_lost_node_says_so_takes_its_pods_with_it_and_comes_back() {
     let down = |one: &Value| one["condition"] == "Ready" && one["holds"] == false;
     assert_eq!(conditions(&mut hand, down), Vec::<String>::new());
     assert_eq!(pods(&mut hand, "platform", "True").len(), 3);
-    hand.wait(Duration::from_secs(120));
+    hand.wait(Duration::from_secs(660));
     assert_eq!(conditions(&mut hand, down), ["bz-2 Ready"]);
     assert_eq!(pods(&mut hand, "platform", "False"), ["kube-prometheus-1"]);
     let short = |one: &Value| one["condition"] != "Ready" && one["holds"] == true;
@@ -85,7 +85,7 @@ fn a_lost_node_leaves_less_room() {
     let mut hand = hand();
     let scale = |replicas: u32| json!({ "site": "bz", "app": "wordpress", "replicas": replicas });
     hand.must("workload/ensure-scaled", scale(50));
-    hand.wait(Duration::from_secs(120));
+    hand.wait(Duration::from_secs(660));
     assert_eq!(
         pods(&mut hand, "app", "True").len(),
         40,
