@@ -68,9 +68,9 @@ impl Look {
     /// What does not hold, by the name of the finding, with what is said of it.
     #[must_use]
     pub fn missed(&self) -> BTreeMap<&str, &str> {
-        let strategies = self.said["strategies"].as_array().into_iter().flatten();
-        let findings = strategies.flat_map(|one| one["findings"].as_array().into_iter().flatten());
-        let missed = findings.filter(|finding| finding["holds"] != true);
+        let strategies = list(&self.said, "strategies").iter();
+        let findings = strategies.flat_map(|one| list(one, "findings"));
+        let missed = findings.filter(|finding| finding.get("holds") != Some(&Value::Bool(true)));
         missed
             .map(|finding| (text(finding, "/id"), text(finding, "/detail")))
             .collect()
@@ -381,6 +381,12 @@ impl Host {
         );
         Ok(())
     }
+}
+
+/// A list of something that was said; empty where there is none.
+fn list<'a>(said: &'a Value, key: &str) -> &'a [Value] {
+    let found = said.get(key).and_then(Value::as_array);
+    found.map_or(&[], Vec::as_slice)
 }
 
 /// A text of a record; empty where there is none.

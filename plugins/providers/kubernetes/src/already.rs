@@ -119,7 +119,8 @@ mod tests {
         changed["spec"]["replicas"] = json!(3);
         assert!(!is_applied(&changed, &manifest));
         let mut longer = seen.clone();
-        longer["spec"]["containers"][1] = json!({ "name": "sidecar" });
+        let containers = longer["spec"]["containers"].as_array_mut().unwrap();
+        containers.push(json!({ "name": "sidecar" }));
         assert!(!is_applied(&longer, &manifest));
         // What an earlier manifest had and this one has not is still there.
         let mut less = deployment();

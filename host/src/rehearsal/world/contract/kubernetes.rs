@@ -140,7 +140,7 @@ impl World {
         });
         if object.kind == "Pod" {
             let pods = site.pods(place, &object.namespace).into_iter();
-            let mut named = pods.filter(|pod| pod["metadata"]["name"] == object.name.as_str());
+            let mut named = pods.filter(|pod| text(pod, "/metadata/name") == object.name);
             return named.next().ok_or_else(missing);
         }
         let status = self.status(place, site, object);
@@ -241,18 +241,12 @@ impl World {
     fn ensure_applied(&mut self, place: &SiteName, manifest: &str) -> Reply {
         let manifest: Value = serde_json::from_str(manifest)
             .map_err(|error| CallError::Invalid(format!("the manifest is no JSON: {error}")))?;
-        let text = |pointer: &str| {
-            manifest
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let said = |pointer: &str| text(&manifest, pointer).to_owned();
         let object = ObjectRef {
-            api_version: text("/apiVersion"),
-            kind: text("/kind"),
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name"),
+            api_version: said("/apiVersion"),
+            kind: said("/kind"),
+            namespace: said("/metadata/namespace"),
+            name: said("/metadata/name"),
         };
         if object.api_version.is_empty() || object.kind.is_empty() || object.name.is_empty() {
             return Err(CallError::Invalid(
@@ -331,15 +325,21 @@ impl World {
         let found = self.sites.get(place);
         let pods = found.map_or_else(Vec::new, |site| site.pods(place, &logs.namespace));
         let pods = pods.iter().filter(|pod| {
-            selected(pod, &logs.label_selector) && pod["status"]["phase"] == "Running"
+            selected(pod, &logs.label_selector) && text(pod, "/status/phase") == "Running"
         });
-        let names = pods.filter_map(|pod| pod["metadata"]["name"].as_str());
+        let names = pods.map(|pod| text(pod, "/metadata/name"));
         let lines = logs.lines.min(1) as usize;
         let said = names.map(|name| format!("{} {name} ready\n", self.now).repeat(lines));
-        let mut text: String = said.collect();
-        text.truncate(MAX_LOG_BYTES);
-        ok(&text)
+        let mut said: String = said.collect();
+        said.truncate(MAX_LOG_BYTES);
+        ok(&said)
     }
+}
+
+/// Text at a JSON pointer; empty where there is none.
+fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    let found = object.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default()
 }
 
 fn with(mut status: Value, ready: u32) -> Value {
