@@ -1,8 +1,11 @@
 //! The runbook over two whole zones: WordPress in Kubernetes, the public way in and certificates are the clusters' own,
-//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs.
+//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs; `standby` is the
+//! zone that waits.
 
 mod deaths;
 mod plugs;
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+mod standby;
 
 use std::time::Duration;
 

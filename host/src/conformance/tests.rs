@@ -193,7 +193,7 @@ fn kubernetes() {
     let things = json!({
         "site": "pz", "object": object("ConfigMap", "v1", "kit"), "manifest": manifest.to_string(),
         "patch": r#"{"data":{"a":"2"}}"#, "absent": object("ConfigMap", "v1", "nobody"),
-        "workload": object("Deployment", "apps/v1", "wordpress"), "workload-selector": "app=wordpress",
+        "workload": object("Deployment", "apps/v1", "wordpress"), "workload-namespace": "app", "workload-selector": "app=wordpress",
         "replicas": 2, "other-replicas": 3, "condition": "Available",
     });
     let condition = "ensure-condition/lost-answer";

@@ -115,6 +115,7 @@ pub struct Row {
     does: Move,
     needs: &'static [Need],
     covers: &'static [&'static str],
+    calls: &'static [(&'static str, Condition)],
     when: Condition,
 }
 
@@ -131,6 +132,7 @@ impl Row {
             does,
             needs: &[],
             covers: &[],
+            calls: &[],
             when: always,
         }
     }
@@ -153,6 +155,13 @@ impl Row {
     #[must_use]
     pub const fn covers(mut self, covers: &'static [&'static str]) -> Self {
         self.covers = covers;
+        self
+    }
+
+    /// Calls these contracts besides, each where its condition holds.
+    #[must_use]
+    pub const fn calls(mut self, calls: &'static [(&'static str, Condition)]) -> Self {
+        self.calls = calls;
         self
     }
 
@@ -247,10 +256,12 @@ fn uses(row: &Row, recovery: &Recovery) -> Vec<String> {
         "storage" => parameters.media_bucket.is_some(),
         _ => true,
     };
+    let besides = row.calls.iter().filter(|(_, when)| when(recovery));
     row.does
         .uses
         .iter()
         .filter(called)
+        .chain(besides.map(|(name, _)| name))
         .map(|&name| name.to_owned())
         .collect()
 }

@@ -122,15 +122,22 @@ impl Cluster<'_> {
     /// # Errors
     /// As `ensure-patched`.
     pub fn merge(&self, object: &ObjectRef, patch: &Value, seen: &Value) -> Result<Value, Error> {
-        let text = patch.to_string();
+        self.patch(object, PatchKind::Merge, &patch.to_string(), seen)
+    }
+
+    /// Patches an object, where `seen` is still its newest version.
+    ///
+    /// # Errors
+    /// As `ensure-patched`.
+    pub fn patch(
+        &self,
+        object: &ObjectRef,
+        kind: PatchKind,
+        patch: &str,
+        seen: &Value,
+    ) -> Result<Value, Error> {
         let version = Some(version(seen));
-        parse(&api::ensure_patched(
-            self.0,
-            object,
-            PatchKind::Merge,
-            &text,
-            version,
-        )?)
+        parse(&api::ensure_patched(self.0, object, kind, patch, version)?)
     }
 
     /// Has the status of the object that was `seen` hold a condition, beside its others.

@@ -7,7 +7,7 @@
 //!
 //! | plays | in | does |
 //! |---|---|---|
-//! | kubelet, scheduler | [`node`], [`pods`], [`containers`] | takes pods, runs WordPress, says when it is ready |
+//! | kubelet, scheduler | [`node`], [`pods`], [`containers`], [`logs`] | takes pods, runs WordPress, says when it is ready |
 //! | load balancer | [`balancer`] | gives the controller's Service its address |
 //! | ingress-nginx | [`ingress`] | serves the Ingresses' hosts with their certificates |
 //! | cert-manager | [`certificates`], [`issuer`] | has certificates issued, and renewed where they are missing |
@@ -38,6 +38,7 @@ pub mod containers;
 pub mod handle;
 pub mod ingress;
 pub mod issuer;
+pub mod logs;
 pub mod mirror;
 pub mod node;
 pub mod pods;
@@ -62,6 +63,8 @@ pub struct Config {
     pub kubeconfig: PathBuf,
     /// Address of the machine.
     pub address: IpAddr,
+    /// Where the API asks for logs.
+    pub kubelet: std::net::SocketAddr,
     /// Address that the load balancer gives.
     pub public: IpAddr,
     /// Port of the load balancer, the same at every zone.
@@ -103,6 +106,7 @@ pub async fn run(file: &Path) -> Result<()> {
         () = authorities(&config, &cluster) => {}
         () = mirror::run(&config) => {}
         ended = storage(&config) => ended?,
+        () = logs::run(&config) => {}
     }
     Ok(())
 }

@@ -55,6 +55,28 @@ pub struct Said {
     pub text: String,
 }
 
+/// What a look at the world found.
+#[derive(Debug)]
+pub struct Look {
+    /// Its exit code; none where it was killed.
+    pub code: Option<i32>,
+    /// Everything it says.
+    pub said: Value,
+}
+
+impl Look {
+    /// What does not hold, by the name of the finding, with what is said of it.
+    #[must_use]
+    pub fn missed(&self) -> BTreeMap<&str, &str> {
+        let strategies = list(&self.said, "strategies").iter();
+        let findings = strategies.flat_map(|one| list(one, "findings"));
+        let missed = findings.filter(|finding| finding.get("holds") != Some(&Value::Bool(true)));
+        missed
+            .map(|finding| (text(finding, "/id"), text(finding, "/detail")))
+            .collect()
+    }
+}
+
 impl Said {
     /// Expects all of this in it.
     ///
@@ -150,6 +172,28 @@ impl Host {
         }
         answer(&mut command, says);
         Ok(command)
+    }
+
+    /// Looks whether the strategies of a procedure could begin now: `check --live`, which answers as JSON.
+    ///
+    /// # Errors
+    /// Where it says something else.
+    pub async fn look(&self, procedure: &str) -> Result<Look> {
+        let mut command = self.command("check")?;
+        command
+            .arg(&self.runbook)
+            .args(["--live", "--procedure", procedure, "-o", "json"])
+            .stdout(Stdio::piped());
+        for overlay in &self.overlays {
+            command.arg("--overlay").arg(overlay);
+        }
+        let output = command.spawn()?.wait_with_output().await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let said = serde_json::from_str(&text).with_context(|| format!("{text}{}", self.log()))?;
+        Ok(Look {
+            code: output.status.code(),
+            said,
+        })
     }
 
     /// Carries the newest run through and expects it to end well.
@@ -337,6 +381,12 @@ impl Host {
         );
         Ok(())
     }
+}
+
+/// A list of something that was said; empty where there is none.
+fn list<'a>(said: &'a Value, key: &str) -> &'a [Value] {
+    let found = said.get(key).and_then(Value::as_array);
+    found.map_or(&[], Vec::as_slice)
 }
 
 /// A text of a record; empty where there is none.

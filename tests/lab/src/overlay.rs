@@ -55,7 +55,14 @@ impl Lab {
             json!({ "test-issue": false }),
         );
         let standby = self.options.standby_replicas;
-        overlay(&parameters, standby, &bindings, self.probe(root))
+        let no_cluster = json!({ "min-nodes": 0, "max-nodes": 0, "namespaces": [], "pods": [] });
+        overlay(
+            &parameters,
+            standby,
+            no_cluster,
+            &bindings,
+            self.probe(root),
+        )
     }
 
     /// DNS by the other provider, to be laid over [`overlay_toml`](Self::overlay_toml): the zone's document instead of
@@ -139,21 +146,26 @@ trust = ["{root}"]
     }
 }
 
-/// Puts the parts together: strategies with these parameters, failback with its own.
+/// Puts the parts together: strategies with these parameters, failback and standby with their own. `cluster` is what the
+/// site that waits must have.
 fn overlay(
     parameters: &Value,
     standby_replicas: u32,
+    cluster: Value,
     bindings: &[Value],
     probe: Value,
 ) -> Result<String> {
     let mut failback = parameters.clone();
     set(&mut failback, "standby-replicas", standby_replicas.into());
+    let mut standby = failback.clone();
+    set(&mut standby, "cluster", cluster);
     Ok(toml::to_string(&json!({
         "targets": { "rto": "5m", "rpo": "30s" },
         "strategies": {
             "replica": { "parameters": parameters },
             "restore": { "parameters": parameters },
             "failback": { "parameters": failback },
+            "standby": { "parameters": standby },
         },
         "bindings": bindings,
         "probe": probe,

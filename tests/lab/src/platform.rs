@@ -403,6 +403,7 @@ impl<'a> Stage<'a> {
             zone: name.to_owned(),
             kubeconfig: plane.admin_kubeconfig(),
             address: addresses.machine,
+            kubelet: address(addresses.machine)?,
             public: addresses.public,
             public_port: self.public_port,
             folder: self.folder.join(format!("{name}-node")),

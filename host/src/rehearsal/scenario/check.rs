@@ -8,7 +8,7 @@ use super::events::{Action, Inject};
 use super::expect::{Bound, FIGURES};
 use super::script::{Cued, MILESTONES};
 use super::time::{Length, Offset};
-use super::{Scenario, ScenarioError};
+use super::{Scenario, ScenarioError, cluster::node_name};
 use crate::call::CallKind;
 use crate::name::SiteName;
 use toml::Spanned;
@@ -40,6 +40,11 @@ impl Scenario {
         for start in self.sites.values() {
             for name in start.as_ref().databases.keys() {
                 known("database", name, self.databases.keys(), Some(start.span()))?;
+            }
+            let (namespaces, apps) = (&start.as_ref().namespaces, &start.as_ref().apps);
+            for app in namespaces.values().flat_map(|namespace| &namespace.apps) {
+                let span = Some(start.span());
+                known("application at this site", app, apps.keys(), span)?;
             }
         }
         for stack in self.stacks.values() {
@@ -100,6 +105,15 @@ impl Scenario {
             } => {
                 site(name)?;
                 which.as_ref().map_or(Ok(()), database)
+            }
+            Action::Node { site: at, name, .. } => {
+                site(at)?;
+                let nodes = self.sites.get(at.as_ref());
+                let nodes = (1..=nodes.map_or(0, |start| start.as_ref().nodes))
+                    .map(|number| node_name(at.as_ref(), number));
+                let nodes: Vec<String> = nodes.collect();
+                let span = Some(name.span());
+                known("node of this site", name.as_ref(), nodes.iter(), span)
             }
             Action::CrashLoop {
                 site: name, app, ..

@@ -77,6 +77,18 @@ pub enum Action {
         /// For how long; for ever, where it is left out.
         length: Option<Length>,
     },
+    /// A node of a site's cluster has a condition, or has it no longer. Where it is not `Ready`, neither are the pods on it,
+    /// and applications have that much less room.
+    Node {
+        /// Where.
+        site: Spanned<SiteName>,
+        /// Which: `SITE-1` is the first.
+        name: Spanned<String>,
+        /// For example `Ready`, `DiskPressure`.
+        condition: String,
+        /// True where it holds from now on.
+        holds: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -93,6 +105,7 @@ struct RawInject {
     expire: Option<CertificateTarget>,
     read_only: Option<ReadOnlyTarget>,
     crash_loop: Option<AppTarget>,
+    node: Option<NodeTarget>,
     lag: Option<LagTarget>,
 }
 
@@ -156,6 +169,15 @@ struct AppTarget {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NodeTarget {
+    site: Spanned<SiteName>,
+    name: Spanned<String>,
+    condition: String,
+    holds: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LagTarget {
     api: Spanned<String>,
     by: Range,
@@ -207,6 +229,12 @@ impl TryFrom<RawInject> for Inject {
                 app: target.app,
                 length: target.length,
             }),
+            raw.node.map(|target| Action::Node {
+                site: target.site,
+                name: target.name,
+                condition: target.condition,
+                holds: target.holds,
+            }),
         ]
         .into_iter()
         .flatten();
@@ -214,7 +242,7 @@ impl TryFrom<RawInject> for Inject {
             (Some(action), None) => Ok(Self { at: raw.at, action }),
             (None, _) => Err(
                 "an inject does one thing: add one of `fail`, `heal`, `partition`, `stall`, `resume`, `corrupt`, \
-                 `limit`, `expire`, `read-only`, `crash-loop`, `lag`",
+                 `limit`, `expire`, `read-only`, `crash-loop`, `node`, `lag`",
             ),
             _ => Err("an inject does one thing: write the others as injects of their own"),
         }

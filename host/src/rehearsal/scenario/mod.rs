@@ -4,6 +4,7 @@
 //! with a runbook. Nothing here simulates anything; `rehearsal/world` does.
 
 mod check;
+pub mod cluster;
 pub mod contracts;
 pub mod crash;
 pub mod error;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::cluster::Namespace;
 use super::time::{Length, Range};
 use crate::clock::Instant;
 use crate::name::SiteName;
@@ -164,6 +165,8 @@ pub struct SiteStart {
     pub controller: bool,
     /// Worker nodes of its cluster.
     pub nodes: u32,
+    /// Namespaces of its cluster by name.
+    pub namespaces: BTreeMap<String, Namespace>,
     /// Applications by name.
     pub apps: BTreeMap<String, AppStart>,
     /// Databases by name; one that is not named does not exist here.

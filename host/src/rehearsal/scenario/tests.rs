@@ -50,6 +50,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "'crm'",
     ),
     (
+        "[[injects]]\nat = 'T+1m'\nnode = { site = 'bz', name = 'bz-4', condition = 'Ready', holds = false }\n",
+        "RH0002",
+        "'bz-4'",
+    ),
+    (
         "[[faults]]\ncall = 'dns/get-record'\nnth = 1\nkind = 'melt'\n",
         "RH0001",
         "'melt'",

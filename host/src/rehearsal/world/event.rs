@@ -177,12 +177,7 @@ impl World {
                 }
             }
             Action::ExpireCertificate { site, certificate } => {
-                let site = self.sites.get_mut(site.as_ref());
-                if let Some(certificate) =
-                    site.and_then(|site| site.certificates.get_mut(&certificate))
-                {
-                    certificate.not_after = self.now;
-                }
+                self.expire(site.as_ref(), &certificate);
             }
             Action::ReadOnly {
                 site,
@@ -198,6 +193,23 @@ impl World {
                 let until = length.map_or(for_ever, |length| self.now.after(length.get()));
                 self.crash_loop(site.as_ref(), app.into_inner(), until);
             }
+            Action::Node {
+                site,
+                name,
+                condition,
+                holds,
+            } => {
+                if let Some(found) = self.sites.get_mut(site.as_ref()) {
+                    found.set_condition(site.as_ref(), name.into_inner(), condition, holds);
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, site: &SiteName, certificate: &str) {
+        let site = self.sites.get_mut(site);
+        if let Some(found) = site.and_then(|site| site.certificates.get_mut(certificate)) {
+            found.not_after = self.now;
         }
     }
 

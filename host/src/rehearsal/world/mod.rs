@@ -6,6 +6,7 @@
 //! process from a stream of its own (`rehearsal/draw.rs`).
 
 mod clients;
+mod cluster;
 mod contract;
 mod database;
 mod event;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::clock::Instant;
+use crate::rehearsal::scenario::cluster::Namespace;
 use crate::rehearsal::scenario::start::SiteStart;
 
 /// Whether a site can be reached, and by whom.
@@ -61,7 +62,7 @@ impl App {
     }
 
     /// Replicas there are, ready or not.
-    fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.running.iter().map(|group| group.replicas).sum()
     }
 
@@ -122,6 +123,9 @@ pub(crate) struct Site {
     pub(crate) read_only_until: Option<Instant>,
     pub(crate) controller: bool,
     pub(crate) nodes: u32,
+    /// What its nodes say of themselves beside what nodes usually say, by node and condition.
+    pub(crate) conditions: BTreeMap<(String, String), bool>,
+    pub(crate) namespaces: BTreeMap<String, Namespace>,
     pub(crate) apps: BTreeMap<String, App>,
     pub(crate) certificates: BTreeMap<String, Certificate>,
     /// Objects applied through the Kubernetes contract, by reference.
@@ -166,6 +170,8 @@ impl Site {
             read_only_until: None,
             controller: start.controller,
             nodes: start.nodes,
+            conditions: BTreeMap::new(),
+            namespaces: start.namespaces.clone(),
             apps: apps.collect(),
             certificates: certificates.collect(),
             objects: BTreeMap::new(),

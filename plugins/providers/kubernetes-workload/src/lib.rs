@@ -1,4 +1,4 @@
-//! Applications that run in Kubernetes, one cluster per site, and the objects of those clusters.
+//! Applications that run in Kubernetes, one cluster per site.
 //!
 //! # What it needs in the clusters
 //! A user per cluster, in the kubeconfig of the binding, with a role in the application's namespace:
@@ -12,19 +12,15 @@
 //! | `configmaps` (that one) | get, patch | maintenance |
 //!
 //! The binding grants the same: `get`, `watch`, `patch` and `scale` of `apps/v1/Deployment`, `list` of `v1/Pod`, `get` and
-//! `patch` of `v1/Secret` with `keys`, and of `v1/ConfigMap`. What the contract `kubernetes` is used for is granted besides,
-//! object by object.
+//! `patch` of `v1/Secret` with `keys`, and of `v1/ConfigMap`.
 //!
 //! # What each function does there
-//! **`workload`**: `observe` reads Deployment, Secret and ConfigMap. `ensure-scaled` sets the scale subresource;
+//! `observe` reads Deployment, Secret and ConfigMap. `ensure-scaled` sets the scale subresource;
 //! `ensure-restarted` sets the token among the annotations of the pod template, beside the one that `kubectl rollout
 //! restart` sets. Both then wait for the rollout, and for no replicas until the last pod is gone, also from the list of
 //! ending ones. A pod that cannot start (image, configuration, crashes) is a `conflict` in the cluster's own words; one that
 //! finds no node is waited for. `ensure-database-endpoint` and `ensure-maintenance` merge one key, where nobody has changed
 //! the object in between.
-//!
-//! **`kubernetes`**: objects as they are. Server-side apply goes by the field manager `understudy` and never takes a field
-//! over. Scaling and restarting are for Deployments and StatefulSets.
 //!
 //! # Limits
 //! Replicas that run keep the configuration that they started with: a new endpoint counts after a restart. An autoscaler
@@ -37,17 +33,9 @@ use understudy_sdk::provider::Configured;
 
 mod config;
 mod endpoint;
-mod objects;
 mod workload;
 
-understudy_sdk::provider_bindings!(
-    "understudy:kubernetes-workload/kubernetes-workload",
-    inline: "package understudy:kubernetes-workload; world kubernetes-workload {
-        include understudy:plugin/provider-base@0.1.0;
-        export understudy:workload/workload@0.1.0;
-        export understudy:kubernetes/kubernetes@0.1.0;
-    }"
-);
+understudy_sdk::provider_bindings!("understudy:plugin/provider-workload");
 
 use config::Config;
 use exports::understudy::plugin::provider;
@@ -62,8 +50,7 @@ impl provider::Guest for KubernetesWorkload {
         provider::Description {
             name: "kubernetes-workload".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "applications that run as Deployments, and the objects of their clusters"
-                .to_owned(),
+            summary: "applications that run as Deployments".to_owned(),
             config_schema: config::SCHEMA.to_owned(),
         }
     }

@@ -7,7 +7,7 @@ use understudy_sdk::kubernetes::{Cluster, ObjectRef, entry, number};
 
 use crate::config::App;
 use crate::exports::understudy::workload::workload::{Guest, Observation};
-use crate::{CONFIG, KubernetesWorkload, endpoint, objects};
+use crate::{CONFIG, KubernetesWorkload, endpoint};
 
 impl Guest for KubernetesWorkload {
     fn observe(site: String, app: String) -> Result<Observation, Error> {
@@ -34,7 +34,7 @@ impl Guest for KubernetesWorkload {
     fn ensure_scaled(site: String, app: String, replicas: u32) -> Result<Outcome, Error> {
         let config = CONFIG.get()?;
         let deployment = config.app(&app)?.deployment();
-        objects::scale(config.cluster(&site), &deployment, replicas)
+        config.cluster(&site).scale(&deployment, replicas)
     }
 
     fn ensure_database_endpoint(
@@ -57,7 +57,7 @@ impl Guest for KubernetesWorkload {
     fn ensure_restarted(site: String, app: String, token: String) -> Result<Outcome, Error> {
         let config = CONFIG.get()?;
         let deployment = config.app(&app)?.deployment();
-        objects::restart(config.cluster(&site), &deployment, &token)
+        config.cluster(&site).restart(&deployment, &token)
     }
 
     fn ensure_maintenance(site: String, app: String, enabled: bool) -> Result<Outcome, Error> {

@@ -1,11 +1,78 @@
-//! How far a Deployment or a StatefulSet is with what it asks for, and what keeps its pods from running. Pure.
+//! Deployments and StatefulSets: scaled and restarted ([`Cluster::scale`], [`Cluster::restart`]), how far one is with what it
+//! asks for, and what keeps its pods from running. All but the two is pure.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Progress, RESTART_TOKEN, condition, entry, list, number, text};
+use super::{
+    Cluster, ObjectRef, Progress, RESTART_TOKEN, RESTARTED_AT, condition, entry, id, list, number,
+    selector, text,
+};
+use crate::host::understudy::kubernetes::api;
+use crate::host::understudy::types::types::{Error, Outcome};
+use crate::time::rfc3339;
 
 /// Restarts after which a container that crashes at once is not waited for any longer.
 const CRASHES: u64 = 3;
+
+impl Cluster<'_> {
+    /// Asks for this many replicas, waits until that many are ready or the last is gone.
+    ///
+    /// # Errors
+    /// `invalid`: neither a Deployment nor a StatefulSet. `conflict`: a pod cannot start. And as the functions of the host.
+    pub fn scale(&self, object: &ObjectRef, replicas: u32) -> Result<Outcome, Error> {
+        rolls(object)?;
+        let seen = self.get(object)?;
+        let done = if desired(&seen) == u64::from(replicas) {
+            Outcome::Unchanged
+        } else {
+            api::ensure_scaled(self.0, object, replicas)?;
+            Outcome::Changed
+        };
+        self.rolled_out(object, done)
+    }
+
+    /// Restarts once for `token`, waits until every replica is new and ready.
+    ///
+    /// # Errors
+    /// As [`scale`](Self::scale); `invalid` for an empty token.
+    pub fn restart(&self, object: &ObjectRef, token: &str) -> Result<Outcome, Error> {
+        rolls(object)?;
+        if token.is_empty() {
+            return Err(Error::Invalid("the restart token is empty".to_owned()));
+        }
+        let seen = self.get(object)?;
+        let annotations = "/spec/template/metadata/annotations";
+        let done = if entry(&seen, annotations, RESTART_TOKEN) == token {
+            Outcome::Unchanged
+        } else {
+            let at = rfc3339(api::get_time(self.0)?);
+            let annotations = json!({ (RESTART_TOKEN): token, (RESTARTED_AT): at });
+            let template = json!({ "metadata": { "annotations": annotations } });
+            self.merge(object, &json!({ "spec": { "template": template } }), &seen)?;
+            Outcome::Changed
+        };
+        self.rolled_out(object, done)
+    }
+
+    fn rolled_out(&self, object: &ObjectRef, done: Outcome) -> Result<Outcome, Error> {
+        self.settle(object, done, || {
+            let seen = self.get(object)?;
+            let pods = self.list("v1", "Pod", &object.namespace, &selector(&seen))?;
+            Ok((rollout(&seen, &pods), Some(seen)))
+        })
+    }
+}
+
+/// What is rolled out in a way that is known here.
+fn rolls(object: &ObjectRef) -> Result<(), Error> {
+    match object.kind.as_str() {
+        "Deployment" | "StatefulSet" => Ok(()),
+        _ => Err(Error::Invalid(format!(
+            "{} is neither a Deployment nor a StatefulSet",
+            id(object)
+        ))),
+    }
+}
 
 /// Replicas that a workload asks for.
 #[must_use]
@@ -112,9 +179,8 @@ fn pod_trouble(pod: &Value) -> Option<Progress> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::kubernetes::object;
 
     fn deployment(desired: u64, status: &Value) -> Value {
         json!({
@@ -217,5 +283,12 @@ mod tests {
             (desired(&deployment(2, &running(2))), desired(&json!({}))),
             (2, 1)
         );
+    }
+
+    #[test]
+    fn only_what_rolls_out_is_scaled_and_restarted() {
+        let of = |kind: &str| rolls(&object("apps/v1", kind, "app", "a"));
+        assert!(of("Deployment").is_ok() && of("StatefulSet").is_ok());
+        assert!(matches!(of("DaemonSet"), Err(Error::Invalid(_))));
     }
 }

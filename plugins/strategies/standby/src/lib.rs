@@ -1,7 +1,7 @@
 //! Strategy `standby`: the backup site is brought to where it waits, ready and not exposed, and is checked to wait so.
 //!
 //! `from` serves and stays untouched; `to` waits. Its way in is closed, its database follows (or recovery points young
-//! enough are at hand), its application stands with the decided number of replicas, in maintenance, and certificates can
+//! enough are at hand), its cluster has what it must, its application stands with the decided number of replicas, in maintenance, and certificates can
 //! be issued there. At the end one look at everything says whether the posture holds; [`posture`] is also what
 //! `assess` answers, so that `understudy check --live` finds out on any day whether it still does.
 //!
@@ -10,6 +10,7 @@
 //!
 //! Start with [`plan`]: the strategy is that table.
 
+mod cluster;
 mod guard;
 mod parameters;
 mod plan;

@@ -30,6 +30,31 @@ pub(crate) struct Standby {
     pub(crate) max_backup_age_ms: Option<u64>,
     /// Address that the name of the site that waits holds as long as nothing else is known.
     pub(crate) reserved_address: Option<IpAddr>,
+    /// What its cluster must have; not looked at where this names nothing.
+    pub(crate) cluster: Cluster,
+}
+
+/// What the cluster of the site that waits must have. Whatever it is, every node is Ready and none is short of anything.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct Cluster {
+    /// Fewest nodes.
+    pub(crate) min_nodes: usize,
+    /// Most nodes; 0 for as many as there are.
+    pub(crate) max_nodes: usize,
+    /// Namespaces that must be there.
+    pub(crate) namespaces: Vec<String>,
+    /// Pods that must be there and ready.
+    pub(crate) pods: Vec<Pods>,
+}
+
+/// Pods of a namespace.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Pods {
+    pub(crate) namespace: String,
+    /// Label selector; empty for all of the namespace.
+    #[serde(default)]
+    pub(crate) selector: String,
 }
 
 impl Standby {
@@ -47,9 +72,24 @@ impl Standby {
     }
 }
 
+impl Cluster {
+    /// True where it names anything.
+    fn is_named(&self) -> bool {
+        self.min_nodes > 0
+            || self.max_nodes > 0
+            || !self.namespaces.is_empty()
+            || !self.pods.is_empty()
+    }
+}
+
 /// True where the site that waits follows by replication.
 pub(crate) fn follows(recovery: &Recovery) -> bool {
     Standby::of(recovery).is_ok_and(|own| own.data == Data::Replica)
+}
+
+/// True where the cluster of the site that waits is looked at.
+pub(crate) fn has_cluster(recovery: &Recovery) -> bool {
+    Standby::of(recovery).is_ok_and(|own| own.cluster.is_named())
 }
 
 /// True where it waits for a restore.
@@ -64,6 +104,12 @@ pub(crate) fn schema() -> String {
         r#""data":{"enum":["replica","recovery-points"],"default":"replica","description":"Where the data of `to` comes from"},
 "standby-replicas":{"type":"integer","minimum":0,"maximum":10000,"default":0,"description":"Replicas that wait at `to`: 0 cold, 1 warm"},
 "max-backup-age-ms":{"type":"integer","minimum":1,"description":"Oldest that the newest recovery point may be [default: the recovery point objective]"},
+"cluster":{"type":"object","additionalProperties":false,"default":{},"description":"What the cluster of `to` must have, beside nodes that are all Ready; not looked at where it names nothing","properties":{
+"min-nodes":{"type":"integer","minimum":0,"maximum":500,"default":0},
+"max-nodes":{"type":"integer","minimum":0,"maximum":500,"default":0,"description":"0 for as many as there are"},
+"namespaces":{"type":"array","items":{"type":"string","minLength":1},"default":[]},
+"pods":{"type":"array","default":[],"description":"Pods of the platform that must be there and Ready","items":{"type":"object","additionalProperties":false,"required":["namespace"],"properties":{
+"namespace":{"type":"string","minLength":1},"selector":{"type":"string","default":"","description":"Label selector; empty for all of the namespace"}}}}}},
 "reserved-address":{"type":"string","description":"Address that the name of `to` holds as long as nothing else is known"},"#,
     )
 }
@@ -77,6 +123,12 @@ pub(crate) fn validate(config: &str) -> Result<(), Vec<String>> {
         problems.push(format!(
             "`standby-replicas` is {}, and with `data = \"recovery-points\"` there is no database that they could reach: use 0",
             own.standby_replicas
+        ));
+    }
+    let (least, most) = (own.cluster.min_nodes, own.cluster.max_nodes);
+    if most > 0 && most < least {
+        problems.push(format!(
+            "`cluster.max-nodes` ({most}) is below `cluster.min-nodes` ({least})"
         ));
     }
     if problems.is_empty() {
@@ -109,9 +161,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_looked_at_where_anything_is_named() {
+        let named = |own: &str| Standby::read(own).unwrap().cluster.is_named();
+        let emptied = r#"{"cluster":{"min-nodes":0,"max-nodes":0,"namespaces":[],"pods":[]}}"#;
+        assert!(!named("{}") && !named(emptied));
+        for one in [
+            r#""min-nodes":1"#,
+            r#""max-nodes":1"#,
+            r#""namespaces":["app"]"#,
+            r#""pods":[{"namespace":"app"}]"#,
+        ] {
+            assert!(named(&format!(r#"{{"cluster":{{{one}}}}}"#)), "{one}");
+        }
+        let turned = r#""cluster":{"min-nodes":3,"max-nodes":2},"#;
+        assert_eq!(validate(&config(turned)).unwrap_err().len(), 1);
+    }
+
+    #[test]
     fn the_schema_and_the_type_have_the_same_defaults() {
         let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-        let defaults: serde_json::Map<_, _> = ["data", "standby-replicas"]
+        let defaults: serde_json::Map<_, _> = ["data", "standby-replicas", "cluster"]
             .map(|name| {
                 let default = schema["properties"][name]["default"].clone();
                 (name.to_owned(), default)

@@ -5,8 +5,8 @@
 use understudy_recovery::plan::{Row, after};
 use understudy_recovery::{check, loss};
 
-use crate::parameters::{follows, restores};
-use crate::steps::{application, data, entry, issuing, name, ready};
+use crate::parameters::{follows, has_cluster, restores};
+use crate::steps::{application, cluster, data, entry, issuing, name, ready};
 
 /// The plan as a table; each row only needs rows above it.
 pub(crate) const STEPS: &[Row] = &[
@@ -18,6 +18,10 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("reserve-name", name::RESERVE_NAME)
         .needs(&[after("check-serving")])
         .covers(&["S1-M4", "S1-O20", "S1-X5"]),
+    Row::new("check-cluster", cluster::CHECK_CLUSTER)
+        .needs(&[after("check-serving")])
+        .when(has_cluster)
+        .covers(&["S1-C1", "S1-P2", "S1-V1", "S1-V4"]),
     Row::new("follow", data::FOLLOW)
         .needs(&[after("close-entry")])
         .when(follows)
@@ -31,10 +35,14 @@ pub(crate) const STEPS: &[Row] = &[
         .when(restores)
         .covers(&["S1-O12"]),
     Row::new("stand-application-by", application::STAND_BY)
-        .needs(&[after("close-entry"), after("follow")])
+        .needs(&[
+            after("close-entry"),
+            after("check-cluster"),
+            after("follow"),
+        ])
         .covers(&["S1-C2", "S1-O16", "S1-V7", "S1-X1", "S1-X7"]),
     Row::new("check-issuing", issuing::CHECK_ISSUING)
-        .needs(&[after("check-serving")])
+        .needs(&[after("check-serving"), after("check-cluster")])
         .when(check::tests_issuing)
         .covers(&["S1-P3", "S1-V5"]),
     Row::new("check-media", check::CHECK_MEDIA)
@@ -45,6 +53,7 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[
             after("close-entry"),
             after("reserve-name"),
+            after("check-cluster"),
             after("follow"),
             after("measure-lag"),
             after("check-recovery-points"),
@@ -52,6 +61,7 @@ pub(crate) const STEPS: &[Row] = &[
             after("check-issuing"),
             after("check-media"),
         ])
+        .calls(&[("kubernetes", has_cluster)])
         .covers(&[
             "S1-E1", "S1-I1", "S1-M3", "S1-P1", "S1-V7", "S1-V8", "S1-V10", "S1-X6",
         ]),

@@ -10,7 +10,8 @@ use understudy_sdk::strategy::understudy::ingress::ingress;
 use understudy_sdk::strategy::understudy::probe::probe::{self, Entry};
 use understudy_sdk::strategy::understudy::workload::workload;
 
-use crate::parameters::{Data, Standby};
+use crate::cluster;
+use crate::parameters::{Data, Standby, has_cluster};
 
 /// Everything that is to hold: the site that serves does, the names lead where they should, and the other waits as decided.
 ///
@@ -29,6 +30,9 @@ pub(crate) fn findings(recovery: &Recovery) -> Result<Vec<Finding>, Error> {
         ],
         Data::RecoveryPoints => vec![recovery_point(recovery, &own)],
     });
+    if has_cluster(recovery) {
+        found.extend(cluster::findings(recovery.to(), &own.cluster));
+    }
     found.extend(application(recovery, &own));
     if exposes(recovery) {
         found.push(entry_closed(recovery));

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::Config;
+use super::{Config, logs};
 use crate::clock::now_ms;
 use crate::kubernetes::cluster::{Cluster, Kind, list, text};
 use crate::kubernetes::objects::{CONTROLLER_IMAGE, WORDPRESS_IMAGE};
@@ -138,6 +138,10 @@ impl Host<'_> {
             environment,
         };
         let files = Files::at(&self.config.wordpress);
+        let namespace = text(object, "/metadata/namespace");
+        if let Err(error) = logs::keep(self.config, namespace, &setup.name, &setup.log()) {
+            return Container::Waiting("CreateContainerError", format!("{error:#}"));
+        }
         match Server::start(&self.config.setpriv, &self.config.programs, &files, &setup) {
             Ok(server) => Container::Running(Box::new(server), FAILURES),
             Err(error) => Container::Waiting("RunContainerError", format!("{error:#}")),

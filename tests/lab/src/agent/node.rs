@@ -59,6 +59,7 @@ impl<'a> Node<'a> {
         let status = json!({
             "conditions": [condition],
             "addresses": [{ "type": "InternalIP", "address": self.config.address }],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": self.config.kubelet.port() } },
             "capacity": room,
             "allocatable": room,
         });

@@ -1,4 +1,4 @@
-//! The overlay for two whole zones: workload, ingress and certificates are the clusters' own.
+//! The overlay for two whole zones: workload, ingress, certificates and objects are the clusters' own.
 //!
 //! Its grants are those of the roles that [`access`](crate::kubernetes::access) binds, so what a provider may not do is
 //! refused twice: by the host, and by the cluster.
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{database, dns, notify, overlay, parameters, resolvers, set};
 use crate::kubernetes::objects::{
-    APP, CONTROLLER, CONTROLLER_NAMESPACE, DATABASE_SECRET, ISSUER, SETTINGS, TEST_CERTIFICATE,
-    TLS_SECRET, WORDPRESS,
+    APP, CONTROLLER, CONTROLLER_NAMESPACE, DATABASE_SECRET, ISSUER, PLATFORM, SETTINGS,
+    TEST_CERTIFICATE, TLS_SECRET, WORDPRESS,
 };
 use crate::object_storage::{ACCESS_KEY_ID, BUCKET, REGION};
 use crate::platform::{ADMIN, Platform};
@@ -33,13 +33,23 @@ impl Platform {
             ingress(),
             self.certificates(),
             self.storage(),
+            objects(),
         ];
         let mut parameters = parameters(self.options.ttl_seconds);
         set(&mut parameters, "expose", true.into());
         set(&mut parameters, "media-bucket", BUCKET.into());
+        let pods =
+            json!({ "namespace": CONTROLLER_NAMESPACE, "selector": format!("app={CONTROLLER}") });
+        let cluster = json!({
+            "min-nodes": 1,
+            "max-nodes": 1,
+            "namespaces": [PLATFORM, APP],
+            "pods": [pods],
+        });
         overlay(
             &parameters,
             self.options.standby_replicas,
+            cluster,
             &bindings,
             self.probe(),
         )
@@ -222,6 +232,18 @@ fn ingress() -> Value {
                 CONTROLLER_NAMESPACE,
                 &[CONTROLLER],
             ),
+            grant(&["list"], &["v1/Pod"], CONTROLLER_NAMESPACE, &[]),
+        ],
+    )
+}
+
+fn objects() -> Value {
+    binding(
+        "kubernetes",
+        "kubernetes",
+        &json!({}),
+        &[
+            grant(&["list"], &["v1/Node", "v1/Namespace"], "", &[]),
             grant(&["list"], &["v1/Pod"], CONTROLLER_NAMESPACE, &[]),
         ],
     )

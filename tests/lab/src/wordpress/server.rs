@@ -40,6 +40,14 @@ pub struct Setup {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Setup {
+    /// Where it says how it is.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("php.err")
+    }
+}
+
 /// A running WordPress. Dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
@@ -118,13 +126,14 @@ impl Server {
 fn php(setup: &Setup) -> Result<String> {
     let folder = setup.folder.display();
     let mut text = format!(
-        "[global]\nerror_log = {folder}/php.err\ndaemonize = no\npid = {folder}/php.pid\n\
+        "[global]\nerror_log = {}\ndaemonize = no\npid = {folder}/php.pid\n\
          [www]\nlisten = {folder}/php.sock\npm = static\npm.max_children = {WORKERS}\n\
          request_terminate_timeout = {REQUEST_SECONDS}s\ncatch_workers_output = yes\n\
          php_admin_value[openssl.cafile] = {folder}/ca.pem\nphp_admin_value[sys_temp_dir] = {folder}/tmp\n\
          php_admin_value[upload_tmp_dir] = {folder}/tmp\n\
          php_admin_value[default_socket_timeout] = {DATABASE_SECONDS}\n\
-         php_admin_value[mysqlnd.net_read_timeout] = {DATABASE_SECONDS}\n"
+         php_admin_value[mysqlnd.net_read_timeout] = {DATABASE_SECONDS}\n",
+        setup.log().display(),
     );
     if rustix::process::geteuid().is_root() {
         text.push_str("user = root\ngroup = root\n");

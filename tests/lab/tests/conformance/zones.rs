@@ -1,7 +1,7 @@
-//! Workload, ingress and certificates of a Kubernetes cluster: the zone that stands by.
+//! Workload, ingress, certificates and objects of a Kubernetes cluster: the zone that stands by.
 
 use serde_json::json;
-use understudy_lab::kubernetes::objects::{ISSUER, TEST_CERTIFICATE, WORDPRESS};
+use understudy_lab::kubernetes::objects::{APP, ISSUER, TEST_CERTIFICATE, WORDPRESS};
 use understudy_lab::lab::Options;
 use understudy_lab::object_storage::BUCKET;
 use understudy_lab::platform::Platform;
@@ -19,6 +19,7 @@ async fn what_runs_in_a_cluster_conforms() {
     ingress(&platform, &overlay).await;
     certificates(&platform, &overlay).await;
     storage(&platform, &overlay).await;
+    objects(&platform, &overlay).await;
 }
 
 async fn storage(platform: &Platform, overlay: &str) {
@@ -90,5 +91,53 @@ async fn certificates(platform: &Platform, overlay: &str) {
     )
     .await;
     tested.whole(&["ensure-certificate", "ensure-test-issued"]);
+    tested.leaves_out(&[]);
+}
+
+async fn objects(platform: &Platform, overlay: &str) {
+    let object = |api: &str, kind: &str, name: &str| json!({ "api-version": api, "kind": kind, "namespace": APP, "name": name });
+    let ingress = |name: &str| object("networking.k8s.io/v1", "Ingress", name);
+    // Of a class that nobody serves: what may be made and deleted leads nowhere.
+    let backend = json!({ "service": { "name": WORDPRESS, "port": { "number": 80 } } });
+    let manifest = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": "kit", "namespace": APP },
+        "spec": { "ingressClassName": "nobody", "defaultBackend": backend },
+    });
+    let things = json!({
+        "site": "bz", "object": ingress("kit"), "manifest": manifest.to_string(), "absent": ingress("nobody"),
+        "patch": json!({ "metadata": { "annotations": { "kit": "patched" } } }).to_string(),
+        "workload": object("apps/v1", "Deployment", WORDPRESS), "workload-namespace": APP,
+        "workload-selector": format!("app={WORDPRESS}"), "replicas": 1, "other-replicas": 2, "condition": "Available",
+    });
+    // Beside what a strategy is granted, what the suite does; the cluster's own roles allow as much.
+    let mut bindings = bindings_of(overlay, "kubernetes");
+    let more = [
+        (
+            json!(["get", "watch", "apply", "patch", "delete"]),
+            "networking.k8s.io/v1/Ingress",
+        ),
+        (
+            json!(["get", "watch", "patch", "scale"]),
+            "apps/v1/Deployment",
+        ),
+        (json!(["list", "logs"]), "v1/Pod"),
+    ];
+    let grants = bindings[0]["kubernetes"].as_array_mut().unwrap();
+    grants.extend(more.map(|(verbs, kind)| {
+        json!({ "clusters": ["bz"], "verbs": verbs, "kinds": [kind], "namespaces": [APP] })
+    }));
+    let suites = [suite("kubernetes", things, &[])];
+    let secrets = platform.credentials().unwrap();
+    let folder = platform.folder();
+    let tested = conforms(folder, "kubernetes", &bindings, &suites, &secrets).await;
+    tested.whole(&[
+        "ensure-applied",
+        "ensure-patched",
+        "ensure-deleted",
+        "ensure-scaled",
+        "ensure-restarted",
+    ]);
     tested.leaves_out(&[]);
 }

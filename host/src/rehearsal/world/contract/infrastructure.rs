@@ -228,5 +228,7 @@ pub(crate) fn tear_down(site: &mut Site) {
     }
     site.controller = false;
     site.nodes = 0;
+    site.conditions.clear();
+    site.namespaces.clear();
     site.certificates.clear();
 }

@@ -1,14 +1,16 @@
-//! `understudy:kubernetes/kubernetes`: objects that are applied are kept; Deployments of the scenario's applications,
-//! issuers, certificates and nodes are shown as they are.
+//! `understudy:kubernetes/kubernetes`: objects that are applied are kept; Deployments of the scenario's applications, pods,
+//! namespaces, issuers, certificates and nodes are shown as they are.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::World;
+use super::super::cluster::condition;
 use super::super::site::Site;
 use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Outcome, Reply, Request};
 use crate::name::SiteName;
+use crate::rehearsal::scenario::cluster::node_name;
 
 /// Most objects in a list.
 const MAX_OBJECTS: usize = 500;
@@ -31,14 +33,6 @@ impl ObjectRef {
             self.api_version, self.kind, self.namespace, self.name
         )
     }
-}
-
-#[derive(Serialize)]
-struct NodeCondition {
-    node: String,
-    condition: String,
-    holds: bool,
-    reason: String,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -96,7 +90,10 @@ struct Condition {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Logs {
+    namespace: String,
+    label_selector: String,
     lines: u32,
 }
 
@@ -120,8 +117,11 @@ impl World {
                 self.restart(&site, &object()?.name, args::<Token>(request)?.token)
             }
             "ensure-condition" => self.ensure_condition(&site, &object()?, &args(request)?),
-            "list-node-conditions" => ok(&self.node_conditions(&site)),
-            "get-pod-logs" => self.pod_logs(&site, args::<Logs>(request)?.lines),
+            "list-node-conditions" => {
+                let found = self.sites.get(&site);
+                ok(&found.map_or_else(Vec::new, |found| found.node_conditions(&site)))
+            }
+            "get-pod-logs" => self.pod_logs(&site, &args(request)?),
             _ => no_such_function(request),
         }
     }
@@ -138,6 +138,11 @@ impl World {
                 "metadata": { "name": object.name, "namespace": object.namespace },
             })
         });
+        if object.kind == "Pod" {
+            let pods = site.pods(place, &object.namespace).into_iter();
+            let mut named = pods.filter(|pod| text(pod, "/metadata/name") == object.name);
+            return named.next().ok_or_else(missing);
+        }
         let status = self.status(place, site, object);
         match (status, site.objects.contains_key(&object.key())) {
             (Some((spec, status)), _) => {
@@ -151,7 +156,7 @@ impl World {
 
     /// Spec and status of an object that the world itself knows.
     fn status(&self, place: &SiteName, site: &Site, object: &ObjectRef) -> Option<(Value, Value)> {
-        let condition = |kind: &str, holds: bool| json!({ "conditions": [{ "type": kind, "status": if holds { "True" } else { "False" } }] });
+        let only = |kind: &str, holds: bool| json!({ "conditions": [condition(kind, holds)] });
         match object.kind.as_str() {
             "Deployment" => {
                 if object.name.contains("ingress") {
@@ -159,7 +164,7 @@ impl World {
                     return site.controller.then(|| {
                         (
                             json!({ "replicas": 1 }),
-                            with(condition("Available", true), ready),
+                            with(only("Available", true), ready),
                         )
                     });
                 }
@@ -167,24 +172,29 @@ impl World {
                 let available = app.ready() >= app.desired;
                 Some((
                     json!({ "replicas": app.desired }),
-                    with(condition("Available", available), app.ready()),
+                    with(only("Available", available), app.ready()),
                 ))
             }
             "ClusterIssuer" | "Issuer" => {
                 let issuer = self.issuers.get(&object.name)?;
                 let ready = issuer.limited_until.is_none_or(|until| until <= self.now);
-                Some((json!({}), condition("Ready", ready)))
+                Some((json!({}), only("Ready", ready)))
             }
             "Certificate" => {
                 let certificate = site.certificates.get(&object.name)?;
                 Some((
                     json!({ "dnsNames": certificate.dns_names }),
-                    condition("Ready", certificate.not_after > self.now),
+                    only("Ready", certificate.not_after > self.now),
                 ))
             }
             "Node" => {
-                let known = (1..=site.nodes).any(|n| format!("{place}-{n}") == object.name);
-                known.then(|| (json!({}), condition("Ready", true)))
+                let known = (1..=site.nodes).any(|n| node_name(place, n) == object.name);
+                known.then(|| (json!({}), site.node_status(&object.name)))
+            }
+            "Namespace" => {
+                let known = site.namespaces.contains_key(&object.name)
+                    || site.objects.contains_key(&object.key());
+                known.then(|| (json!({}), json!({ "phase": "Active" })))
             }
             _ => None,
         }
@@ -194,11 +204,17 @@ impl World {
         let Some(site) = self.sites.get(place) else {
             return ok(&"[]");
         };
+        if list.kind == "Pod" {
+            let pods = site.pods(place, &list.namespace).into_iter();
+            let pods = pods.filter(|pod| selected(pod, &list.label_selector));
+            return ok(&Value::Array(pods.take(MAX_OBJECTS).collect()).to_string());
+        }
         let known: Vec<String> = match list.kind.as_str() {
             "Deployment" => site.apps.keys().cloned().collect(),
             "ClusterIssuer" | "Issuer" => self.issuers.keys().cloned().collect(),
             "Certificate" => site.certificates.keys().cloned().collect(),
-            "Node" => (1..=site.nodes).map(|n| format!("{place}-{n}")).collect(),
+            "Node" => (1..=site.nodes).map(|n| node_name(place, n)).collect(),
+            "Namespace" => site.namespaces.keys().cloned().collect(),
             _ => Vec::new(),
         };
         let reference = |name: String| ObjectRef {
@@ -225,18 +241,12 @@ impl World {
     fn ensure_applied(&mut self, place: &SiteName, manifest: &str) -> Reply {
         let manifest: Value = serde_json::from_str(manifest)
             .map_err(|error| CallError::Invalid(format!("the manifest is no JSON: {error}")))?;
-        let text = |pointer: &str| {
-            manifest
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let said = |pointer: &str| text(&manifest, pointer).to_owned();
         let object = ObjectRef {
-            api_version: text("/apiVersion"),
-            kind: text("/kind"),
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name"),
+            api_version: said("/apiVersion"),
+            kind: said("/kind"),
+            namespace: said("/metadata/namespace"),
+            name: said("/metadata/name"),
         };
         if object.api_version.is_empty() || object.kind.is_empty() || object.name.is_empty() {
             return Err(CallError::Invalid(
@@ -275,6 +285,9 @@ impl World {
             return outcome(Outcome::Unchanged);
         };
         let mut gone = site.objects.remove(&object.key()).is_some();
+        if object.kind == "Namespace" {
+            gone |= site.namespaces.remove(&object.name).is_some();
+        }
         if object.kind == "Certificate" {
             gone |= site.certificates.remove(&object.name).is_some();
         }
@@ -308,33 +321,25 @@ impl World {
         ))
     }
 
-    fn node_conditions(&self, place: &SiteName) -> Vec<NodeCondition> {
-        let nodes = self.sites.get(place).map_or(0, |site| site.nodes);
-        let node = |n: u32| {
-            [
-                ("Ready", true, "KubeletReady"),
-                ("MemoryPressure", false, "KubeletHasSufficientMemory"),
-            ]
-            .map(|(condition, holds, reason)| NodeCondition {
-                node: format!("{place}-{n}"),
-                condition: condition.to_owned(),
-                holds,
-                reason: reason.to_owned(),
-            })
-        };
-        (1..=nodes).flat_map(node).collect()
+    fn pod_logs(&self, place: &SiteName, logs: &Logs) -> Reply {
+        let found = self.sites.get(place);
+        let pods = found.map_or_else(Vec::new, |site| site.pods(place, &logs.namespace));
+        let pods = pods.iter().filter(|pod| {
+            selected(pod, &logs.label_selector) && text(pod, "/status/phase") == "Running"
+        });
+        let names = pods.map(|pod| text(pod, "/metadata/name"));
+        let lines = logs.lines.min(1) as usize;
+        let said = names.map(|name| format!("{} {name} ready\n", self.now).repeat(lines));
+        let mut said: String = said.collect();
+        said.truncate(MAX_LOG_BYTES);
+        ok(&said)
     }
+}
 
-    fn pod_logs(&self, place: &SiteName, lines: u32) -> Reply {
-        let ready = self
-            .sites
-            .get(place)
-            .map_or(0, |site| site.apps.values().map(|app| app.ready()).sum());
-        let lines = (0..lines.min(ready)).map(|n| format!("{} pod-{n} ready\n", self.now));
-        let mut text: String = lines.collect();
-        text.truncate(MAX_LOG_BYTES);
-        ok(&text)
-    }
+/// Text at a JSON pointer; empty where there is none.
+fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    let found = object.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default()
 }
 
 fn with(mut status: Value, ready: u32) -> Value {

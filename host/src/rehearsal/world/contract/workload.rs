@@ -9,9 +9,6 @@ use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Outcome, Reply, Request};
 use crate::name::SiteName;
 
-/// Most replicas that a node can run.
-const REPLICAS_PER_NODE: u32 = 20;
-
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Observation<'a> {
@@ -108,10 +105,7 @@ impl World {
     pub(crate) fn scale(&mut self, site: &SiteName, name: &str, replicas: u32) -> Reply {
         let app = self.app(site, name)?;
         let (desired, ready, pulled) = (app.desired, app.ready(), app.pulled);
-        let room = self
-            .sites
-            .get(site)
-            .map_or(0, |site| site.nodes.saturating_mul(REPLICAS_PER_NODE));
+        let room = self.sites.get(site).map_or(0, |found| found.room(site));
         if replicas > room {
             return Err(CallError::Conflict(format!(
                 "`{site}` has room for {room} replicas, not {replicas}"

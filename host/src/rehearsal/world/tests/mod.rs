@@ -2,6 +2,7 @@
 //! as the mediation does.
 
 mod by_hand;
+mod clusters;
 mod infrastructure;
 mod models;
 mod paces;

@@ -9,11 +9,15 @@ use understudy_recovery::{Context, Mode, Step};
 use super::STEPS;
 
 fn plan(data: &str) -> Vec<Step> {
+    of(data, 1)
+}
+
+fn of(data: &str, min_nodes: u32) -> Vec<Step> {
     let config = serde_json::json!({
         "from": "pz", "to": "bz", "database": "d", "app": "a", "replicas": 2, "journeys": ["front-page"],
         "records": { "active": "active.test", "targets": { "pz": "pz.test", "bz": "bz.test" } },
         "certificate": { "name": "c", "issuer": "i", "dns-names": ["active.test", "bz.test"] },
-        "media-bucket": "m", "data": data,
+        "media-bucket": "m", "data": data, "cluster": { "min-nodes": min_nodes },
     });
     let context = Context {
         run: "r".to_owned(),
@@ -89,4 +93,15 @@ fn nothing_takes_over_exposes_or_touches_the_site_that_serves() {
             }
         }
     }
+}
+
+#[test]
+fn the_contract_of_clusters_is_used_where_a_cluster_is_looked_at_and_nowhere_else() {
+    let uses = |min_nodes: u32| -> Vec<String> {
+        let steps = of("replica", min_nodes).into_iter();
+        let steps = steps.filter(|step| step.uses.iter().any(|name| name == "kubernetes"));
+        steps.map(|step| step.id).collect()
+    };
+    assert_eq!(uses(3), ["check-cluster", "check-posture"]);
+    assert_eq!(uses(0), Vec::<String>::new());
 }

@@ -1,6 +1,7 @@
 //! The strategy's own moves.
 
 pub(crate) mod application;
+pub(crate) mod cluster;
 pub(crate) mod data;
 pub(crate) mod entry;
 pub(crate) mod issuing;

@@ -1,22 +1,17 @@
-//! The contract `kubernetes`: objects as they are, and what is done to Deployments and StatefulSets for both contracts.
+//! The contract `kubernetes`: what is asked for, and what became of it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use understudy_sdk::host::understudy::kubernetes::api;
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
-use understudy_sdk::kubernetes::rollout::{desired, rollout};
 use understudy_sdk::kubernetes::{
-    Cluster, ObjectRef, Progress, RESTART_TOKEN, RESTARTED_AT, condition, entry, id, list, object,
-    selector, text, version,
+    ObjectRef, PatchKind as ApiPatchKind, Progress, condition, list, object, text, version,
 };
-use understudy_sdk::time::rfc3339;
 
 use crate::exports::understudy::kubernetes::kubernetes::{self, Guest, NodeCondition, PatchKind};
-use crate::{CONFIG, KubernetesWorkload};
+use crate::logs::{self, Said};
+use crate::{CONFIG, Kubernetes, already};
 
-/// Most bytes of logs of one answer: as the contract says.
-const LOG_BYTES: usize = 64 * 1024;
-
-impl Guest for KubernetesWorkload {
+impl Guest for Kubernetes {
     fn get_object(site: String, object: kubernetes::ObjectRef) -> Result<String, Error> {
         let config = CONFIG.get()?;
         Ok(config.cluster(&site).get(&wanted(object))?.to_string())
@@ -44,6 +39,13 @@ impl Guest for KubernetesWorkload {
             text(&manifest, "/metadata/name"),
         );
         let before = cluster.find(&object)?;
+        let manifest = already::signed(manifest);
+        if before
+            .as_ref()
+            .is_some_and(|seen| already::is_applied(seen, &manifest))
+        {
+            return Ok(Outcome::Unchanged);
+        }
         let after = cluster.apply(&manifest, false)?;
         Ok(outcome(before.as_ref(), &after))
     }
@@ -56,13 +58,16 @@ impl Guest for KubernetesWorkload {
     ) -> Result<Outcome, Error> {
         let (cluster, object) = (CONFIG.get()?.cluster(&site), wanted(object));
         let before = cluster.get(&object)?;
+        let merged: Value = serde_json::from_str(&patch)
+            .map_err(|error| Error::Invalid(format!("the patch is no JSON: {error}")))?;
+        if already::is_patched(&before, &merged) {
+            return Ok(Outcome::Unchanged);
+        }
         let kind = match kind {
-            PatchKind::Merge => api::PatchKind::Merge,
-            PatchKind::Strategic => api::PatchKind::Strategic,
+            PatchKind::Merge => ApiPatchKind::Merge,
+            PatchKind::Strategic => ApiPatchKind::Strategic,
         };
-        let seen = Some(version(&before));
-        let after = api::ensure_patched(cluster.0, &object, kind, &patch, seen)?;
-        let after = serde_json::from_str(&after).unwrap_or_default();
+        let after = cluster.patch(&object, kind, &patch, &before)?;
         Ok(outcome(Some(&before), &after))
     }
 
@@ -75,7 +80,8 @@ impl Guest for KubernetesWorkload {
         object: kubernetes::ObjectRef,
         replicas: u32,
     ) -> Result<Outcome, Error> {
-        scale(CONFIG.get()?.cluster(&site), &wanted(object), replicas)
+        let cluster = CONFIG.get()?.cluster(&site);
+        cluster.scale(&wanted(object), replicas)
     }
 
     fn ensure_restarted(
@@ -83,7 +89,8 @@ impl Guest for KubernetesWorkload {
         object: kubernetes::ObjectRef,
         token: String,
     ) -> Result<Outcome, Error> {
-        restart(CONFIG.get()?.cluster(&site), &wanted(object), &token)
+        let cluster = CONFIG.get()?.cluster(&site);
+        cluster.restart(&wanted(object), &token)
     }
 
     fn ensure_condition(
@@ -112,78 +119,18 @@ impl Guest for KubernetesWorkload {
         lines: u32,
     ) -> Result<String, Error> {
         let cluster = CONFIG.get()?.cluster(&site);
-        let mut logs = String::new();
+        let mut all = Vec::new();
         for pod in cluster.list("v1", "Pod", &namespace, &label_selector)? {
             let name = text(&pod, "/metadata/name");
             for container in list(&pod, "/spec/containers") {
                 let container = text(container, "/name");
-                let said = api::get_pod_logs(cluster.0, &namespace, name, Some(container), lines);
-                // A container that has not started has none; the others still do.
-                let said = said.unwrap_or_else(|error| format!("no logs: {error:?}\n"));
-                logs.push_str(&format!("==> {name} {container}\n{said}"));
+                all.push(Said {
+                    of: format!("{name} {container}"),
+                    log: api::get_pod_logs(cluster.0, &namespace, name, Some(container), lines),
+                });
             }
         }
-        Ok(tail(logs))
-    }
-}
-
-/// Asks for this many replicas, waits until that many are ready or the last is gone.
-pub(crate) fn scale(
-    cluster: Cluster<'_>,
-    object: &ObjectRef,
-    replicas: u32,
-) -> Result<Outcome, Error> {
-    rolls(object)?;
-    let seen = cluster.get(object)?;
-    let done = if desired(&seen) == u64::from(replicas) {
-        Outcome::Unchanged
-    } else {
-        api::ensure_scaled(cluster.0, object, replicas)?;
-        Outcome::Changed
-    };
-    settle(cluster, object, done)
-}
-
-/// Restarts once for `token`, waits until every replica is new and ready.
-pub(crate) fn restart(
-    cluster: Cluster<'_>,
-    object: &ObjectRef,
-    token: &str,
-) -> Result<Outcome, Error> {
-    rolls(object)?;
-    if token.is_empty() {
-        return Err(Error::Invalid("the restart token is empty".to_owned()));
-    }
-    let seen = cluster.get(object)?;
-    let done = if entry(&seen, "/spec/template/metadata/annotations", RESTART_TOKEN) == token {
-        Outcome::Unchanged
-    } else {
-        let at = rfc3339(api::get_time(cluster.0)?);
-        let annotations = json!({ (RESTART_TOKEN): token, (RESTARTED_AT): at });
-        let patch =
-            json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
-        cluster.merge(object, &patch, &seen)?;
-        Outcome::Changed
-    };
-    settle(cluster, object, done)
-}
-
-fn settle(cluster: Cluster<'_>, object: &ObjectRef, done: Outcome) -> Result<Outcome, Error> {
-    cluster.settle(object, done, || {
-        let seen = cluster.get(object)?;
-        let pods = cluster.list("v1", "Pod", &object.namespace, &selector(&seen))?;
-        Ok((rollout(&seen, &pods), Some(seen)))
-    })
-}
-
-/// What is rolled out in a way that is known here.
-fn rolls(object: &ObjectRef) -> Result<(), Error> {
-    match object.kind.as_str() {
-        "Deployment" | "StatefulSet" => Ok(()),
-        _ => Err(Error::Invalid(format!(
-            "{} is neither a Deployment nor a StatefulSet",
-            id(object)
-        ))),
+        logs::joined(all)
     }
 }
 
@@ -225,20 +172,10 @@ fn node_conditions(node: &Value) -> Vec<NodeCondition> {
         .collect()
 }
 
-/// The end of the logs, from the beginning of a line where they are cut.
-fn tail(logs: String) -> String {
-    if logs.len() <= LOG_BYTES {
-        return logs;
-    }
-    let end = logs.get(logs.ceil_char_boundary(logs.len() - LOG_BYTES)..);
-    let end = end.unwrap_or("");
-    end.split_once('\n')
-        .map_or(end, |(_, lines)| lines)
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -287,19 +224,5 @@ mod tests {
                 ("MemoryPressure".to_owned(), false)
             ]
         );
-    }
-
-    #[test]
-    fn logs_are_cut_at_a_line() {
-        let long = tail("0123456789\n".repeat(LOG_BYTES));
-        assert!(long.len() <= LOG_BYTES && long.starts_with("0123456789\n"));
-        assert_eq!(tail("short".to_owned()), "short");
-    }
-
-    #[test]
-    fn only_what_rolls_out_is_scaled_and_restarted() {
-        let of = |kind: &str| rolls(&object("apps/v1", kind, "app", "a"));
-        assert!(of("Deployment").is_ok() && of("StatefulSet").is_ok());
-        assert!(matches!(of("DaemonSet"), Err(Error::Invalid(_))));
     }
 }
