@@ -196,6 +196,7 @@ fn table_component() -> Component {
         "sql",
         "tls",
         "exec",
+        "dns-update",
         "plugin",
     ] {
         let path = hostile().join("../../wit").join(package);

@@ -66,6 +66,8 @@ pub(super) fn binding() -> Binding {
         clusters: BTreeMap::new(),
         kubernetes: Vec::new(),
         programs: BTreeMap::new(),
+        name_servers: BTreeMap::new(),
+        dns_update: Vec::new(),
         http: Vec::new(),
         tls: Vec::new(),
         trust: Vec::new(),

@@ -6,6 +6,7 @@ mod against;
 mod binding;
 mod door;
 mod kubernetes;
+mod name_server;
 mod probe;
 mod program;
 mod steps;

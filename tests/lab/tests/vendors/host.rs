@@ -14,6 +14,7 @@ static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
         "plugins/providers/cloudflare",
         "plugins/providers/digitalocean",
         "plugins/providers/prometheus",
+        "plugins/providers/rfc2136",
         "plugins/providers/terraform",
         "tests/caller",
     ];

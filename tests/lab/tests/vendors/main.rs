@@ -1,7 +1,7 @@
 //! Providers of vendors that no software stands in for: the real components, driven through the binary, against
-//! stateful stand-ins that are held to the vendors' published documents; and the metrics provider against a real
-//! Prometheus. Terraform has no package here: its failures are played by a stand-in, what it does by itself is tested with
-//! the real one by `cargo test --test vendors -- --ignored`.
+//! stateful stand-ins that are held to the vendors' published documents; and providers of what is really here: a
+//! Prometheus, and PowerDNS by dynamic updates. Terraform has no package here: its failures are played by a stand-in, what
+//! it does by itself is tested with the real one by `cargo test --test vendors -- --ignored`.
 //!
 //! `host` runs the calls; a module per provider.
 
@@ -15,6 +15,7 @@ mod cloudflare;
 mod digitalocean;
 mod host;
 mod prometheus;
+mod rfc2136;
 mod terraform;
 
 /// The secret for a vendor's slot, in the variable that the bindings here name.
