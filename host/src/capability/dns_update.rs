@@ -20,9 +20,9 @@ use crate::runbook::types::DnsUpdateGrant;
 use super::credential::Redactor;
 use super::{Asked, Capability, Facilities, Fault, Used, arguments};
 
-pub(crate) mod content;
+mod content;
 mod exchange;
-pub mod grant;
+mod grant;
 mod message;
 mod server;
 

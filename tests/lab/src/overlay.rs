@@ -65,7 +65,8 @@ trust = ["{root}"]
         )
     }
 
-    /// The same by dynamic updates of the name server, over TCP and signed.
+    /// The same by dynamic updates of the name server, over TCP and signed: of the record that flips, and of the one that the
+    /// conformance kit changes.
     #[must_use]
     pub fn rfc2136_toml(&self) -> String {
         let dns = self.authoritative.dns();

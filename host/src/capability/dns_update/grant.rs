@@ -34,8 +34,7 @@ pub(super) fn allows(
 
 /// Whether a name is one of a pattern: a whole name, `*.` and what stands behind it, or what stands before `.*`. The star
 /// stands for one label or more.
-#[must_use]
-pub fn fits(pattern: &str, name: &str) -> bool {
+fn fits(pattern: &str, name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let pattern = pattern.to_ascii_lowercase();
     let rest = match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {

@@ -111,11 +111,8 @@ impl dns::Guest for Rfc2136 {
         let now = look(&config.server, &wanted.name, &wanted.kind)?;
         let update = update::update(&wanted, now.as_ref())?;
         if let Some(update) = &update {
-            let sent = dns_update::update(
-                &config.server,
-                &update.prerequisites,
-                &[update.change.clone()],
-            );
+            let changes = std::slice::from_ref(&update.change);
+            let sent = dns_update::update(&config.server, &update.prerequisites, changes);
             if let Err(Error::Conflict(said)) = sent {
                 return lost(config, &wanted, &said);
             }
