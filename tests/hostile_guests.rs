@@ -197,6 +197,7 @@ fn table_component() -> Component {
         "tls",
         "exec",
         "dns-update",
+        "acme",
         "plugin",
     ] {
         let path = hostile().join("../../wit").join(package);

@@ -1,5 +1,5 @@
-//! What the host itself can do: HTTP, SQL, TLS, Kubernetes, programs and updates of DNS for providers, and probes for
-//! strategies.
+//! What the host itself can do: HTTP, SQL, TLS, Kubernetes, programs, updates of DNS and ACME for providers, and probes
+//! for strategies.
 //!
 //! Each capability is a plain struct made from a binding: what may be reached, with which credentials, trusting whom.
 //! None knows about plugins or journals; each call answers a [`Used`], which holds the reply and two lines for the
@@ -24,6 +24,7 @@ use kubernetes::kubeconfig::{Access, KubeconfigError};
 use network::Resolve;
 use trust::{SystemRoots, Trust, TrustError};
 
+pub mod acme;
 pub mod credential;
 pub mod dns_update;
 pub mod exec;
@@ -49,7 +50,8 @@ pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "CP0019", "CP0020", "CP0021", "CP0022", "CP0023", "CP0024", "CP0025", "CP0026", "CP0027",
     "CP0028", "CP0029", "CP0030", "CP0031", "CP0032", "CP0033", "CP0034", "CP0035", "CP0036",
     "CP0037", "CP0038", "CP0039", "CP0040", "CP0041", "CP0042", "CP0050", "CP0051", "CP0052",
-    "CP0053", "CP0054", "CP0055", "CP0056", "CP0057", "CP0058", "CP0059",
+    "CP0053", "CP0054", "CP0055", "CP0056", "CP0057", "CP0058", "CP0059", "CP0060", "CP0061",
+    "CP0062", "CP0063", "CP0064", "CP0065", "CP0066",
 ];
 
 /// Longest text taken over from another side into an error or a result line, in bytes.
@@ -192,6 +194,13 @@ impl Capabilities {
             redactor.clone(),
             facilities.clone(),
         );
+        let acme = acme::Acme::new(
+            &binding.issuers,
+            folder,
+            &trust,
+            redactor.clone(),
+            facilities.clone(),
+        );
         let tls = tls::Tls::new(&binding.tls, trust, redactor.clone(), facilities.clone());
         let exec = exec::Exec::new(programs, redactor.clone(), Arc::clone(&facilities.clock));
         let dns_update = dns_update::DnsUpdate::new(
@@ -200,13 +209,14 @@ impl Capabilities {
             redactor.clone(),
             facilities.clone(),
         );
-        let all: [Arc<dyn Capability>; 6] = [
+        let all: [Arc<dyn Capability>; 7] = [
             Arc::new(http),
             Arc::new(sql),
             Arc::new(tls),
             Arc::new(kubernetes),
             Arc::new(exec),
             Arc::new(dns_update),
+            Arc::new(acme),
         ];
         Ok(Self {
             served: all.into_iter().map(|one| (one.interface(), one)).collect(),
@@ -348,8 +358,8 @@ impl<'a> SecretShelf<'a> {
             let unusable = |problem| unusable(name, source, problem);
             let secret = self.read(source).map_err(unusable)?;
             self.hide(&secret, None);
-            let form = dns_update::Server::form(&secret).map_err(unusable)?;
-            self.forms.push(form);
+            let forms = dns_update::Server::forms(&secret).map_err(unusable)?;
+            self.forms.extend(forms);
             let server = dns_update::Server::new(server.clone(), &secret).map_err(unusable)?;
             ready.insert(name.clone(), server);
         }

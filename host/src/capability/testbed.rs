@@ -68,6 +68,7 @@ pub(super) fn binding() -> Binding {
         programs: BTreeMap::new(),
         name_servers: BTreeMap::new(),
         dns_update: Vec::new(),
+        issuers: BTreeMap::new(),
         http: Vec::new(),
         tls: Vec::new(),
         trust: Vec::new(),

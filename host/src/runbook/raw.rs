@@ -178,6 +178,9 @@ pub(super) struct RawBinding {
     /// What the provider may change in their zones.
     #[serde(default)]
     pub(super) dns_update: Vec<At<RawDnsUpdateGrant>>,
+    /// Issuers of certificates that the provider may order from, by name.
+    #[serde(default)]
+    pub(super) issuers: BTreeMap<Text, At<RawIssuer>>,
     /// Requests the provider may send.
     #[serde(default)]
     pub(super) http: Vec<RawHttpGrant>,
@@ -324,6 +327,20 @@ pub(super) struct RawDnsUpdateGrant {
     pub(super) names: Vec<Text>,
     /// Types of records, such as `CNAME`.
     pub(super) types: Vec<Text>,
+}
+
+/// An account at an ACME authority. The host makes and keeps every key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    /// Address of the authority's directory, such as `https://acme.example.test/directory`. Its roots are those of `trust`.
+    pub(super) directory: Text,
+    /// Mail address that the authority is given for the account; none where left out.
+    pub(super) contact: Option<Text>,
+    /// File in which the account is kept; made where it is missing.
+    pub(super) account: Text,
+    /// Folder in which certificates and their keys are kept.
+    pub(super) folder: Text,
 }
 
 /// What a provider may do to which objects of a cluster.

@@ -107,6 +107,8 @@ pub struct Binding {
     pub name_servers: BTreeMap<String, NameServer>,
     /// What it may change in their zones.
     pub dns_update: Vec<DnsUpdateGrant>,
+    /// Issuers of certificates by name.
+    pub issuers: BTreeMap<String, Issuer>,
     /// Requests it may send.
     pub http: Vec<HttpGrant>,
     /// Authorities (`host:port`) it may shake hands with.
@@ -249,6 +251,19 @@ pub struct DnsUpdateGrant {
     pub names: Vec<String>,
     /// Upper-case types of records.
     pub types: Vec<String>,
+}
+
+/// An account at an ACME authority (RFC 8555), and where what it issues is kept.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// Address of the authority's directory, HTTPS.
+    pub directory: Url,
+    /// Mail address that the authority is given for the account.
+    pub contact: Option<String>,
+    /// File of the account, which the host makes where it is missing.
+    pub account: PathBuf,
+    /// Folder of certificates with their keys.
+    pub folder: PathBuf,
 }
 
 /// What a provider may do to which objects of a cluster. Several grants add up.

@@ -8,7 +8,7 @@ use hickory_proto::rr::{Name, TSigner};
 use crate::runbook::types::{NameServer, TsigAlgorithm};
 
 use super::super::Fault;
-use super::super::credential::{Secret, SecretProblem};
+use super::super::credential::{MIN_SECRET_BYTES, Secret, SecretProblem};
 
 /// Seconds by which the clocks of both sides may be apart: as RFC 8945, section 10, recommends.
 pub(super) const FUDGE_SECONDS: u16 = 300;
@@ -44,12 +44,17 @@ impl Server {
         })
     }
 
-    /// The key itself in hexadecimal: another form of the secret.
+    /// The key itself, in hexadecimal and, where it is one, as text: other forms of the secret.
     ///
     /// # Errors
     /// [`SecretProblem::NotBase64`].
-    pub(crate) fn form(secret: &Secret) -> Result<String, SecretProblem> {
-        decoded(secret).map(|key| crate::call::hex(&key))
+    pub(crate) fn forms(secret: &Secret) -> Result<Vec<String>, SecretProblem> {
+        let key = decoded(secret)?;
+        let mut forms = vec![crate::call::hex(&key)];
+        // A text too short to be told from others is none that could be kept out of records.
+        let text = String::from_utf8(key).ok();
+        forms.extend(text.filter(|text| text.len() >= MIN_SECRET_BYTES));
+        Ok(forms)
     }
 
     /// `host:port`, for people.

@@ -88,6 +88,7 @@ impl Door<'_> {
             .iter()
             .filter_map(|grant| self.dns_update_grant(grant, &raw.name_servers))
             .collect();
+        let issuers = self.issuers(&raw.issuers);
         let http = raw
             .http
             .iter()
@@ -115,6 +116,7 @@ impl Door<'_> {
             programs,
             name_servers,
             dns_update,
+            issuers,
             http,
             tls,
             trust,

@@ -5,6 +5,7 @@
 mod against;
 mod binding;
 mod door;
+mod issuer;
 mod kubernetes;
 mod name_server;
 mod probe;

@@ -1,7 +1,7 @@
 //! Shipped providers that need a real server (or a vendor's stand-in) are held to the conformance kit, as whoever
 //! writes one would do it: `understudy plugin test`.
 //!
-//! `pair` is the small lab, `zones` the two with clusters, `vendors` what no software here stands in for. Which checks
+//! `pair` is the small lab, `acme` adds an authority to it, `zones` the two with clusters, `vendors` what no software here stands in for. Which checks
 //! are not run is written down for each, so that none is left out unseen.
 
 #![expect(
@@ -10,6 +10,7 @@
     reason = "a test: what does not hold must end it"
 )]
 
+mod acme;
 mod pair;
 mod vendors;
 mod zones;

@@ -11,6 +11,7 @@ use tokio::process::Command;
 /// Plugins that these tests need, built once.
 static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
     let crates = [
+        "plugins/providers/acme",
         "plugins/providers/cloudflare",
         "plugins/providers/digitalocean",
         "plugins/providers/prometheus",

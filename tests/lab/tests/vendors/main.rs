@@ -1,6 +1,6 @@
 //! Providers of vendors that no software stands in for: the real components, driven through the binary, against
 //! stateful stand-ins that are held to the vendors' published documents; and providers of what is really here: a
-//! Prometheus, and PowerDNS by dynamic updates. Terraform has no package here: its failures are played by a stand-in, what
+//! Prometheus, PowerDNS by dynamic updates, and an ACME authority. Terraform has no package here: its failures are played by a stand-in, what
 //! it does by itself is tested with the real one by `cargo test --test vendors -- --ignored`.
 //!
 //! `host` runs the calls; a module per provider.
@@ -11,6 +11,7 @@
     reason = "a test: what does not hold must end it"
 )]
 
+mod acme;
 mod cloudflare;
 mod digitalocean;
 mod host;
