@@ -15,7 +15,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use records::records;
-use server::{Server, refusing_database};
+use server::{Server, name_server, refusing_database};
 use stage::{PLUGINS, Stage, text};
 
 #[path = "hostile/strategy/src/canary.rs"]
@@ -131,6 +131,17 @@ kubernetes = [{ clusters = ["pz"], verbs = ["get"], kinds = ["v1/ConfigMap"], na
         }
     }
 
+    /// A look at the texts of a name at the name server at this port, whose key is the secret.
+    fn dns(port: u16, name: &str) -> Self {
+        Self {
+            provider: format!(r#"attack = "canary-dns", name = "{name}""#),
+            binding: format!(
+                r#"name-servers.primary = {{ host = "127.0.0.1", port = {port}, zone = "example.test", key = {{ name = "understudy", algorithm = "hmac-sha256", secret = {{ env = "CANARY_KEY" }} }} }}"#
+            ),
+            ..Self::http("http://127.0.0.1:9/", "http://127.0.0.1:9/", BEARER)
+        }
+    }
+
     /// A shell that runs `script` with the secret in its environment, given this argument.
     fn exec(script: &str, argument: &str) -> Self {
         Self {
@@ -211,6 +222,9 @@ fn run(case: &Case, words: &[&str]) -> Ran {
     stage.environment.push(("CANARY", CANARY.to_owned()));
     let kubeconfig = case.kubeconfig.clone();
     stage.environment.push(("CANARY_CLUSTER", kubeconfig));
+    // A key is written in Base64.
+    let key = STANDARD.encode(CANARY);
+    stage.environment.push(("CANARY_KEY", key));
     let stage = stage.locked();
     let output = stage.run(&["--log", "trace", "run", "runbook.toml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -423,6 +437,19 @@ fn a_program_that_echoes_the_secret_of_its_environment_gives_nothing_away() {
     }
     let denied = Case::exec(r#"echo "$SECRET""#, "--look");
     run_both(&denied, &["CP0033"]);
+}
+
+#[test]
+fn the_key_that_messages_to_a_name_server_are_signed_with_is_in_none_of_them() {
+    let port = name_server(CANARY);
+    run_both(&Case::dns(port, "echo.example.test"), &["[redacted]"]);
+    for name in ["unsigned", "garbage"] {
+        let case = Case::dns(port, &format!("{name}.example.test"));
+        run_both(&case, &["CP0056"]);
+    }
+    run_both(&Case::dns(port, "cut.example.test"), &["CP0014"]);
+    let nobody = Case::dns(server::closed_port(), "echo.example.test");
+    run_both(&nobody, &["CP0013"]);
 }
 
 #[test]

@@ -196,6 +196,8 @@ fn table_component() -> Component {
         "sql",
         "tls",
         "exec",
+        "dns-update",
+        "acme",
         "plugin",
     ] {
         let path = hostile().join("../../wit").join(package);

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hickory_proto::op::{Message, MessageType, OpCode};
+use hickory_proto::rr::rdata::TXT;
+use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
+use hickory_proto::rr::{Name, RData, Record, TSigResponseContext, TSigner};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -191,6 +195,67 @@ pub(crate) fn refusing_database(secret: &'static str) -> u16 {
         }
     });
     port
+}
+
+/// A name server whose key is the secret, and that says it in texts: the port of one. It answers by the name that it is
+/// asked for.
+pub(crate) fn name_server(secret: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let name = Name::from_ascii("understudy.").unwrap();
+    let key = secret.as_bytes().to_vec();
+    let signer = TSigner::new(key, TsigAlgorithm::HmacSha256, name, 300).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = patient(stream.unwrap());
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut question).unwrap();
+            // Signed with the secret, or it would not be asked.
+            let seen = signer.verify_message_byte(&question, None, true).unwrap();
+            let answer = text_answer(&question, secret, &signer, (seen.0, seen.1));
+            let length = u16::try_from(answer.len()).unwrap();
+            stream.write_all(&length.to_be_bytes()).unwrap();
+            let cut = is_asked_for(&question, "cut");
+            let end = if cut { answer.len() / 2 } else { answer.len() };
+            stream.write_all(&answer[..end]).unwrap();
+        }
+    });
+    port
+}
+
+fn is_asked_for(question: &[u8], label: &str) -> bool {
+    let question = Message::from_vec(question).unwrap();
+    let name = question.queries[0].name().to_ascii();
+    name.starts_with(&format!("{label}."))
+}
+
+/// The secret as texts; signed, not signed, or no message at all.
+fn text_answer(
+    bytes: &[u8],
+    secret: &str,
+    signer: &TSigner,
+    (mac, time): (Vec<u8>, u64),
+) -> Vec<u8> {
+    if is_asked_for(bytes, "garbage") {
+        return format!("{secret} {}", STANDARD.encode(secret)).into_bytes();
+    }
+    let question = Message::from_vec(bytes).unwrap();
+    let id = question.metadata.id;
+    let mut answer = Message::new(id, MessageType::Response, OpCode::Query);
+    answer.metadata.authoritative = true;
+    let asked = question.queries[0].clone();
+    let told = vec![secret.to_owned(), STANDARD.encode(secret)];
+    let texts = RData::TXT(TXT::new(told));
+    answer.add_answer(Record::from_rdata(asked.name().clone(), 60, texts));
+    answer.add_query(asked);
+    if !is_asked_for(bytes, "unsigned") {
+        let plain = answer.to_vec().unwrap();
+        let context = TSigResponseContext::new(id, time, signer.clone(), mac, None);
+        answer.set_signature(context.sign(&plain).unwrap());
+    }
+    answer.to_vec().unwrap()
 }
 
 /// A port at which nobody listens.

@@ -26,6 +26,7 @@ mod game_day;
 #[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
 mod postgres;
 mod restore;
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
 mod swap;
 mod world;
 mod zones;

@@ -87,6 +87,9 @@ pub enum SecretProblem {
     /// Cannot stand in a header.
     #[error("it holds characters that cannot stand in a header")]
     NotForHeaders,
+    /// Not in the form in which keys are written.
+    #[error("it is not Base64, as `tsig-keygen` writes a key")]
+    NotBase64,
     /// The name of the header is none.
     #[error("`{0}` is not the name of a header that a credential may have")]
     BadHeader(String),

@@ -1,4 +1,5 @@
-//! What the host itself can do: HTTP, SQL, TLS, Kubernetes and programs for providers, and probes for strategies.
+//! What the host itself can do: HTTP, SQL, TLS, Kubernetes, programs, updates of DNS and ACME for providers, and probes
+//! for strategies.
 //!
 //! Each capability is a plain struct made from a binding: what may be reached, with which credentials, trusting whom.
 //! None knows about plugins or journals; each call answers a [`Used`], which holds the reply and two lines for the
@@ -15,7 +16,7 @@ use crate::call::{CallError, CallKind, IdempotencyKey, Reply, RetryHint};
 use crate::clock::{BoxFuture, Clock, Instant, millis};
 use crate::name::InterfaceName;
 use crate::runbook::types::{
-    Binding, Cluster, Credential, CredentialScheme, Program, SecretSource,
+    Binding, Cluster, Credential, CredentialScheme, NameServer, Program, SecretSource,
 };
 
 use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
@@ -23,7 +24,9 @@ use kubernetes::kubeconfig::{Access, KubeconfigError};
 use network::Resolve;
 use trust::{SystemRoots, Trust, TrustError};
 
+pub mod acme;
 pub mod credential;
+pub mod dns_update;
 pub mod exec;
 mod fault;
 pub mod http;
@@ -46,7 +49,9 @@ pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "CP0010", "CP0011", "CP0012", "CP0013", "CP0014", "CP0015", "CP0016", "CP0017", "CP0018",
     "CP0019", "CP0020", "CP0021", "CP0022", "CP0023", "CP0024", "CP0025", "CP0026", "CP0027",
     "CP0028", "CP0029", "CP0030", "CP0031", "CP0032", "CP0033", "CP0034", "CP0035", "CP0036",
-    "CP0037", "CP0038", "CP0039", "CP0040", "CP0041", "CP0042",
+    "CP0037", "CP0038", "CP0039", "CP0040", "CP0041", "CP0042", "CP0050", "CP0051", "CP0052",
+    "CP0053", "CP0054", "CP0055", "CP0056", "CP0057", "CP0058", "CP0059", "CP0060", "CP0061",
+    "CP0062", "CP0063", "CP0064", "CP0065", "CP0066",
 ];
 
 /// Longest text taken over from another side into an error or a result line, in bytes.
@@ -173,6 +178,7 @@ impl Capabilities {
         let slots = secrets.slots(&binding.credentials)?;
         let clusters = secrets.clusters(&binding.clusters, &trust)?;
         let programs = secrets.programs(&binding.programs)?;
+        let name_servers = secrets.name_servers(&binding.name_servers)?;
         let redactor = secrets.redactor();
         let http = http::Http::new(
             binding.http.clone(),
@@ -188,14 +194,29 @@ impl Capabilities {
             redactor.clone(),
             facilities.clone(),
         );
+        let acme = acme::Acme::new(
+            &binding.issuers,
+            folder,
+            &trust,
+            redactor.clone(),
+            facilities.clone(),
+        );
         let tls = tls::Tls::new(&binding.tls, trust, redactor.clone(), facilities.clone());
         let exec = exec::Exec::new(programs, redactor.clone(), Arc::clone(&facilities.clock));
-        let all: [Arc<dyn Capability>; 5] = [
+        let dns_update = dns_update::DnsUpdate::new(
+            name_servers,
+            binding.dns_update.clone(),
+            redactor.clone(),
+            facilities.clone(),
+        );
+        let all: [Arc<dyn Capability>; 7] = [
             Arc::new(http),
             Arc::new(sql),
             Arc::new(tls),
             Arc::new(kubernetes),
             Arc::new(exec),
+            Arc::new(dns_update),
+            Arc::new(acme),
         ];
         Ok(Self {
             served: all.into_iter().map(|one| (one.interface(), one)).collect(),
@@ -324,6 +345,25 @@ impl<'a> SecretShelf<'a> {
             entries.insert(name.clone(), Arc::new(entry));
         }
         Ok(entries)
+    }
+
+    /// The name servers with their keys.
+    fn name_servers(
+        &mut self,
+        servers: &BTreeMap<String, NameServer>,
+    ) -> Result<BTreeMap<String, dns_update::Server>, SecretError> {
+        let mut ready = BTreeMap::new();
+        for (name, server) in servers {
+            let source = &server.key.secret;
+            let unusable = |problem| unusable(name, source, problem);
+            let secret = self.read(source).map_err(unusable)?;
+            self.hide(&secret, None);
+            let forms = dns_update::Server::forms(&secret).map_err(unusable)?;
+            self.forms.extend(forms);
+            let server = dns_update::Server::new(server.clone(), &secret).map_err(unusable)?;
+            ready.insert(name.clone(), server);
+        }
+        Ok(ready)
     }
 
     fn clusters(

@@ -296,37 +296,64 @@ impl ServerCertVerifier for Recorder {
 }
 
 fn describe(seen: Seen, authority: &str) -> Result<Certificate, Fault> {
-    let unreadable = |reason: String| {
+    let leaf = Leaf::read(&seen.leaf).map_err(|reason| {
         Fault::other(
             "CP0018",
             format!("the certificate of {authority} cannot be read: {reason}"),
         )
-    };
-    let (_, parsed) =
-        X509Certificate::from_der(&seen.leaf).map_err(|error| unreadable(error.to_string()))?;
-    let names = parsed
-        .subject_alternative_name()
-        .map_err(|error| unreadable(error.to_string()))?;
-    let mut dns_names: Vec<String> = names
-        .iter()
-        .flat_map(|names| &names.value.general_names)
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        })
-        .collect();
-    dns_names.sort();
-    dns_names.dedup();
-    dns_names.truncate(MAX_NAMES);
+    })?;
     Ok(Certificate {
-        dns_names,
-        issuer: parsed.issuer().to_string(),
-        not_before_ms: instant_ms(parsed.validity().not_before),
-        not_after_ms: instant_ms(parsed.validity().not_after),
+        dns_names: leaf.dns_names,
+        issuer: leaf.issuer,
+        not_before_ms: leaf.not_before_ms,
+        not_after_ms: leaf.not_after_ms,
         verified: seen.problem.is_empty(),
         problem: seen.problem,
-        fingerprint: hex(&Sha256::digest(&seen.leaf)),
+        fingerprint: leaf.fingerprint,
     })
+}
+
+/// What a certificate says of itself.
+pub(super) struct Leaf {
+    /// Sorted.
+    pub(super) dns_names: Vec<String>,
+    pub(super) issuer: String,
+    pub(super) not_before_ms: u64,
+    pub(super) not_after_ms: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub(super) fingerprint: String,
+}
+
+impl Leaf {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn read(certificate: &CertificateDer<'_>) -> Result<Self, String> {
+        let (_, parsed) =
+            X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
+        let names = parsed
+            .subject_alternative_name()
+            .map_err(|error| error.to_string())?;
+        let mut dns_names: Vec<String> = names
+            .iter()
+            .flat_map(|names| &names.value.general_names)
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+                _ => None,
+            })
+            .collect();
+        dns_names.sort();
+        dns_names.dedup();
+        dns_names.truncate(MAX_NAMES);
+        Ok(Self {
+            dns_names,
+            issuer: parsed.issuer().to_string(),
+            not_before_ms: instant_ms(parsed.validity().not_before),
+            not_after_ms: instant_ms(parsed.validity().not_after),
+            fingerprint: hex(&Sha256::digest(certificate)),
+        })
+    }
 }
 
 /// Times before 1970 become 1970.

@@ -12,12 +12,14 @@ use crate::call::FunctionName;
 use crate::name::{InterfaceName, PluginDigest};
 
 /// What the host serves to providers.
-pub(crate) const CAPABILITIES: [&str; 5] = [
+pub(crate) const CAPABILITIES: [&str; 7] = [
     "understudy:http/http",
     "understudy:sql/sql",
     "understudy:tls/tls",
     "understudy:kubernetes/api",
     "understudy:exec/exec",
+    "understudy:dns-update/dns-update",
+    "understudy:acme/acme",
 ];
 
 /// What the host serves or calls besides. No plugin may serve either.

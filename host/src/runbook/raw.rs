@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::types::KubernetesVerb;
+use super::types::{KubernetesVerb, TsigAlgorithm};
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,6 +172,15 @@ pub(super) struct RawBinding {
     /// Programs that the provider may run, by name.
     #[serde(default)]
     pub(super) programs: BTreeMap<Text, At<RawProgram>>,
+    /// Authoritative name servers, by name.
+    #[serde(default)]
+    pub(super) name_servers: BTreeMap<Text, At<RawNameServer>>,
+    /// What the provider may change in their zones.
+    #[serde(default)]
+    pub(super) dns_update: Vec<At<RawDnsUpdateGrant>>,
+    /// Issuers of certificates that the provider may order from, by name.
+    #[serde(default)]
+    pub(super) issuers: BTreeMap<Text, At<RawIssuer>>,
     /// Requests the provider may send.
     #[serde(default)]
     pub(super) http: Vec<RawHttpGrant>,
@@ -302,6 +311,59 @@ pub(super) struct RawProgram {
     pub(super) max_output_bytes: Option<At<u32>>,
     /// Most bytes of a file that it writes; 64 GiB where left out.
     pub(super) max_file_bytes: Option<u64>,
+}
+
+/// One zone of an authoritative name server. It is asked and updated by TCP; both sides sign.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawNameServer {
+    /// Host name or address.
+    pub(super) host: Text,
+    /// Port; 53 where left out.
+    pub(super) port: Option<At<u16>>,
+    /// Name of the zone, for example `example.test`.
+    pub(super) zone: Text,
+    /// The key that both sides sign with.
+    pub(super) key: At<RawTsigKey>,
+}
+
+/// A key that client and server share (TSIG).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawTsigKey {
+    /// Its name at the server.
+    pub(super) name: Text,
+    /// How it signs.
+    pub(super) algorithm: TsigAlgorithm,
+    /// Where the key itself comes from, in Base64 as `tsig-keygen` writes it.
+    pub(super) secret: At<RawSecret>,
+}
+
+/// What a provider may change in zones.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawDnsUpdateGrant {
+    /// Names from `name-servers`.
+    pub(super) servers: Vec<Text>,
+    /// Names of records: whole ones such as `wp-active.example.test`, or with a star for one label or more at one end,
+    /// such as `*.lab.example.test` and `_acme-challenge.*`.
+    pub(super) names: Vec<Text>,
+    /// Types of records, such as `CNAME`.
+    pub(super) types: Vec<Text>,
+}
+
+/// An account at an ACME authority. The host makes and keeps every key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    /// Address of the authority's directory, such as `https://acme.example.test/directory`. Its roots are those of `trust`.
+    pub(super) directory: Text,
+    /// Mail address that the authority is given for the account; none where left out.
+    pub(super) contact: Option<Text>,
+    /// File in which the account is kept; made where it is missing.
+    pub(super) account: Text,
+    /// Folder in which certificates and their keys are kept.
+    pub(super) folder: Text,
 }
 
 /// What a provider may do to which objects of a cluster.

@@ -103,6 +103,12 @@ pub struct Binding {
     pub kubernetes: Vec<KubernetesGrant>,
     /// Programs it may run, by name.
     pub programs: BTreeMap<String, Program>,
+    /// Authoritative name servers by name.
+    pub name_servers: BTreeMap<String, NameServer>,
+    /// What it may change in their zones.
+    pub dns_update: Vec<DnsUpdateGrant>,
+    /// Issuers of certificates by name.
+    pub issuers: BTreeMap<String, Issuer>,
     /// Requests it may send.
     pub http: Vec<HttpGrant>,
     /// Authorities (`host:port`) it may shake hands with.
@@ -216,6 +222,69 @@ pub struct Program {
     pub max_output_bytes: usize,
     /// Most bytes of a file that it writes.
     pub max_file_bytes: u64,
+}
+
+/// One zone of an authoritative name server, with the key that signs what is said to it.
+#[derive(Debug, Clone)]
+pub struct NameServer {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Name of the zone, lower case, without the last dot.
+    pub zone: String,
+    /// The key.
+    pub key: TsigKey,
+}
+
+/// A key that client and server share (TSIG, RFC 8945).
+#[derive(Debug, Clone)]
+pub struct TsigKey {
+    /// Its name at the server, lower case, without the last dot.
+    pub name: String,
+    /// How it signs.
+    pub algorithm: TsigAlgorithm,
+    /// Where the key itself comes from, in Base64.
+    pub secret: SecretSource,
+}
+
+/// How a key signs.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum TsigAlgorithm {
+    /// HMAC with SHA-256.
+    HmacSha256,
+    /// HMAC with SHA-384.
+    HmacSha384,
+    /// HMAC with SHA-512.
+    HmacSha512,
+}
+
+/// What a provider may change in zones. Several grants add up.
+#[derive(Debug, Clone)]
+pub struct DnsUpdateGrant {
+    /// Names of name servers.
+    pub servers: Vec<String>,
+    /// Names of records, each a whole name or one with a star for one label or more at one of its ends, lower case,
+    /// without the last dot.
+    pub names: Vec<String>,
+    /// Upper-case types of records.
+    pub types: Vec<String>,
+}
+
+/// An account at an ACME authority (RFC 8555), and where what it issues is kept.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    /// Address of the authority's directory, HTTPS.
+    pub directory: Url,
+    /// Mail address that the authority is given for the account.
+    pub contact: Option<String>,
+    /// File of the account, which the host makes where it is missing.
+    pub account: PathBuf,
+    /// Folder of certificates with their keys.
+    pub folder: PathBuf,
 }
 
 /// What a provider may do to which objects of a cluster. Several grants add up.

@@ -38,7 +38,7 @@ macro_rules! provider_bindings {
                 "../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
                 "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
                 "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-                "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec",
+                "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec", "../../../wit/dns-update", "../../../wit/acme",
                 "../../../wit/plugin",
             ],
             $(inline: $inline,)?
@@ -50,6 +50,8 @@ macro_rules! provider_bindings {
                 "understudy:tls/tls@0.1.0": understudy_sdk::host::understudy::tls::tls,
                 "understudy:kubernetes/api@0.1.0": understudy_sdk::host::understudy::kubernetes::api,
                 "understudy:exec/exec@0.1.0": understudy_sdk::host::understudy::exec::exec,
+                "understudy:dns-update/dns-update@0.1.0": understudy_sdk::host::understudy::dns_update::dns_update,
+                "understudy:acme/acme@0.1.0": understudy_sdk::host::understudy::acme::acme,
             },
             generate_all,
         });
@@ -59,8 +61,8 @@ macro_rules! provider_bindings {
 /// Capabilities of the host that a provider imports, and the types every contract shares.
 pub mod host {
     wit_bindgen::generate!({
-        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/kubernetes"],
-        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; import understudy:kubernetes/api@0.1.0; import understudy:exec/exec@0.1.0; }",
+        path: ["../../wit/types", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/dns-update", "../../wit/acme", "../../wit/kubernetes"],
+        inline: "package understudy:sdk; world host { import understudy:types/types@0.1.0; import understudy:http/http@0.1.0; import understudy:sql/sql@0.1.0; import understudy:tls/tls@0.1.0; import understudy:kubernetes/api@0.1.0; import understudy:exec/exec@0.1.0; import understudy:dns-update/dns-update@0.1.0; import understudy:acme/acme@0.1.0; }",
         world: "understudy:sdk/host",
         generate_unused_types: true,
         generate_all,
@@ -74,7 +76,7 @@ pub mod strategy {
             "../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
             "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
-            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec",
+            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/dns-update", "../../wit/acme",
             "../../wit/plugin",
         ],
         world: "understudy:plugin/strategy-plugin",

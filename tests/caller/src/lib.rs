@@ -11,6 +11,7 @@ use exports::understudy::plugin::strategy::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use understudy::certificates::certificates;
 use understudy::database::database;
 use understudy::dns::dns;
 use understudy::infrastructure::infrastructure;
@@ -22,7 +23,7 @@ wit_bindgen::generate!({
     path: ["../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
             "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
-            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec",
+            "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/dns-update", "../../wit/acme",
             "../../wit/plugin"],
     world: "understudy:plugin/strategy-plugin",
     generate_all,
@@ -128,6 +129,17 @@ enum Call {
     EnsureSynced {
         site: String,
         bucket: String,
+    },
+    EnsureCertificate {
+        site: String,
+        name: String,
+        dns_names: Vec<String>,
+        issuer: String,
+        min_valid_ms: u64,
+    },
+    ObserveServed {
+        site: String,
+        server_name: String,
     },
     ObserveObjective {
         site: String,
@@ -235,6 +247,7 @@ impl Call {
             Self::GetRecord { .. } | Self::GetZoneLimits { .. } | Self::EnsureRecord { .. } => {
                 "dns"
             }
+            Self::EnsureCertificate { .. } | Self::ObserveServed { .. } => "certificates",
             Self::ObserveObjective { .. }
             | Self::ObserveOutage { .. }
             | Self::EnsureHeld { .. } => "metrics",
@@ -333,6 +346,22 @@ fn make(call: &Call) -> Value {
             database,
             token,
         } => outcome(database::ensure_write_probe(site, database, token)),
+        Call::EnsureCertificate {
+            site,
+            name,
+            dns_names,
+            issuer,
+            min_valid_ms,
+        } => outcome(certificates::ensure_certificate(
+            site,
+            name,
+            dns_names,
+            issuer,
+            *min_valid_ms,
+        )),
+        Call::ObserveServed { site, server_name } => {
+            answer(certificates::observe_served(site, server_name))
+        }
         Call::ObserveObjective { site, objective } => {
             answer(metrics::observe_objective(site, objective))
         }

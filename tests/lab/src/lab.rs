@@ -222,6 +222,10 @@ impl Lab {
             ("LAB_APP_PASSWORD", &passwords.app),
             ("LAB_REPLICATION_PASSWORD", &passwords.repl),
             ("LAB_DNS_KEY", &self.authoritative.api_key().to_owned()),
+            (
+                "LAB_UPDATE_KEY",
+                &self.authoritative.update_key().to_owned(),
+            ),
             ("LAB_ADMIN_TOKEN", &self.secrets.admin_token),
             ("LAB_EDITOR_PASSWORD", &self.secrets.editor_password),
         ]

@@ -13,7 +13,7 @@ use crate::backups;
 use crate::board::Board;
 use crate::lab::Lab;
 use crate::pair::Pair;
-use crate::powerdns::{Authoritative, ZONE};
+use crate::powerdns::{Authoritative, UPDATE_KEY, ZONE};
 use crate::recursor::Recursor;
 
 mod platform;
@@ -79,6 +79,29 @@ credentials.api = {{ env = "LAB_ADMIN_TOKEN", scheme = "bearer" }}
 http = [{{ methods = ["GET", "PUT"], url = "{url}", private = true }}]
 trust = ["{root}"]
 "#
+        )
+    }
+
+    /// The same by dynamic updates of the name server, over TCP and signed: of the record that flips, and of the one that the
+    /// conformance kit changes.
+    #[must_use]
+    pub fn rfc2136_toml(&self) -> String {
+        let dns = self.authoritative.dns();
+        format!(
+            r#"[[bindings]]
+contract = "understudy:dns/dns@0.1.0"
+plugin = "rfc2136"
+config = {{ min-ttl-seconds = {FLIP_TTL_SECONDS} }}
+dns-update = [{{ servers = ["primary"], names = ["wp-active.{ZONE}", "kit.{ZONE}"], types = ["A", "CNAME"] }}]
+
+[bindings.name-servers.primary]
+host = "{host}"
+port = {port}
+zone = "{ZONE}"
+key = {{ name = "{UPDATE_KEY}", algorithm = "hmac-sha256", secret = {{ env = "LAB_UPDATE_KEY" }} }}
+"#,
+            host = dns.ip(),
+            port = dns.port(),
         )
     }
 

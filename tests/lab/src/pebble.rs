@@ -13,7 +13,7 @@ use crate::authority::Authority;
 use crate::client;
 use crate::clock::eventually;
 use crate::process::Process;
-use crate::programs::{Programs, ZonePrograms};
+use crate::programs::Programs;
 
 /// How long it may take to answer on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -29,13 +29,14 @@ pub struct Pebble {
 }
 
 impl Pebble {
-    /// Starts it at `acme`, managed at `management`; names are proved by what `dns` answers.
+    /// Starts it, with `env` to set its environment, at `acme`, managed at `management`; names are proved by what `dns`
+    /// answers.
     ///
     /// # Errors
     /// Where it does not start; the message quotes its log.
     pub async fn start(
         programs: &Programs,
-        zone: &ZonePrograms,
+        [env, pebble]: [&Path; 2],
         authority: &Authority,
         folder: &Path,
         [acme, management, dns]: [SocketAddr; 3],
@@ -57,10 +58,10 @@ impl Pebble {
         let mut process = Process::start(
             &programs.setpriv,
             "pebble",
-            &zone.env,
+            env,
             [
                 NO_PAUSE.to_owned(),
-                zone.pebble.display().to_string(),
+                pebble.display().to_string(),
                 format!("-config={}", file.display()),
                 format!("-dnsserver={dns}"),
                 "-strict=true".to_owned(),

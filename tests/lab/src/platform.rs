@@ -339,7 +339,7 @@ impl<'a> Stage<'a> {
         let folder = self.folder.join("pebble");
         Pebble::start(
             &self.programs,
-            &self.zone_programs,
+            [&self.zone_programs.env, &self.zone_programs.pebble],
             &self.authority,
             &folder,
             addresses,

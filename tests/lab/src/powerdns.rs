@@ -1,4 +1,5 @@
-//! The authoritative name server, with its HTTP API (plain HTTP, as PowerDNS has it) and one zone.
+//! The authoritative name server, with its HTTP API (plain HTTP, as PowerDNS has it) and one zone, which takes dynamic
+//! updates signed by a key as well.
 //!
 //! Its caches are off: it would otherwise answer with the old record after a change and be mistaken for a resolver.
 
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use self::editor::set;
 use crate::clock::eventually;
@@ -20,6 +23,8 @@ pub use editor::Editor;
 
 /// The zone.
 pub const ZONE: &str = "example.test";
+/// Name of the key that signs dynamic updates of the zone.
+pub const UPDATE_KEY: &str = "understudy";
 /// How long the server may take to answer on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// TTL of the records that nobody changes, in seconds.
@@ -31,6 +36,7 @@ pub struct Authoritative {
     process: Process,
     launch: Launch,
     editor: Editor,
+    update_key: String,
 }
 
 /// How its process is started.
@@ -102,6 +108,8 @@ impl Authoritative {
                 format!("--webserver-address={}", api.ip()),
                 format!("--webserver-port={}", api.port()),
                 "--webserver-allow-from=127.0.0.0/8".to_owned(),
+                "--dnsupdate=yes".to_owned(),
+                "--allow-dnsupdate-from=127.0.0.0/8".to_owned(),
                 "--cache-ttl=0".to_owned(),
                 "--query-cache-ttl=0".to_owned(),
                 "--negquery-cache-ttl=0".to_owned(),
@@ -117,6 +125,7 @@ impl Authoritative {
             process: launch.start()?,
             launch,
             editor: Editor::new(dns, api, key)?,
+            update_key: BASE64.encode(secret::fresh()?),
         };
         server.create_zone(zone).await?;
         Ok(server)
@@ -138,6 +147,12 @@ impl Authoritative {
     #[must_use]
     pub fn api_key(&self) -> &str {
         &self.editor.key
+    }
+
+    /// The secret of [`UPDATE_KEY`], in Base64.
+    #[must_use]
+    pub fn update_key(&self) -> &str {
+        &self.update_key
     }
 
     /// `kill -9`: neither names nor the API are answered.
@@ -208,6 +223,8 @@ impl Authoritative {
             Ok(Some(Ok(())))
         })
         .await??;
+        let key = &self.update_key;
+        self.editor.let_update(UPDATE_KEY, key).await?;
         self.answers().await
     }
 

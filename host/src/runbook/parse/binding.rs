@@ -82,6 +82,13 @@ impl Door<'_> {
             .filter_map(|grant| self.kubernetes_grant(grant, &raw.clusters))
             .collect();
         let programs = self.programs(&raw.programs);
+        let name_servers = self.name_servers(&raw.name_servers);
+        let dns_update = raw
+            .dns_update
+            .iter()
+            .filter_map(|grant| self.dns_update_grant(grant, &raw.name_servers))
+            .collect();
+        let issuers = self.issuers(&raw.issuers);
         let http = raw
             .http
             .iter()
@@ -107,6 +114,9 @@ impl Door<'_> {
             clusters,
             kubernetes,
             programs,
+            name_servers,
+            dns_update,
+            issuers,
             http,
             tls,
             trust,

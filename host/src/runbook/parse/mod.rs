@@ -5,7 +5,9 @@
 mod against;
 mod binding;
 mod door;
+mod issuer;
 mod kubernetes;
+mod name_server;
 mod probe;
 mod program;
 mod steps;

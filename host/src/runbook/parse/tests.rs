@@ -7,6 +7,9 @@ use crate::runbook::error::RunbookErrors;
 use crate::runbook::source::Sources;
 use crate::runbook::types::{CredentialScheme, Engine, Runbook, SecretSource};
 
+mod issuer;
+mod name_server;
+
 const GOOD: &str = r#"
 [runbook]
 name = "wordpress"
@@ -398,7 +401,7 @@ fn an_unknown_key_is_shown_with_the_nearest_one() {
 40 | credential.api = { env = "PDNS_KEY", scheme = "header", name = "X-API-Key" }
    | ^^^^^^^^^^
    |
-   = help: did you mean `credentials`? there is `clusters`, `config`, `connections`, `contract`, `credentials`, `http`, `kubernetes`, `plugin`, `programs`, `sites`, `tls`, `trust`"#
+   = help: did you mean `credentials`? there is `clusters`, `config`, `connections`, `contract`, `credentials`, `dns-update`, `http`, `issuers`, `kubernetes`, `name-servers`, `plugin`, `programs`, `sites`, `tls`, `trust`"#
     );
 }
 

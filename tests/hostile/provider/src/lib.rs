@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use exports::understudy::{dns::dns, plugin::provider};
 use serde::Deserialize;
+use understudy::dns_update::dns_update;
 use understudy::exec::exec;
 use understudy::http::http;
 use understudy::kubernetes::api;
@@ -24,7 +25,7 @@ wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
             "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
             "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
-            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec",
+            "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec", "../../../wit/dns-update", "../../../wit/acme",
             "../../../wit/plugin"],
     world: "understudy:plugin/provider-dns",
     generate_all,
@@ -65,6 +66,11 @@ enum Attack {
     /// As `canary`, with a look at the object of this name in `cluster`.
     CanaryKubernetes {
         cluster: String,
+        name: String,
+        needles: Vec<canary::Needle>,
+    },
+    /// As `canary`, with a look at the texts of `name` at the name server `primary`.
+    CanaryDns {
         name: String,
         needles: Vec<canary::Needle>,
     },
@@ -152,6 +158,15 @@ impl dns::Guest for Hostile {
                     name,
                 };
                 let answer = black_box(api::get_object(&cluster, &object));
+                let found = search::look_for(&needles);
+                format!("{answer:?}; {found}")
+            }
+            Some(Attack::CanaryDns { name, needles }) => {
+                let set = dns_update::SetName {
+                    name,
+                    kind: "TXT".into(),
+                };
+                let answer = black_box(dns_update::get_record_set("primary", &set));
                 let found = search::look_for(&needles);
                 format!("{answer:?}; {found}")
             }

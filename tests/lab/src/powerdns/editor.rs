@@ -112,6 +112,16 @@ impl Editor {
         self.ask(request.body(zone.to_string())).await.map(drop)
     }
 
+    /// Lets dynamic updates of the zone through that this key signs.
+    pub(super) async fn let_update(&self, name: &str, secret: &str) -> Result<()> {
+        let key = json!({ "name": name, "algorithm": "hmac-sha256", "key": secret });
+        let request = self.http.post(self.url("/tsigkeys"));
+        self.ask(request.body(key.to_string())).await?;
+        let allowed = json!({ "kind": "TSIG-ALLOW-DNSUPDATE", "metadata": [name] });
+        let request = self.http.post(format!("{}/metadata", self.zone_url()));
+        self.ask(request.body(allowed.to_string())).await.map(drop)
+    }
+
     async fn zone(&self) -> Result<Value> {
         let text = self.ask(self.http.get(self.zone_url())).await?;
         Ok(serde_json::from_str(&text)?)

@@ -12,27 +12,21 @@ async fn names_databases_and_served_certificates_conform() {
         .await
         .unwrap();
     let overlay = lab.overlay_toml().unwrap();
-    names(&lab, &overlay).await;
+    names(&lab, "powerdns", &overlay).await;
+    names(&lab, "rfc2136", &lab.rfc2136_toml()).await;
     served(&lab, &overlay).await;
     databases(&lab, &overlay).await;
 }
 
-async fn names(lab: &Lab, overlay: &str) {
+async fn names(lab: &Lab, plugin: &str, overlay: &str) {
     let things = json!({
         "name": format!("kit.{ZONE}"), "kind": "A", "values": ["192.0.2.1"],
         "other-values": ["192.0.2.2", "192.0.2.3"], "stranger-values": ["192.0.2.9"], "ttl-seconds": 60,
         "absent": format!("nobody.{ZONE}"), "foreign": "kit.example.org",
     });
-    let bindings = bindings_of(overlay, "powerdns");
+    let bindings = bindings_of(overlay, plugin);
     let suites = [suite("dns", things, &[])];
-    let tested = conforms(
-        lab.folder(),
-        "powerdns",
-        &bindings,
-        &suites,
-        &lab.credentials(),
-    )
-    .await;
+    let tested = conforms(lab.folder(), plugin, &bindings, &suites, &lab.credentials()).await;
     tested.whole(&["ensure-record", "ensure-record-expected"]);
     tested.leaves_out(&[]);
 }

@@ -11,9 +11,11 @@ use tokio::process::Command;
 /// Plugins that these tests need, built once.
 static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
     let crates = [
+        "plugins/providers/acme",
         "plugins/providers/cloudflare",
         "plugins/providers/digitalocean",
         "plugins/providers/prometheus",
+        "plugins/providers/rfc2136",
         "plugins/providers/s3",
         "plugins/providers/terraform",
         "tests/caller",

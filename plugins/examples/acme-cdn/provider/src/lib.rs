@@ -23,7 +23,7 @@ wit_bindgen::generate!({
     path: ["../../../../wit/types", "../../../../wit/control", "../../../../wit/database", "../../../../wit/dns",
             "../../../../wit/kubernetes", "../../../../wit/workload", "../../../../wit/certificates",
             "../../../../wit/ingress", "../../../../wit/infrastructure", "../../../../wit/storage", "../../../../wit/probe", "../../../../wit/metrics",
-            "../../../../wit/notify", "../../../../wit/http", "../../../../wit/sql", "../../../../wit/tls", "../../../../wit/exec",
+            "../../../../wit/notify", "../../../../wit/http", "../../../../wit/sql", "../../../../wit/tls", "../../../../wit/exec", "../../../../wit/dns-update", "../../../../wit/acme",
             "../../../../wit/plugin", "../wit"],
     inline: "package acme:cdn-provider; world cdn-provider {
         include understudy:plugin/provider-base@0.1.0;
