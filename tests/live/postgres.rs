@@ -120,7 +120,7 @@ async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
             "ok",
         ],
     );
-    assert_eq!(ran.answers[0]["ok"]["role"], "primary");
+    assert_eq!(ran.answers[0]["ok"]["role"], "Primary");
     assert_eq!(ran.answers[0]["ok"]["read_only"], false);
     let position = &ran.answers[6]["ok"]["position"];
     let there = json!({
@@ -134,7 +134,7 @@ async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
         ]))
         .await;
     assert_eq!(again.answers[1], ran.answers[7], "the copy differs");
-    assert_eq!(again.answers[2]["ok"]["role"], "replica");
+    assert_eq!(again.answers[2]["ok"]["role"], "Replica");
     assert_eq!(titles(&pair.pz).await, ["after", "replicated"]);
     let used = |program: &str| {
         let mut records = ran.records.iter();

@@ -297,4 +297,3 @@ fn broke(authority: &str, reason: &str) -> Fault {
     let text = format!("the session with {authority} broke after a statement was sent: {reason}");
     Fault::in_doubt("CP0014", text)
 }
-

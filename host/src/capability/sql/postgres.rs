@@ -33,9 +33,7 @@ use crate::clock::{Clock, Instant, millis, timeout_at};
 use crate::runbook::types::Connection;
 
 use super::session::{Room, Rows, Statement, too_much, two_answers};
-use super::{
-    Login, MAX_RESULT_BYTES, MAX_ROWS, SqlValue, broke, mysql, no_tls, not_verified,
-};
+use super::{Login, MAX_RESULT_BYTES, MAX_ROWS, SqlValue, broke, mysql, no_tls, not_verified};
 
 mod value;
 
@@ -230,7 +228,10 @@ impl Session {
         let (client, clock) = (self.client, Arc::clone(&self.clock));
         drop(client);
         let end = clock.now().after(GOODBYE_TIMEOUT);
-        if timeout_at(clock.as_ref(), end, &mut self.carrier).await.is_none() {
+        if timeout_at(clock.as_ref(), end, &mut self.carrier)
+            .await
+            .is_none()
+        {
             self.carrier.abort();
         }
     }

@@ -8,7 +8,8 @@ use super::door::Door;
 use crate::name::{InterfaceName, SiteName};
 use crate::runbook::problem::Problem;
 use crate::runbook::raw::{
-    At, RawBinding, RawConnection, RawCredential, RawEngine, RawHttpGrant, RawScheme, RawSecret, Text,
+    At, RawBinding, RawConnection, RawCredential, RawEngine, RawHttpGrant, RawScheme, RawSecret,
+    Text,
 };
 use crate::runbook::types::{
     Binding, Connection, Credential, CredentialScheme, Engine, HttpGrant, SecretSource,

@@ -25,7 +25,10 @@ pub(crate) fn literal(secret: &Secret) -> String {
 }
 
 /// The statement with its password.
-pub(in crate::capability::sql) fn fill(text: String, secrets: &BTreeMap<String, Secret>) -> Result<String, Fault> {
+pub(in crate::capability::sql) fn fill(
+    text: String,
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<String, Fault> {
     let Some((before, rest)) = text.split_once(OPEN) else {
         return Ok(text);
     };

@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::call::CallError;
 use crate::capability::testbed::{
     Authority, CANARY, CANARY_VARIABLE, binding, call, capabilities, soon,
 };
 use crate::capability::{Capabilities, Used};
-use crate::call::CallError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::runbook::types::{Binding, Connection, Engine, SecretSource};
 

@@ -36,7 +36,9 @@ impl Drop for Server {
 
 /// A program of the newest release that is installed.
 fn program(name: &str) -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let folders = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     let mut found: Vec<_> = folders
         .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
         .filter(|path| path.is_file())
@@ -55,7 +57,12 @@ fn command(name: &str) -> Command {
     }
     let mut command = Command::new("setpriv");
     command
-        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"])
+        .args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "--",
+        ])
         .arg(program);
     command
 }
@@ -83,7 +90,11 @@ impl Server {
         }
         done(Command::new("chmod").arg("600").arg(path("server.key")));
         if rustix::process::geteuid().is_root() {
-            done(Command::new("chown").args(["-R", "postgres:"]).arg(folder.path()));
+            done(
+                Command::new("chown")
+                    .args(["-R", "postgres:"])
+                    .arg(folder.path()),
+            );
         }
         done(
             command("initdb")
@@ -245,12 +256,26 @@ async fn values_of_every_type(sql: &Capabilities) {
     let used = ask(sql, json!([zone, insert, by_text, prepared, update])).await;
     let text = |text: &str| json!({ "text": text });
     let results = rows(&used);
-    assert_eq!(results[1], json!({ "columns": [], "rows": [], "affected": 1 }));
+    assert_eq!(
+        results[1],
+        json!({ "columns": [], "rows": [], "affected": 1 })
+    );
     assert_eq!(
         results[2]["rows"],
         json!([[
-            text("t"), text("-7"), text("70000"), text("9223372036854775807"), text("7"), text("0.5"), text("2.5"),
-            text("1.50"), text("Ünicode"), "null", text("{\"a\": 1}"), text("\\x00ff"), text("2026-01-02 03:04:05.678+00")
+            text("t"),
+            text("-7"),
+            text("70000"),
+            text("9223372036854775807"),
+            text("7"),
+            text("0.5"),
+            text("2.5"),
+            text("1.50"),
+            text("Ünicode"),
+            "null",
+            text("{\"a\": 1}"),
+            text("\\x00ff"),
+            text("2026-01-02 03:04:05.678+00")
         ]])
     );
     assert_eq!(
@@ -265,7 +290,10 @@ async fn values_of_every_type(sql: &Capabilities) {
     assert_eq!(results[4]["affected"], 1);
     // Without a row the columns are there all the same; a password that the server repeats does not come back.
     let used = texts(sql, &["SELECT i FROM t WHERE false"]).await;
-    assert_eq!(rows(&used)[0], json!({ "columns": ["i"], "rows": [], "affected": 0 }));
+    assert_eq!(
+        rows(&used)[0],
+        json!({ "columns": ["i"], "rows": [], "affected": 0 })
+    );
     let echo = json!([{ "text": "SELECT $1::text", "parameters": [{ "text": CANARY }] }]);
     assert_eq!(
         rows(&ask(sql, echo).await)[0]["rows"][0][0],
@@ -307,7 +335,11 @@ async fn refusals(sql: &Capabilities) {
         ],
     )
     .await;
-    assert!(conflict(&used).starts_with("42601: syntax error"), "{}", conflict(&used));
+    assert!(
+        conflict(&used).starts_with("42601: syntax error"),
+        "{}",
+        conflict(&used)
+    );
     let used = texts(sql, &["SELECT i FROM t WHERE i IN (1, 2)"]).await;
     assert_eq!(rows(&used)[0]["rows"], json!([[{ "text": "1" }]]));
     let used = ask(
@@ -321,7 +353,10 @@ async fn refusals(sql: &Capabilities) {
         json!([{ "text": "SELECT now(), $1::int", "parameters": ["null"] }]),
     )
     .await;
-    assert!(invalid(&used).contains("`now` is of type timestamptz"), "{used:?}");
+    assert!(
+        invalid(&used).contains("`now` is of type timestamptz"),
+        "{used:?}"
+    );
     let used = ask(
         sql,
         json!([{ "text": "SELECT $1::int", "parameters": [{ "text": "seven" }] }]),
@@ -332,8 +367,17 @@ async fn refusals(sql: &Capabilities) {
     invalid(&texts(sql, &["COPY t FROM STDIN"]).await);
     // One that hides behind another statement is not waited for.
     let used = texts(sql, &["SELECT 1; COPY t TO STDOUT"]).await;
-    assert!(matches!(&used.reply, Err(CallError::InDoubt(_))), "{used:?}");
-    invalid(&texts(sql, &["ALTER SYSTEM SET primary_conninfo = ${credential:replication}"]).await);
+    assert!(
+        matches!(&used.reply, Err(CallError::InDoubt(_))),
+        "{used:?}"
+    );
+    invalid(
+        &texts(
+            sql,
+            &["ALTER SYSTEM SET primary_conninfo = ${credential:replication}"],
+        )
+        .await,
+    );
     let args = json!({ "connection": "bz", "statements": [] });
     let used = call(sql, "understudy:sql/sql", "run", args, soon()).await;
     assert!(
@@ -382,7 +426,11 @@ async fn transport_that_does_not_verify(server: &Server) {
     });
     let used = texts(&wrong_name, &select).await;
     assert!(reason(&used).starts_with("CP0011"), "{}", reason(&used));
-    assert!(reason(&used).contains("not valid for name"), "{}", reason(&used));
+    assert!(
+        reason(&used).contains("not valid for name"),
+        "{}",
+        reason(&used)
+    );
 
     let mut binding = server.binding();
     binding.trust = vec!["other.pem".into()];
@@ -397,19 +445,36 @@ async fn transport_that_does_not_verify(server: &Server) {
 
     let used = texts(&server.changed(|one| one.port = free_port()), &select).await;
     assert!(reason(&used).starts_with("CP0013"), "{}", reason(&used));
-    let used = texts(&server.changed(|one| one.user = "nobody".to_owned()), &select).await;
-    assert!(invalid(&used).starts_with("CP0017") && invalid(&used).contains("28P01"), "{used:?}");
-    let used = texts(&server.changed(|one| one.database = "none".to_owned()), &select).await;
+    let used = texts(
+        &server.changed(|one| one.user = "nobody".to_owned()),
+        &select,
+    )
+    .await;
+    assert!(
+        invalid(&used).starts_with("CP0017") && invalid(&used).contains("28P01"),
+        "{used:?}"
+    );
+    let used = texts(
+        &server.changed(|one| one.database = "none".to_owned()),
+        &select,
+    )
+    .await;
     assert!(invalid(&used).contains("3D000"), "{used:?}");
     // A server of another kind, that never says a word of this protocol: no session in plain text is ever begun.
-    let plain = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let plain = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap();
     let port = plain.local_addr().unwrap().port();
     let sql = server.changed(|one| one.port = port);
     let answer = async {
         let (mut stream, _) = plain.accept().await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, b"N").await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"N")
+            .await
+            .unwrap();
         let mut sent = Vec::new();
-        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut sent).await.unwrap();
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut sent)
+            .await
+            .unwrap();
         sent
     };
     let (used, sent) = tokio::join!(texts(&sql, &select), answer);
@@ -426,7 +491,10 @@ async fn broken_session(sql: &Capabilities) {
     let Err(CallError::InDoubt(text)) = &used.reply else {
         panic!("{used:?}")
     };
-    assert!(text.starts_with("CP0014") && text.contains("57P01"), "{text}");
+    assert!(
+        text.starts_with("CP0014") && text.contains("57P01"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -72,11 +72,7 @@ impl<'a> FromSql<'a> for SqlValue {
 }
 
 impl ToSql for SqlValue {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         let text = match self {
             Self::Null => return Ok(IsNull::Yes),
             Self::Boolean(value) => value.to_string(),
