@@ -185,6 +185,70 @@ async fn two_that_were_promoted_without_each_other_are_not_mixed_up() {
 }
 
 #[tokio::test]
+async fn a_backup_is_put_back_as_it_was_taken_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::create(folder.path()).unwrap();
+    let addresses = [address(PZ).unwrap(), address(BZ).unwrap()];
+    let pair = Pair::start(&authority, folder.path(), addresses, TABLES)
+        .await
+        .unwrap();
+    let host = calls::Host::new("postgres", pair.binding(&json!({})), pair.credentials());
+    insert(&pair.pz, "kept").await;
+    let backup =
+        json!({ "call": "ensure-backup", "site": "pz", "database": "wordpress", "name": "b/1" });
+    let ran = host
+        .calls(json!([
+            backup,
+            backup,
+            call("list-recovery-points", "bz"),
+            call("observe-contents", "pz")
+        ]))
+        .await;
+    came(&ran.answers[..2], &["changed", "unchanged"]);
+    let points = ran.answers[2]["ok"].as_array().unwrap();
+    assert_eq!(
+        (&points[0]["id"], &points[0]["complete"]),
+        (&json!("b_1"), &json!(true))
+    );
+    insert(&pair.pz, "later").await;
+
+    let restored = |target: Value, site: &str, token: &str| {
+        json!({
+            "call": "ensure-restored", "site": site, "database": "wordpress", "target": target, "token": token
+        })
+    };
+    let again = host
+        .calls(json!([
+            restored(json!({ "point": "b_1" }), "pz", "t-0"),
+            restored(json!({ "instant-ms": 1000 }), "bz", "t-0"),
+            restored(json!({ "point": "b_1" }), "bz", "t-1"),
+            restored(json!({ "point": "b_1" }), "bz", "t-1"),
+            call("observe", "bz"),
+            call("observe-contents", "bz")
+        ]))
+        .await;
+    came(
+        &again.answers,
+        &["conflict", "invalid", "changed", "unchanged", "ok", "ok"],
+    );
+    assert_eq!(again.answers[4]["ok"]["read_only"], true);
+    assert_eq!(again.answers[4]["ok"]["replication"], Value::Null);
+    assert_eq!(again.answers[5], ran.answers[3], "it is not as it was");
+    assert_eq!(titles(&pair.bz).await, ["kept"]);
+
+    // One that was touched since is not unpacked, and the server that was to get it can still be made a replica.
+    let file = folder.path().join("postgres-copies/b_1.tar");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let ran = host
+        .calls(json!([restored(json!("latest"), "bz", "t-2")]))
+        .await;
+    came(&ran.answers, &["conflict"]);
+}
+
+#[tokio::test]
 async fn a_drill_on_postgres_loses_nothing_and_ends_where_it_began() {
     let options = Options::new(env!("CARGO_BIN_EXE_understudy-lab")).on_postgres();
     let lab = Lab::up(options).await.unwrap();

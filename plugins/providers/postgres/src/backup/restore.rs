@@ -88,6 +88,8 @@ pub(crate) fn ensure_restored(
         Err(error) => return Err(error),
     }
     let (stem, phase) = match known {
+        // Somebody has started what was emptied.
+        Some(known) if known.phase == Phase::Unpack && restore.is_up => (known.stem, Phase::Clear),
         Some(known) => (known.stem, known.phase),
         None => {
             let backup = choose(programs, &own.take, database, target)?;
@@ -184,21 +186,23 @@ impl<P: Programs> Restore<'_, P> {
             }
         }
         let phase = Phase::Start;
-        let progress = Progress { phase, ..progress };
-        self.write(&progress)?;
-        self.start(progress)
+        self.write(&Progress { phase, ..progress })?;
+        self.restart()
     }
 
     fn start(&self, progress: Progress) -> Result<Outcome, Error> {
         if !self.is_up {
-            if let Some(outcome) = self.step(&self.server.restart, "start")? {
-                return Ok(outcome);
-            }
-            return Ok(self.waiting("the server starts", 0));
+            return self.restart();
         }
         let phase = Phase::Done;
         self.write(&Progress { phase, ..progress })?;
         Ok(Outcome::Changed)
+    }
+
+    /// Starts it; that it answers is seen the next time.
+    fn restart(&self) -> Result<Outcome, Error> {
+        let outcome = self.step(&self.server.restart, "start")?;
+        Ok(outcome.unwrap_or_else(|| self.waiting("the server starts", 0)))
     }
 
     /// Runs a program; none once it has ended well.
