@@ -52,6 +52,7 @@ async fn databases_conform() {
         "ensure-replica-of",
         "ensure-write-probe",
         "ensure-backup",
+        "ensure-restored",
     ]);
     // A wait for a position that is never reached needs a server that nothing was done to right before.
     tested.leaves_out(&["ensure-caught-up-later"]);
