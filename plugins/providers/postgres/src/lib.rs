@@ -15,8 +15,9 @@
 //! GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO understudy;
 //! ```
 //!
-//! the functions in the application's database (before PostgreSQL 15, a superuser). *An ordinary client* (`client-connections`): the application's own user, no
-//! superuser. It proves fences, writes probes and applies migrations in its own schema, where it may create tables.
+//! the functions in the application's database (before PostgreSQL 15, a superuser). *An ordinary client*
+//! (`client-connections`): the application's own user, no superuser. It proves fences, writes probes and applies migrations
+//! in its own schema, where it may create tables.
 //!
 //! *The replication user*: `LOGIN REPLICATION`, and in the database `postgres` what `pg_rewind` reads a source by:
 //! `EXECUTE` on `pg_ls_dir(text, boolean, boolean)`, `pg_stat_file(text, boolean)`, `pg_read_binary_file(text)` and
@@ -43,8 +44,8 @@
 //! programs.detach-pz = { program = "/usr/bin/sed", leading = ["-i", "/^primary_conninfo/d", "DATA/postgresql.auto.conf"], arguments = [[]] }
 //! ```
 //!
-//! where OWN is this server, and SOURCE the other site's: `host=… port=… user=… sslmode=verify-full sslrootcert=…`. A service manager
-//! (`systemctl stop`, `systemctl restart`) does as well as `pg_ctl`.
+//! where OWN is this server, and SOURCE the other site's: `host=… port=… user=… sslmode=verify-full sslrootcert=…`. A service
+//! manager (`systemctl stop`, `systemctl restart`) does as well as `pg_ctl`.
 //!
 //! # What each function does there
 //! * `observe`: recovery, place and timeline in the log, the receiver, `primary_conninfo`'s host and port. A server that
