@@ -2,6 +2,7 @@
 //! comes back as a second writer.
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use understudy_lab::audit;
 use understudy_lab::authority::Authority;
 use understudy_lab::clock::eventually;
@@ -66,15 +67,45 @@ fn came(answers: &[Value], wanted: &[&str]) {
     assert_eq!(kinds, wanted, "{answers:?}");
 }
 
-#[tokio::test]
-async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
+/// Two servers and a host that makes calls to them.
+struct Stage {
+    // Dropped in this order: the folder last.
+    pair: Pair,
+    host: calls::Host,
+    folder: TempDir,
+}
+
+async fn stage() -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::create(folder.path()).unwrap();
     let addresses = [address(PZ).unwrap(), address(BZ).unwrap()];
-    let mut pair = Pair::start(&authority, folder.path(), addresses, TABLES)
+    let pair = Pair::start(&authority, folder.path(), addresses, TABLES)
         .await
         .unwrap();
     let host = calls::Host::new("postgres", pair.binding(&json!({})), pair.credentials());
+    Stage { pair, host, folder }
+}
+
+/// True where the journal says that a program was run.
+fn ran_program(records: &[Value], program: &str) -> bool {
+    let action = format!("exec {program}:");
+    records
+        .iter()
+        .any(|record| record.to_string().contains(&action))
+}
+
+/// No password of anybody stands in what was written down.
+fn holds_no_secret(pair: &Pair, records: &[Value]) {
+    for (name, secret) in pair.credentials() {
+        let holds = |record: &Value| record.to_string().contains(&secret);
+        assert!(!records.iter().any(holds), "{name} was written");
+    }
+}
+
+#[tokio::test]
+async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
+    let mut stage = stage().await;
+    let (pair, host) = (&mut stage.pair, &stage.host);
     insert(&pair.pz, "replicated").await;
     pair.bz.applied(&pair.pz, LIMIT).await.unwrap();
     cut_off(&pair.bz).await;
@@ -120,7 +151,7 @@ async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
             "ok",
         ],
     );
-    assert_eq!(ran.answers[0]["ok"]["role"], "primary");
+    assert_eq!(ran.answers[0]["ok"]["role"], "Primary");
     assert_eq!(ran.answers[0]["ok"]["read_only"], false);
     let position = &ran.answers[6]["ok"]["position"];
     let there = json!({
@@ -134,34 +165,17 @@ async fn a_second_writer_is_fenced_rewound_and_holds_nothing_of_its_own() {
         ]))
         .await;
     assert_eq!(again.answers[1], ran.answers[7], "the copy differs");
-    assert_eq!(again.answers[2]["ok"]["role"], "replica");
+    assert_eq!(again.answers[2]["ok"]["role"], "Replica");
     assert_eq!(titles(&pair.pz).await, ["after", "replicated"]);
-    let used = |program: &str| {
-        let mut records = ran.records.iter();
-        records.any(|record| record.to_string().contains(&format!("exec {program}:")))
-    };
-    assert!(used("rewind-pz") && !used("seed-pz"), "it was not rewound");
-
-    // No password of anybody stands in what was written down.
-    for (name, secret) in pair.credentials() {
-        let written = [&ran.records, &again.records];
-        let mut records = written.into_iter().flatten();
-        assert!(
-            !records.any(|record| record.to_string().contains(&secret)),
-            "{name}"
-        );
-    }
+    assert!(ran_program(&ran.records, "rewind-pz") && !ran_program(&ran.records, "seed-pz"));
+    holds_no_secret(pair, &ran.records);
+    holds_no_secret(pair, &again.records);
 }
 
 #[tokio::test]
 async fn two_that_were_promoted_without_each_other_are_not_mixed_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::create(folder.path()).unwrap();
-    let addresses = [address(PZ).unwrap(), address(BZ).unwrap()];
-    let pair = Pair::start(&authority, folder.path(), addresses, TABLES)
-        .await
-        .unwrap();
-    let host = calls::Host::new("postgres", pair.binding(&json!({})), pair.credentials());
+    let stage = stage().await;
+    let (pair, host) = (&stage.pair, &stage.host);
     cut_off(&pair.bz).await;
     // Both begin timeline 2, each its own: by somebody's hand, past every guard.
     let ran = host.calls(json!([call("ensure-fenced", "pz")])).await;
@@ -182,6 +196,65 @@ async fn two_that_were_promoted_without_each_other_are_not_mixed_up() {
     assert_eq!(ran.answers[2]["ok"]["replication"]["running"], true);
     pair.pz.applied(&pair.bz, LIMIT).await.unwrap();
     assert_eq!(titles(&pair.pz).await, ["other"]);
+}
+
+#[tokio::test]
+async fn a_backup_is_put_back_as_it_was_taken_or_not_at_all() {
+    let stage = stage().await;
+    let (pair, host) = (&stage.pair, &stage.host);
+    insert(&pair.pz, "kept").await;
+    let backup =
+        json!({ "call": "ensure-backup", "site": "pz", "database": "wordpress", "name": "b/1" });
+    let ran = host
+        .calls(json!([
+            backup,
+            backup,
+            call("list-recovery-points", "bz"),
+            call("observe-contents", "pz")
+        ]))
+        .await;
+    came(&ran.answers[..2], &["changed", "unchanged"]);
+    let points = ran.answers[2]["ok"].as_array().unwrap();
+    assert_eq!(
+        (&points[0]["id"], &points[0]["complete"]),
+        (&json!("b_1"), &json!(true))
+    );
+    insert(&pair.pz, "later").await;
+
+    let restored = |target: Value, site: &str, token: &str| {
+        json!({
+            "call": "ensure-restored", "site": site, "database": "wordpress", "target": target, "token": token
+        })
+    };
+    let again = host
+        .calls(json!([
+            restored(json!({ "point": "b_1" }), "pz", "t-0"),
+            restored(json!({ "instant-ms": 1000 }), "bz", "t-0"),
+            restored(json!({ "point": "b_1" }), "bz", "t-1"),
+            restored(json!({ "point": "b_1" }), "bz", "t-1"),
+            call("observe", "bz"),
+            call("observe-contents", "bz")
+        ]))
+        .await;
+    came(
+        &again.answers,
+        &["conflict", "invalid", "changed", "unchanged", "ok", "ok"],
+    );
+    assert_eq!(again.answers[4]["ok"]["read_only"], true);
+    assert_eq!(again.answers[4]["ok"]["replication"], Value::Null);
+    assert_eq!(again.answers[5], ran.answers[3], "it is not as it was");
+    assert_eq!(titles(&pair.bz).await, ["kept"]);
+
+    // One that was touched since is not unpacked, and the server that was to get it can still be made a replica.
+    let file = stage.folder.path().join("postgres-copies/b_1.tar");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let ran = host
+        .calls(json!([restored(json!("latest"), "bz", "t-2")]))
+        .await;
+    came(&ran.answers, &["conflict"]);
 }
 
 #[tokio::test]

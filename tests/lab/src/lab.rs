@@ -110,6 +110,15 @@ struct Secrets {
     editor_password: String,
 }
 
+impl Secrets {
+    fn fresh() -> Result<Self> {
+        Ok(Self {
+            admin_token: secret::fresh()?,
+            editor_password: secret::fresh()?,
+        })
+    }
+}
+
 impl Lab {
     /// Brings everything up: `pz` serves, `bz` replicates and stands by.
     ///
@@ -122,10 +131,7 @@ impl Lab {
             .tempdir_in(&options.parent)?;
         let path = folder.path().to_owned();
         let authority = Authority::create(&path)?;
-        let secrets = Secrets {
-            admin_token: secret::fresh()?,
-            editor_password: secret::fresh()?,
-        };
+        let secrets = Secrets::fresh()?;
         let shared_certificate = authority.issue("shared", &[&SHARED.to_string()])?;
         let board = address(SHARED)?;
         let zone = Zone {
@@ -156,14 +162,7 @@ impl Lab {
             authoritative.editor().clone(),
         )
         .await?;
-        let postgres = match options.engine {
-            Engine::Mariadb => None,
-            Engine::Postgres => {
-                let addresses = [address(PZ)?, address(BZ)?];
-                let tables = postgres_pair::TABLES;
-                Some(postgres_pair::Pair::start(&authority, &path, addresses, tables).await?)
-            }
-        };
+        let postgres = postgres(options.engine, &authority, &path).await?;
         let public_port = free_port(&[PZ, BZ])?;
         let [pz, bz] = sites(
             &programs,
@@ -286,6 +285,21 @@ impl Lab {
     pub fn url(&self, path: &str) -> String {
         format!("https://wp-active.{ZONE}:{}{path}", self.public_port)
     }
+}
+
+/// PostgreSQL at both sites, where that is what the application writes to.
+async fn postgres(
+    engine: Engine,
+    authority: &Authority,
+    folder: &Path,
+) -> Result<Option<postgres_pair::Pair>> {
+    if engine == Engine::Mariadb {
+        return Ok(None);
+    }
+    let addresses = [address(PZ)?, address(BZ)?];
+    let started =
+        postgres_pair::Pair::start(authority, folder, addresses, postgres_pair::TABLES).await?;
+    Ok(Some(started))
 }
 
 /// Where the application at a site writes to, and its password there.

@@ -1,10 +1,11 @@
 //! A lab of real servers on the loopback interface, for tests that must not believe a simulation.
 //!
-//! There are two, of the same servers. The small one, [`Lab`], is up in seconds: two MariaDB servers that replicate,
-//! PowerDNS with two caching resolvers, one small HTTPS application per site and a writer that plays the users. The
-//! other, [`Platform`], is two whole zones: instead of the small application a Kubernetes control plane with a node, an
-//! ingress controller and WordPress in each, and an ACME authority that issues their certificates. Everything lives in
-//! one temporary folder, on free ports, and is gone when either is dropped, also when a test panics or is killed.
+//! There are two, of the same servers. The small one, [`Lab`], is up in seconds: two MariaDB servers that replicate (and
+//! two of PostgreSQL, where its application is to write there), PowerDNS with two caching resolvers, one small HTTPS
+//! application per site and a writer that plays the users. The other, [`Platform`], is two whole zones: instead of the
+//! small application a Kubernetes control plane with a node, an ingress controller and WordPress in each, and an ACME
+//! authority that issues their certificates. Everything lives in one temporary folder, on free ports, and is gone when
+//! either is dropped, also when a test panics or is killed.
 //!
 //! It is not a product and not a simulation. What it counts (which acknowledged rows are missing) is independent of what
 //! a run reports: only [`host`] and [`game_day`] know the host, as its users do, by its commands and reports.

@@ -301,6 +301,17 @@ impl Server {
         ]
     }
 
+    fn backup_arguments(&self) -> Vec<String> {
+        vec![
+            "--pgdata=-".to_owned(),
+            "--format=tar".to_owned(),
+            "--wal-method=fetch".to_owned(),
+            "--checkpoint=fast".to_owned(),
+            "--no-password".to_owned(),
+            format!("--dbname={}", self.conninfo(self)),
+        ]
+    }
+
     fn rewind_arguments(&self, source: &Self) -> Vec<String> {
         vec![
             format!("--target-pgdata={}", self.data().display()),

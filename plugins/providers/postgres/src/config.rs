@@ -23,6 +23,8 @@ pub(crate) struct Config {
     #[serde(default)]
     servers: BTreeMap<String, ServerPrograms>,
     #[serde(default)]
+    backups: BTreeMap<String, BackupPrograms>,
+    #[serde(default)]
     pub(crate) heartbeat: Option<Heartbeat>,
     #[serde(default)]
     pub(crate) migrations: Vec<Migration>,
@@ -57,6 +59,15 @@ pub(crate) struct ServerPrograms {
 pub(crate) struct FollowPrograms {
     pub(crate) rewind: String,
     pub(crate) seed: String,
+}
+
+/// Programs that take a backup of the server of a site, and put one back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct BackupPrograms {
+    pub(crate) take: String,
+    pub(crate) unpack: String,
+    pub(crate) detach: String,
 }
 
 impl Config {
@@ -104,6 +115,13 @@ impl Config {
         self.servers
             .get(site)
             .ok_or_else(|| missing(site, "servers"))
+    }
+
+    /// Programs for the backups of the server of a site.
+    pub(crate) fn backups(&self, site: &str) -> Result<&BackupPrograms, Error> {
+        self.backups
+            .get(site)
+            .ok_or_else(|| missing(site, "backups"))
     }
 
     /// Address of the server of a site as replicas know it, where one is configured.

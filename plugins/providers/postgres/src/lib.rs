@@ -15,8 +15,9 @@
 //! GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO understudy;
 //! ```
 //!
-//! the functions in the application's database (before PostgreSQL 15, a superuser). *An ordinary client* (`client-connections`): the application's own user, no
-//! superuser. It proves fences, writes probes and applies migrations in its own schema, where it may create tables.
+//! the functions in the application's database (before PostgreSQL 15, a superuser). *An ordinary client*
+//! (`client-connections`): the application's own user, no superuser. It proves fences, writes probes and applies migrations
+//! in its own schema, where it may create tables.
 //!
 //! *The replication user*: `LOGIN REPLICATION`, and in the database `postgres` what `pg_rewind` reads a source by:
 //! `EXECUTE` on `pg_ls_dir(text, boolean, boolean)`, `pg_stat_file(text, boolean)`, `pg_read_binary_file(text)` and
@@ -37,10 +38,14 @@
 //!   arguments = [[]], secrets = { PGPASSWORD = … }, files = "postgres", time-limit = "2h" }
 //! programs.seed-pz = { …/pg_basebackup, leading = ["--pgdata=DATA", "--dbname=SOURCE", "--write-recovery-conf",
 //!   "--wal-method=stream", "--checkpoint=fast", "--no-password"], arguments = [[]], secrets = { PGPASSWORD = … }, time-limit = "2h" }
+//! programs.backup-pz = { …/pg_basebackup, leading = ["--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast",
+//!   "--no-password", "--dbname=OWN"], arguments = [[]], secrets = { PGPASSWORD = … }, files = "postgres", time-limit = "2h" }
+//! programs.unpack-pz = { program = "/usr/bin/tar", leading = ["-x", "-C", DATA], arguments = [[]], files = "postgres", time-limit = "2h" }
+//! programs.detach-pz = { program = "/usr/bin/sed", leading = ["-i", "/^primary_conninfo/d", "DATA/postgresql.auto.conf"], arguments = [[]] }
 //! ```
 //!
-//! where SOURCE is `host=… port=… user=… sslmode=verify-full sslrootcert=…` of the other site's server. A service manager
-//! (`systemctl stop`, `systemctl restart`) does as well as `pg_ctl`.
+//! where OWN is this server, and SOURCE the other site's: `host=… port=… user=… sslmode=verify-full sslrootcert=…`. A service
+//! manager (`systemctl stop`, `systemctl restart`) does as well as `pg_ctl`.
 //!
 //! # What each function does there
 //! * `observe`: recovery, place and timeline in the log, the receiver, `primary_conninfo`'s host and port. A server that
@@ -56,7 +61,9 @@
 //! * `observe-contents`: counts and sums of all rows in one snapshot; SHA-256 over definitions from the catalog.
 //! * `ensure-migrated`: statements of the configuration, progress in `understudy_migrations`.
 //! * `ensure-write-probe`: a row in `understudy_probe`, written and read back as an ordinary client.
-//! * `list-recovery-points`, `observe-restorable`, `ensure-backup`, `ensure-restored`: `invalid`; bind another provider for backups.
+//! * `ensure-backup`, `list-recovery-points`, `ensure-restored`: whole copies by `pg_basebackup` (see `backup`); `invalid` where
+//!   the binding names no programs for the site, and for a restore to an instant.
+//! * `observe-restorable`: none. Backups are restored as they are.
 //!
 //! # Limits
 //! * A primary that dies and is started again by its machine comes back as a writer: PostgreSQL has no setting against it.
@@ -64,6 +71,8 @@
 //! * One database per binding: the one that its connections select. Replication, fences and promotions are the whole
 //!   server's, with every other database on it.
 //! * No replication slots, no logical replication; a cluster that a manager (Patroni, repmgr) looks after is the manager's.
+//! * A restore puts back a backup as it is. The log is not archived, so there is no other instant to restore to; a server
+//!   with a `restore_command` of its own would go on from a backup as far as that reaches.
 //! * Tablespaces outside the data directory are not copied by the programs above.
 //! * Two servers that were promoted without knowing of each other may count their timelines alike; that is seen, and the one
 //!   is copied anew. So is one that was promoted and is given up for another that was not.
@@ -75,6 +84,7 @@ use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::Configured;
 use understudy_sdk::sql::{Host, Sql};
 
+mod backup;
 mod config;
 mod contents;
 mod dialect;
@@ -127,12 +137,15 @@ impl database::Guest for Postgres {
         newest::newest_ms(&Host, connection, heartbeat, server.in_recovery)
     }
 
-    fn list_recovery_points(_: String, _: String) -> Result<Vec<database::RecoveryPoint>, Error> {
-        Err(no_backups())
+    fn list_recovery_points(
+        site: String,
+        database: String,
+    ) -> Result<Vec<database::RecoveryPoint>, Error> {
+        backup::list(&Programs, CONFIG.get()?, &site, &database)
     }
 
     fn observe_restorable(_: String, _: String) -> Result<Option<u64>, Error> {
-        Err(no_backups())
+        Ok(None)
     }
 
     fn observe_contents(site: String, database: String) -> Result<database::Contents, Error> {
@@ -168,12 +181,13 @@ impl database::Guest for Postgres {
     }
 
     fn ensure_restored(
-        _: String,
-        _: String,
-        _: database::RecoveryTarget,
-        _: String,
+        site: String,
+        database: String,
+        target: database::RecoveryTarget,
+        token: String,
     ) -> Result<database::Outcome, Error> {
-        Err(no_backups())
+        let (config, place) = (CONFIG.get()?, (site.as_str(), database.as_str()));
+        backup::restore::ensure_restored(&Host, &Programs, config, place, &target, &token)
     }
 
     fn ensure_migrated(
@@ -188,8 +202,12 @@ impl database::Guest for Postgres {
         migrations::ensure(&Host, client, &config.migrations, &version)
     }
 
-    fn ensure_backup(_: String, _: String, _: String) -> Result<database::Outcome, Error> {
-        Err(no_backups())
+    fn ensure_backup(
+        site: String,
+        database: String,
+        name: String,
+    ) -> Result<database::Outcome, Error> {
+        backup::ensure_backup(&Programs, CONFIG.get()?, &site, &database, &name)
     }
 
     fn ensure_write_probe(
@@ -202,10 +220,6 @@ impl database::Guest for Postgres {
         server::look(&Host, config.connection(&site)?, name, &database)?;
         write_probe::ensure(&Host, config.client_connection(&site)?, &token)
     }
-}
-
-fn no_backups() -> Error {
-    Error::Invalid("the postgres provider takes and restores no backups".to_owned())
 }
 
 /// See `observe`.

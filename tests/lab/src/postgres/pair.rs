@@ -125,6 +125,7 @@ impl Pair {
         let (operator, app) = ("LAB_POSTGRES_PASSWORD", "LAB_POSTGRES_APP_PASSWORD");
         let mut programs = Map::new();
         let mut servers = Map::new();
+        let mut backups = Map::new();
         for (site, server, other, source) in [
             ("pz", &self.pz, "bz", &self.bz),
             ("bz", &self.bz, "pz", &self.pz),
@@ -137,6 +138,9 @@ impl Pair {
                     "follow": { other: { "rewind": of("rewind"), "seed": of("seed") } },
                 }),
             );
+            let programs_of =
+                json!({ "take": of("backup"), "unpack": of("unpack"), "detach": of("detach") });
+            backups.insert(site.to_owned(), programs_of);
             for (kind, command) in commands(server, source) {
                 programs.insert(of(kind), self.program(server, command));
             }
@@ -145,6 +149,7 @@ impl Pair {
             "connections": { "pz": "pz", "bz": "bz" },
             "client-connections": { "pz": "pz-client", "bz": "bz-client" },
             "servers": servers,
+            "backups": backups,
         });
         if let (Some(all), Some(more)) = (all.as_object_mut(), config.as_object()) {
             all.extend(more.clone());
@@ -179,7 +184,7 @@ impl Pair {
 }
 
 /// The commands for a server, by what the provider calls them.
-fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 6] {
+fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 9] {
     let control = keeper::control_path(&server.setup.folder)
         .display()
         .to_string();
@@ -193,6 +198,7 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 6
     let data = server.data().display().to_string();
     let everything = [data.as_str(), "-mindepth", "1", "-delete"];
     let mark = format!("{data}/standby.signal");
+    let settings = format!("{data}/postgresql.auto.conf");
     let programs = &server.programs;
     [
         ("stop", vec![control.clone(), "stop".to_owned()]),
@@ -212,6 +218,26 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 6
         (
             "seed",
             as_user(&programs.pg_basebackup, server.seed_arguments(source)),
+        ),
+        (
+            "backup",
+            as_user(&programs.pg_basebackup, server.backup_arguments()),
+        ),
+        (
+            "unpack",
+            as_user(
+                Path::new("/usr/bin/tar"),
+                ["-x", "-C", data.as_str()].map(str::to_owned).to_vec(),
+            ),
+        ),
+        (
+            "detach",
+            as_user(
+                Path::new("/usr/bin/sed"),
+                ["-i", "/^primary_conninfo/d", settings.as_str()]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ),
         ),
     ]
 }

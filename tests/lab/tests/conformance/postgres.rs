@@ -18,6 +18,7 @@ async fn databases_conform() {
         .unwrap();
     let things = json!({
         "site": "bz", "source": "pz", "database": "wordpress", "unknown-database": "nobody",
+        "backup-site": "pz", "restore-site": "bz", "migration": "2",
     });
     let allow = [
         "ensure-fenced",
@@ -27,8 +28,14 @@ async fn databases_conform() {
         "ensure-write-probe-fenced",
         "ensure-promoted-second-writer",
         "ensure-replica-of-writer",
+        "ensure-restored",
+        "ensure-restored-unknown",
     ];
-    let bindings = [pair.binding(&json!({}))];
+    let migrations = json!([
+        { "version": "1", "statements": ["CREATE TABLE first (n integer)"] },
+        { "version": "2", "statements": ["ALTER TABLE first ADD COLUMN m text", "INSERT INTO first VALUES (1, 'a')"] },
+    ]);
+    let bindings = [pair.binding(&json!({ "migrations": migrations }))];
     let suites = [suite("database", things, &allow)];
     let tested = conforms(
         folder.path(),
@@ -44,13 +51,9 @@ async fn databases_conform() {
         "ensure-promoted-back",
         "ensure-replica-of",
         "ensure-write-probe",
-    ]);
-    tested.leaves_out(&[
-        "list-recovery-points",
-        "ensure-caught-up-later",
-        "ensure-migrated",
         "ensure-backup",
         "ensure-restored",
-        "ensure-restored-unknown",
     ]);
+    // A wait for a position that is never reached needs a server that nothing was done to right before.
+    tested.leaves_out(&["ensure-caught-up-later"]);
 }
