@@ -29,7 +29,7 @@ type Says = (u16, &'static str, &'static str);
 const TAKEN: Says = (201, "", "");
 
 struct Bench {
-    _folder: TempDir,
+    folder: TempDir,
     capabilities: Capabilities,
     accounts: Arc<AtomicUsize>,
 }
@@ -97,7 +97,7 @@ impl Bench {
         .into();
         let capabilities = capabilities(&binding, folder.path());
         Self {
-            _folder: folder,
+            folder,
             capabilities,
             accounts,
         }
@@ -115,6 +115,54 @@ impl Bench {
     async fn look(&self, issuer: &str) -> Result<Value, CallError> {
         let used = self.ask("observe-authority", json!({ "issuer": issuer }));
         used.await.reply
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_says_when_to_come_back_and_the_account_is_made_once() {
+    let bench = Bench::new(TAKEN, (429, "rateLimited", "90"), HOST).await;
+    assert_eq!(bench.look("main").await.unwrap(), false, "no account yet");
+    for _ in 0..2 {
+        match bench.order().await.unwrap_err() {
+            CallError::Unavailable(hint) => {
+                assert_eq!(hint.after_ms, Some(90_000));
+                assert!(hint.reason.starts_with("CP0066"), "{}", hint.reason);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(bench.accounts.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.look("main").await.unwrap(), true);
+    let account = bench.folder.path().join("acme/account.json");
+    let mode = std::fs::metadata(account).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn what_the_authority_says_is_told_as_what_it_means() {
+    for (account, order, class, code) in [
+        (TAKEN, (400, "rejectedIdentifier", ""), "conflict", "CP0061"),
+        (TAKEN, (400, "accountDoesNotExist", ""), "invalid", "CP0063"),
+        (TAKEN, (503, "serverInternal", ""), "unavailable", "CP0062"),
+        (
+            (403, "externalAccountRequired", ""),
+            TAKEN,
+            "invalid",
+            "CP0063",
+        ),
+    ] {
+        let bench = Bench::new(account, order, HOST).await;
+        let (said, text) = match bench.order().await.unwrap_err() {
+            CallError::Conflict(text) => ("conflict", text),
+            CallError::Invalid(text) => ("invalid", text),
+            CallError::Unavailable(hint) => ("unavailable", hint.reason),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said, class, "{text}");
+        assert!(
+            text.starts_with(code) && text.contains("as asked"),
+            "{text}"
+        );
     }
 }
 
