@@ -150,10 +150,15 @@ async fn a_backup_is_restored_as_it_was_and_with_what_the_logs_add() {
         pz.value(POSITION).await.unwrap()
     );
 
+    follows_without_a_copy(&lab, &host).await;
+}
+
+async fn follows_without_a_copy(lab: &Lab, host: &Host) {
+    let (pz, bz) = (&lab.databases.pz, &lab.databases.bz);
     // It stands where its source stands: a replica without a copy.
     let follows = json!({ "call": "ensure-replica-of", "site": "bz", "database": "wordpress", "source": "pz" });
     assert_eq!(host.call(follows).await, changed());
-    post(&lab, 7).await.unwrap();
+    post(lab, 7).await.unwrap();
     bz.applied(&pz.position().await.unwrap(), LIMIT)
         .await
         .unwrap();
