@@ -84,6 +84,7 @@ async fn databases(lab: &Lab, overlay: &str) {
     // A wait for a position that is never reached needs a server that nothing was done to right before.
     tested.leaves_out(&[
         "list-recovery-points",
+        "observe-restorable",
         "ensure-caught-up-later",
         "ensure-migrated",
         "ensure-backup",
