@@ -73,6 +73,7 @@ async fn a_zone_is_brought_to_where_it_waits_and_a_look_names_what_breaks_it() {
     let broken = [
         "app-waits",
         "entry-closed",
+        "media-reachable",
         "namespace-platform-exists",
         "nodes-ready",
         "pods-of-ingress-nginx-ready",
