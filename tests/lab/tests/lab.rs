@@ -344,17 +344,24 @@ async fn the_notice_board_shows_each_key_once() {
 }
 
 #[tokio::test]
-async fn the_overlay_names_every_secret_and_holds_none() {
+async fn the_overlays_name_every_secret_and_hold_none() {
     let lab = Lab::up(options()).await.unwrap();
-    let overlay = lab.overlay_toml().unwrap();
-    toml::from_str::<toml::Table>(&overlay).unwrap();
+    let overlays = [
+        lab.overlay_toml().unwrap(),
+        lab.json_zone_toml(),
+        lab.rfc2136_toml(),
+    ];
+    for overlay in &overlays {
+        toml::from_str::<toml::Table>(overlay).unwrap();
+    }
+    let overlays = overlays.concat();
     for (name, secret) in lab.credentials() {
         assert!(
-            overlay.contains(&format!("\"{name}\"")),
+            overlays.contains(&format!("\"{name}\"")),
             "{name} is not used"
         );
         assert!(
-            !overlay.contains(&secret),
+            !overlays.contains(&secret),
             "the value of {name} is written out"
         );
     }
