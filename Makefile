@@ -2,6 +2,10 @@
 UNDERSTUDY = target/debug/understudy --cache target/understudy-cache
 RUNBOOK    = runbooks/wordpress/runbook.toml
 LAB        = /tmp/understudy-lab
+# What is built before plugins are. Beside the lab the host's dependencies have the features that the whole workspace gives them,
+# and the largest of them is not compiled twice.
+BUILT      = -p understudy
+BOTH       = -p understudy -p understudy-lab
 PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/*/Cargo.toml))
 
 .PHONY: rehearse test lab zones lint mutants plugins host kubernetes setup clean-runs
@@ -12,28 +16,29 @@ rehearse: plugins
 
 ## Everything that can fail, with real servers on loopback.
 test: setup
-	$(MAKE) -j2 kubernetes plugins
+	$(MAKE) -j2 kubernetes plugins BUILT="$(BOTH)"
 	cargo test --workspace
 
 ## The game-day: there and back on two zones of real servers under traffic, and the table of what came of it.
 lab: setup
-	$(MAKE) -j2 kubernetes plugins
-	cargo run -p understudy-lab -- game-day
+	$(MAKE) -j2 kubernetes plugins BUILT="$(BOTH)"
+	target/debug/understudy-lab game-day
 
 ## The same two zones to try things on, up until Ctrl-C: it says what to lay over the runbook.
 zones: setup kubernetes
-	cargo run -p understudy-lab -- up --kubernetes $(LAB)
+	$(MAKE) host BUILT="$(BOTH)"
+	target/debug/understudy-lab up --kubernetes $(LAB)
 
 ## Take one guard or one move out of the strategies at a time, and print which rule catches it. WORDS="fence ttl" for some.
 mutants:
-	cargo test -p understudy --test mutants -- --all $(WORDS)
+	cargo test --workspace --test mutants -- --all $(WORDS)
 
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
 host:
-	cargo build -p understudy
+	cargo build $(BUILT)
 
 plugins: host
 	$(UNDERSTUDY) plugin build $(PLUGINS)
