@@ -99,3 +99,35 @@ pub fn last_words(ended: &Ended) -> String {
     let from = lines.len().saturating_sub(LINES);
     lines.get(from..).unwrap_or_default().join(" ")
 }
+/// Longest stem made of a name, in bytes.
+pub const MAX_STEM_BYTES: usize = 100;
+
+/// A name as the beginning of a file's, of at most [`MAX_STEM_BYTES`]: what cannot stand there becomes `_`.
+#[must_use]
+pub fn stem(name: &str) -> String {
+    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '.' {
+        true => c,
+        false => '_',
+    };
+    let mut stem: String = name.chars().map(plain).collect();
+    if !stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        stem.insert(0, '_');
+    }
+    // The end is what tells names of one run apart.
+    let over = stem.len().saturating_sub(MAX_STEM_BYTES);
+    stem.split_off(over)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_a_files_name() {
+        assert_eq!(stem("r-1.restore/take-backup"), "r-1.restore_take-backup");
+        assert_eq!(stem(".hidden"), "_.hidden");
+        let long = stem(&format!("{}-end", "a".repeat(200)));
+        assert_eq!(long.len(), MAX_STEM_BYTES);
+        assert!(long.ends_with("-end"));
+    }
+}

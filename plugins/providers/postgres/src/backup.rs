@@ -5,7 +5,7 @@
 //! is not complete. Start at [`ensure_backup`]; `restore` puts one back.
 
 use serde::{Deserialize, Serialize};
-use understudy_sdk::exec::{Command, Input, Job, Output, Programs, last_words, waiting};
+use understudy_sdk::exec::{Command, Input, Job, Output, Programs, last_words, stem, waiting};
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
 
 use crate::config::Config;
@@ -22,9 +22,6 @@ const BACKUP: &str = ".tar";
 
 /// Most manifests read, the newest: a call of a provider has room for that many.
 const MAX_MANIFESTS: usize = 300;
-
-/// Longest stem made of a name, in bytes.
-const MAX_STEM_BYTES: usize = 100;
 
 /// What is known of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,33 +162,4 @@ fn backups(programs: &impl Programs, program: &str, database: &str) -> Result<Ve
     }
     backups.sort_by_key(|backup| std::cmp::Reverse(backup.manifest.taken_at_ms));
     Ok(backups)
-}
-
-/// A name as the beginning of a file's: what cannot stand there becomes `_`.
-fn stem(name: &str) -> String {
-    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '.' {
-        true => c,
-        false => '_',
-    };
-    let mut stem: String = name.chars().map(plain).collect();
-    if !stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-        stem.insert(0, '_');
-    }
-    // The end is what tells names of one run apart.
-    let over = stem.len().saturating_sub(MAX_STEM_BYTES);
-    stem.split_off(over)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_becomes_a_files_name() {
-        assert_eq!(stem("r-1.restore/take-backup"), "r-1.restore_take-backup");
-        assert_eq!(stem(".hidden"), "_.hidden");
-        let long = stem(&format!("{}-end", "a".repeat(200)));
-        assert_eq!(long.len(), MAX_STEM_BYTES);
-        assert!(long.ends_with("-end"));
-    }
 }

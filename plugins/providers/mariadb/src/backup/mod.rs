@@ -5,6 +5,7 @@
 //! [`dump::ensure_backup`] and [`restore::ensure_restored`].
 
 use serde::{Deserialize, Serialize};
+pub(crate) use understudy_sdk::exec::stem;
 use understudy_sdk::exec::{Command, Ended, Input, Output, Programs, last_words};
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::unavailable;
@@ -26,9 +27,6 @@ const DUMP: &str = ".sql";
 
 /// Most manifests read, the newest: a call of a provider has room for that many.
 const MAX_MANIFESTS: usize = 300;
-
-/// Longest stem made of a name, in bytes.
-const MAX_STEM_BYTES: usize = 100;
 
 /// What is known of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,21 +60,6 @@ pub(crate) fn manifest_file(stem: &str) -> String {
 
 pub(crate) fn dump_file(stem: &str) -> String {
     format!("{stem}{DUMP}")
-}
-
-/// A name as the beginning of a file's: what cannot stand there becomes `_`.
-pub(crate) fn stem(name: &str) -> String {
-    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '.' {
-        true => c,
-        false => '_',
-    };
-    let mut stem: String = name.chars().map(plain).collect();
-    if !stem.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-        stem.insert(0, '_');
-    }
-    // The end is what tells names of one run apart.
-    let over = stem.len().saturating_sub(MAX_STEM_BYTES);
-    stem.split_off(over)
 }
 
 /// The dump of this stem, where it is complete.
@@ -229,7 +212,7 @@ mod tests {
         assert_eq!(stem(".hidden"), "_.hidden");
         assert_eq!(
             stem(&format!("{}-end", "a".repeat(200))).len(),
-            MAX_STEM_BYTES
+            understudy_sdk::exec::MAX_STEM_BYTES
         );
     }
 
