@@ -63,7 +63,8 @@ fn restore(recovery: &Recovery) -> Result<String, Error> {
             "no complete recovery point of {database} at {to}"
         )));
     };
-    let mut logs = own.use_logs;
+    // Logs add nothing to a backup that was taken after the fence.
+    let mut logs = own.use_logs && !holds_everything(recovery, newest)?;
     if logs {
         match restore_an_instant(recovery, newest.taken_at_ms)? {
             Instant::Restored(said) => return Ok(said),
@@ -72,6 +73,12 @@ fn restore(recovery: &Recovery) -> Result<String, Error> {
         }
     }
     restore_a_point(recovery, &usable, logs)
+}
+
+/// True for a recovery point taken after the fence: the site left holds nothing more.
+fn holds_everything(recovery: &Recovery, point: &RecoveryPoint) -> Result<bool, Error> {
+    let fenced = fence::fenced_at(recovery)?;
+    Ok(fenced.is_some_and(|fenced| point.taken_at_ms >= fenced))
 }
 
 /// What came of asking for an instant.
@@ -156,8 +163,8 @@ fn restore_a_point(
         let token = format!("{}-point-{place}", recovery.token());
         match database::ensure_restored(to, database, &target, &token) {
             Ok(_) => {
-                // Taken after the fence: the site left holds nothing more, and can be re-seeded without a loss.
-                if fence::fenced_at(recovery)?.is_some_and(|fenced| point.taken_at_ms >= fenced) {
+                // The site left can be re-seeded without a loss.
+                if holds_everything(recovery, point)? {
                     measure_text(&loss::word(recovery), loss::EVERYTHING.to_owned())?;
                 }
                 return Ok(format!("{database} at {to} is restored from {}", point.id));
