@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::journal::record::{GateKind, Record};
 
-/// A kind of record to look for: `run`, `mark NAME`, `measured NAME`, `answer ROLE`, `asked KIND`.
+/// A kind of record to look for: `run`, `mark NAME`, `measured NAME`, `attached NAME`, `answer ROLE`, `asked KIND`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Evidence {
     /// Any run.
@@ -13,6 +13,8 @@ pub(super) enum Evidence {
     Mark(String),
     /// A measurement of this name, or of this name with a direction or a site after a hyphen.
     Measured(String),
+    /// Evidence of this name was attached.
+    Attached(String),
     /// Somebody answered as this role.
     Answer(String),
     /// A question of this kind was asked.
@@ -28,6 +30,7 @@ impl Evidence {
             (Self::Measured(wanted), Record::Measured { name, .. }) => name
                 .strip_prefix(wanted.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('-')),
+            (Self::Attached(wanted), Record::Attached { name, .. }) => wanted == name,
             (Self::Answer(wanted), Record::GateAnswered { role, .. }) => wanted == role.as_str(),
             (Self::Asked(wanted), Record::GateOpened { kind, .. }) => wanted == kind,
             _ => false,
@@ -46,14 +49,15 @@ impl FromStr for Evidence {
             "run" if rest.is_empty() => Some(Self::Run),
             "mark" => name().map(Self::Mark),
             "measured" => name().map(Self::Measured),
+            "attached" => name().map(Self::Attached),
             "answer" => name().map(Self::Answer),
             "asked" => kind().map(Self::Asked),
             _ => None,
         };
         found.ok_or_else(|| {
             format!(
-                "`{text}` is no evidence: `run`, `mark NAME`, `measured NAME`, `answer ROLE`, or `asked` with one of before, \
-                 after, over-budget, failed, question"
+                "`{text}` is no evidence: `run`, `mark NAME`, `measured NAME`, `attached NAME`, `answer ROLE`, or `asked` with one \
+                 of before, after, over-budget, failed, question"
             )
         })
     }

@@ -382,11 +382,7 @@ pub fn insist(recovery: &Recovery, source: Source) -> Result<String, Error> {
 /// # Errors
 /// `conflict`: one does not hold.
 pub fn hold(found: &[Finding], name: &str) -> Result<String, Error> {
-    let all: Vec<_> = found
-        .iter()
-        .map(|one| json!({"id": one.id, "ok": one.ok, "detail": one.detail}))
-        .collect();
-    attach(name, &json!(all))?;
+    attach_findings(found, name)?;
     let missed: Vec<_> = found
         .iter()
         .filter(|one| !one.ok)
@@ -399,6 +395,18 @@ pub fn hold(found: &[Finding], name: &str) -> Result<String, Error> {
         "{name} do not hold: {}",
         missed.join("; ")
     )))
+}
+
+/// Attaches findings under this name.
+///
+/// # Errors
+/// Whatever `control.attach` answers.
+pub fn attach_findings(found: &[Finding], name: &str) -> Result<(), Error> {
+    let all: Vec<_> = found
+        .iter()
+        .map(|one| json!({"id": one.id, "ok": one.ok, "detail": one.detail}))
+        .collect();
+    attach(name, &json!(all))
 }
 
 fn check_replica(recovery: &Recovery) -> Result<String, Error> {

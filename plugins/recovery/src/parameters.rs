@@ -34,6 +34,11 @@ pub struct Parameters {
     pub objectives: Vec<String>,
     /// For how long the objectives must hold, in milliseconds.
     pub stability_window_ms: Option<u64>,
+    /// Replicas of the application at `to` where the objectives are missed with the agreed number; none for that number still.
+    pub scale_out: Option<u32>,
+    /// Where else to look where users are not served as they should be.
+    #[serde(default)]
+    pub diagnosis: Diagnosis,
     /// How long what the application was asked before it refused writes may take to end, in milliseconds: the longest
     /// request that users wait for, and what a change takes to reach every replica.
     #[serde(default = "default_drain_ms")]
@@ -92,6 +97,26 @@ pub struct Certificate {
     /// True where a throw-away certificate is issued before a graceful run, to prove that issuing works.
     #[serde(default = "yes")]
     pub test_issue: bool,
+}
+
+/// What of the cluster at `to` to look at where users are not served as they should be.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Diagnosis {
+    /// The nodes.
+    pub nodes: bool,
+    /// Whose last lines are kept.
+    pub logs: Vec<Pods>,
+}
+
+/// Pods of a namespace.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Pods {
+    /// The namespace.
+    pub namespace: String,
+    /// Label selector; empty for all of the namespace.
+    #[serde(default)]
+    pub selector: String,
 }
 
 const fn yes() -> bool {
@@ -168,6 +193,12 @@ impl Parameters {
                 ));
             }
         }
+        if let Some(more) = self.scale_out.filter(|more| *more <= self.replicas) {
+            problems.push(format!(
+                "`scale-out` ({more}) is not above `replicas` ({}): leave it out, or name more",
+                self.replicas
+            ));
+        }
         if self.records.ttl_flip_seconds > self.records.ttl_normal_seconds {
             problems.push(format!(
                 "`records.ttl-flip-seconds` ({}) is above `records.ttl-normal-seconds` ({})",
@@ -218,6 +249,11 @@ const SHARED: &str = r#""from":{"type":"string","description":"Site that is left
 "journeys":{"type":"array","items":{"type":"string"},"minItems":1,"description":"Journeys of [probe]; the first is the one a client is served by"},
 "objectives":{"type":"array","items":{"type":"string"},"default":[]},
 "stability-window-ms":{"type":"integer","minimum":0,"maximum":86400000},
+"scale-out":{"type":"integer","minimum":1,"maximum":10000,"description":"Replicas at `to` where the objectives are missed with `replicas`"},
+"diagnosis":{"type":"object","additionalProperties":false,"description":"What of the cluster at `to` to look at where users are not served as they should be","properties":{
+"nodes":{"type":"boolean","default":false},
+"logs":{"type":"array","default":[],"items":{"type":"object","additionalProperties":false,"required":["namespace"],"properties":{
+"namespace":{"type":"string","minLength":1},"selector":{"type":"string","default":"","description":"Label selector"}}}}}},
 "drain-ms":{"type":"integer","minimum":0,"maximum":60000,"default":10000,"description":"How long requests under way may take to end once the application refuses writes"},
 "converged-percent":{"type":"integer","minimum":1,"maximum":100,"default":90},
 "media-bucket":{"type":"string","description":"Where uploads are kept; empty for nowhere"},

@@ -208,6 +208,18 @@ pub fn attach(name: &str, body: &serde_json::Value) -> Result<(), Error> {
     })
 }
 
+/// Attaches text to the step.
+///
+/// # Errors
+/// Whatever `control.attach` answers.
+pub fn attach_text(name: &str, body: String) -> Result<(), Error> {
+    control::attach(&Evidence {
+        name: name.to_owned(),
+        media_type: "text/plain".to_owned(),
+        body,
+    })
+}
+
 /// Somebody should look at this.
 ///
 /// # Errors

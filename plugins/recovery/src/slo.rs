@@ -4,8 +4,10 @@ use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
 use understudy_sdk::strategy::understudy::metrics::metrics;
 use understudy_sdk::strategy::understudy::probe::probe::Entry;
+use understudy_sdk::strategy::understudy::workload::workload;
 
 use crate::Error;
+use crate::diagnose::diagnose;
 use crate::plan::{At, Budget, Move, OBSERVER, Reversal};
 use crate::recovery::{Recovery, attach, warn};
 use crate::validate::walk;
@@ -27,15 +29,24 @@ pub fn measured(recovery: &Recovery) -> bool {
     !recovery.parameters.objectives.is_empty()
 }
 
-/// Records every objective, and waits until all have held for the stability window. Where nothing measures them: waits
-/// for the window, then walks the first journey several times in a row.
+/// Records every objective, and waits until all have held for the stability window; where one is missed, scales out once, if
+/// the parameters say to how many replicas. Where nothing measures them: waits for the window, then walks the first journey
+/// several times in a row.
 pub const HOLD: Move = Move {
     title: "Watch the service levels at {to} for the stability window",
     role: OBSERVER,
     budget: Budget::StabilityWindow,
     reversal: Reversal::Nothing,
     acts: &[("observe-slo", At::To)],
-    uses: &["control", "metrics", "probe"],
+    uses: &[
+        "control",
+        "certificates",
+        "database",
+        "ingress",
+        "metrics",
+        "probe",
+        "workload",
+    ],
     perform: hold,
 };
 
@@ -126,6 +137,21 @@ fn hold(recovery: &Recovery) -> Result<String, Error> {
             words::duration(window_ms)
         ));
     }
+    let scaled = match watch(recovery) {
+        Err(Error::Conflict(missed)) => scale_out(recovery, &missed)?,
+        seen => seen.map(|()| String::new())?,
+    };
+    Ok(format!(
+        "{} held for {} at {to}{scaled}",
+        parameters.objectives.join(", "),
+        words::duration(window_ms)
+    ))
+}
+
+/// Waits until every objective has held for the stability window from now on, and records each.
+fn watch(recovery: &Recovery) -> Result<(), Error> {
+    let (to, parameters) = (recovery.to(), &recovery.parameters);
+    let window_ms = recovery.stability_window_ms();
     let held = metrics::ensure_held(to, &parameters.objectives, window_ms, control::now()?);
     let mut levels = Vec::new();
     for objective in &parameters.objectives {
@@ -137,10 +163,34 @@ fn hold(recovery: &Recovery) -> Result<String, Error> {
         levels.push(json!({"objective": objective, "value": level.value, "threshold": level.threshold, "unit": level.unit, "met": level.met}));
     }
     attach("service-levels", &json!(levels))?;
-    held?;
-    Ok(format!(
-        "{} held for {} at {to}",
-        parameters.objectives.join(", "),
-        words::duration(window_ms)
-    ))
+    held.map(drop)
+}
+
+/// What a missed objective asks for: a look at what commonly is behind it and, where the parameters name a number, more
+/// replicas and another window.
+fn scale_out(recovery: &Recovery, missed: &str) -> Result<String, Error> {
+    let said = diagnose(recovery, missed)?;
+    let (to, app) = (recovery.to(), &recovery.parameters.app);
+    let Some(replicas) = recovery.parameters.scale_out else {
+        return Err(Error::Conflict(said));
+    };
+    // It had as many already: another window would be no other.
+    if matches!(
+        workload::ensure_scaled(to, app, replicas)?,
+        workload::Outcome::Unchanged
+    ) {
+        return Err(Error::Conflict(said));
+    }
+    warn(&format!(
+        "{app} at {to} has {replicas} replicas now: {said}"
+    ))?;
+    control::measure(
+        &format!("scaled-out-{to}"),
+        &Quantity::Count(u64::from(replicas)),
+    )?;
+    match watch(recovery) {
+        Ok(()) => Ok(format!(" with {replicas} replicas, as {said}")),
+        Err(Error::Conflict(missed)) => Err(Error::Conflict(diagnose(recovery, &missed)?)),
+        Err(error) => Err(error),
+    }
 }

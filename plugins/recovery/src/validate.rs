@@ -5,6 +5,7 @@ use understudy_sdk::strategy::understudy::control::control;
 use understudy_sdk::strategy::understudy::probe::probe::{self, Entry};
 use understudy_sdk::strategy::understudy::storage::storage;
 
+use crate::diagnose::diagnose;
 use crate::plan::{At, Budget, DNS_LEAD, KUBERNETES_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, attach, measure_duration};
 use crate::{Error, certify, words};
@@ -28,7 +29,15 @@ pub const VALIDATE_PUBLIC: Move = Move {
     budget: Budget::Minutes(15),
     reversal: Reversal::Nothing,
     acts: &[("validate", At::To)],
-    uses: &["control", "certificates", "probe", "storage"],
+    uses: &[
+        "control",
+        "certificates",
+        "database",
+        "ingress",
+        "probe",
+        "storage",
+        "workload",
+    ],
     perform: validate_public,
 };
 
@@ -118,6 +127,13 @@ fn validate_direct(recovery: &Recovery) -> Result<String, Error> {
 }
 
 fn validate_public(recovery: &Recovery) -> Result<String, Error> {
+    match serves_users(recovery) {
+        Err(Error::Conflict(missed)) => Err(Error::Conflict(diagnose(recovery, &missed)?)),
+        walked => walked,
+    }
+}
+
+fn serves_users(recovery: &Recovery) -> Result<String, Error> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);
     if let Some(journey) = parameters.journeys.first() {
         await_most(recovery, journey)?;

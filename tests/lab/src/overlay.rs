@@ -51,6 +51,11 @@ impl Lab {
         set(&mut parameters, "expose", false.into());
         set(
             &mut parameters,
+            "diagnosis",
+            json!({ "nodes": false, "logs": [] }),
+        );
+        set(
+            &mut parameters,
             "certificate",
             json!({ "test-issue": false }),
         );

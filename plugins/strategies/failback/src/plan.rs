@@ -4,8 +4,8 @@
 
 use understudy_recovery::plan::{Row, after};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, dns, expose, fence, loss, promote, protect, slo,
-    validate,
+    activate, announce, certify, check, declare, diagnose, dns, expose, fence, loss, promote,
+    protect, slo, validate,
 };
 
 use crate::steps::{infrastructure, primary, reseed, stand_down};
@@ -110,6 +110,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-I1", "S1-I1"]),
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
+        .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&["S0-F4.1", "S0-M1", "S0-X8", "S0-X11", "S1-H15"]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
@@ -120,6 +121,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-X7"]),
     Row::new("hold", slo::HOLD)
         .needs(&[after("validate-public"), after("converge")])
+        .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&[
             "S0-F4.1", "S0-F4.2", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8",
         ]),

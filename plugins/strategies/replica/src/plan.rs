@@ -6,8 +6,8 @@
 
 use understudy_recovery::plan::{Row, after, graceful};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, dns, expose, fence, loss, promote, protect, slo,
-    validate,
+    activate, announce, certify, check, declare, diagnose, dns, expose, fence, loss, promote,
+    protect, slo, validate,
 };
 
 /// The plan as a table; each row only needs rows above it.
@@ -101,6 +101,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-I1", "S1-I1"]),
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
+        .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&[
             "S0-A6.1", "S0-A6.2", "S0-A6.3", "S0-A6.4", "S0-A6.5", "S0-M1", "S0-X8", "S0-X11",
             "S1-H6",
@@ -111,6 +112,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("observe-slo", slo::HOLD)
         .needs(&[after("validate-public")])
         .when(slo::measured)
+        .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&[
             "S0-A6.6", "S0-A6.7", "S0-A6.8", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8",
         ]),

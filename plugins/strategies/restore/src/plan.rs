@@ -5,8 +5,8 @@
 
 use understudy_recovery::plan::{Row, after, graceful};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, dns, expose, fence, promote, protect, slo,
-    validate,
+    activate, announce, certify, check, declare, diagnose, dns, expose, fence, promote, protect,
+    slo, validate,
 };
 
 use crate::steps::{backup, contents, point, restore};
@@ -110,6 +110,7 @@ pub(crate) const STEPS: &[Row] = &[
         .covers(&["S0-I1", "S1-I1"]),
     Row::new("validate-public", validate::VALIDATE_PUBLIC)
         .needs(&[after("flip")])
+        .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&["S0-B6", "S0-M1", "S0-X8", "S0-X11", "S1-H12"]),
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
@@ -117,6 +118,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("observe-slo", slo::HOLD)
         .needs(&[after("validate-public")])
         .when(slo::measured)
+        .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&["S0-B6", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8"]),
     Row::new("fence-returned", fence::FENCE_RETURNED)
         .needs(&[after("promote")])

@@ -1,27 +1,21 @@
 //! What must be true of the cluster of the site that waits, by reads alone: [`findings`]. What is read is judged by the pure
 //! functions below it.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use understudy_recovery::check::judged;
-use understudy_recovery::{Error, Finding};
+use understudy_recovery::parameters::Pods;
+use understudy_recovery::{Error, Finding, nodes};
 use understudy_sdk::kubernetes::{condition, text};
 use understudy_sdk::strategy::understudy::kubernetes::kubernetes::{self, NodeCondition};
 
-use crate::parameters::{Cluster, Pods};
-
-/// What every node has and must not: it is short of something.
-const SHORT_OF: &str = "Pressure";
-/// Beside that: the same of its network.
-const NO_NETWORK: &str = "NetworkUnavailable";
+use crate::parameters::Cluster;
 
 /// Nodes are Ready, as many as decided, and short of nothing; namespaces are there; pods are there and Ready.
 pub(crate) fn findings(site: &str, wanted: &Cluster) -> Vec<Finding> {
-    let nodes = kubernetes::list_node_conditions(site);
+    let conditions = kubernetes::list_node_conditions(site);
     let mut found = vec![
-        judged("nodes-ready", nodes.clone(), |nodes| ready(&nodes, wanted)),
-        judged("nodes-short-of-nothing", nodes, |nodes| short_of(&nodes)),
+        judged("nodes-ready", conditions.clone(), |all| ready(&all, wanted)),
+        judged("nodes-short-of-nothing", conditions, |all| short_of(&all)),
     ];
     if !wanted.namespaces.is_empty() {
         let namespaces = listed(site, "Namespace", &Pods::default());
@@ -45,44 +39,24 @@ fn listed(site: &str, kind: &str, of: &Pods) -> Result<Vec<Value>, Error> {
 }
 
 /// Whether so many nodes are Ready and none is not.
-fn ready(nodes: &[NodeCondition], wanted: &Cluster) -> (bool, String) {
-    let all: BTreeSet<&str> = nodes.iter().map(|one| one.node.as_str()).collect();
-    let is_ready = |one: &&NodeCondition| one.condition == "Ready" && one.holds;
-    let ready: BTreeSet<&str> = nodes
-        .iter()
-        .filter(is_ready)
-        .map(|one| one.node.as_str())
-        .collect();
-    let mut problems: Vec<String> = all
-        .difference(&ready)
-        .map(|node| {
-            let why = nodes
-                .iter()
-                .find(|one| one.node == *node && one.condition == "Ready");
-            let why = why.map_or("it does not say why", |one| one.reason.as_str());
-            format!("{node} is not ({why})")
-        })
-        .collect();
-    let (count, least, most) = (ready.len(), wanted.min_nodes, wanted.max_nodes);
+fn ready(conditions: &[NodeCondition], wanted: &Cluster) -> (bool, String) {
+    let all = nodes::names(conditions).len();
+    let mut problems = nodes::not_ready(conditions);
+    let (count, least, most) = (all - problems.len(), wanted.min_nodes, wanted.max_nodes);
     if count < least.max(1) {
         problems.push(format!("at least {} are wanted", least.max(1)));
     }
-    if most > 0 && all.len() > most {
+    if most > 0 && all > most {
         problems.push(format!("at most {most} are wanted"));
     }
-    let seen = format!("{count} of {} nodes are Ready", all.len());
+    let seen = format!("{count} of {all} nodes are Ready");
     (problems.is_empty(), said(seen, &problems))
 }
 
-/// Whether no node is short of anything. What is unknown of a node does not hold, and then it is not Ready either.
-fn short_of(nodes: &[NodeCondition]) -> (bool, String) {
-    let short = nodes.iter().filter(|one| {
-        one.holds && (one.condition.ends_with(SHORT_OF) || one.condition == NO_NETWORK)
-    });
-    let problems: Vec<String> = short
-        .map(|one| format!("{} has {} ({})", one.node, one.condition, one.reason))
-        .collect();
-    let seen = format!("{} conditions of nodes", nodes.len());
+/// Whether no node is short of anything.
+fn short_of(conditions: &[NodeCondition]) -> (bool, String) {
+    let problems = nodes::short_of(conditions);
+    let seen = format!("{} conditions of nodes", conditions.len());
     (problems.is_empty(), said(seen, &problems))
 }
 

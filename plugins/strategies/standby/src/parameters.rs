@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use understudy_recovery::Error;
 use understudy_recovery::fault;
-use understudy_recovery::parameters::{self, Parameters};
+use understudy_recovery::parameters::{self, Parameters, Pods};
 use understudy_recovery::recovery::Recovery;
 
 /// Where the data of the site that waits comes from.
@@ -46,15 +46,6 @@ pub(crate) struct Cluster {
     pub(crate) namespaces: Vec<String>,
     /// Pods that must be there and ready.
     pub(crate) pods: Vec<Pods>,
-}
-
-/// Pods of a namespace.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Pods {
-    pub(crate) namespace: String,
-    /// Label selector; empty for all of the namespace.
-    #[serde(default)]
-    pub(crate) selector: String,
 }
 
 impl Standby {

@@ -72,6 +72,7 @@ pub(super) fn objects() -> Vec<Value> {
         ),
         rule("apps", &["deployments/scale"], &["get", "patch", "update"]),
         rule("", &["services", "pods"], &read),
+        rule("", &["pods/log"], &["get"]),
     ]);
     let everywhere = json!([
         rule("", &["nodes", "namespaces"], &read),
