@@ -110,6 +110,41 @@ fn a_refused_call_whose_host_died_is_on_record_once() {
 }
 
 #[test]
+fn a_missed_service_level_is_looked_into_and_what_is_behind_it_is_said() {
+    let stage = unchanged().locked();
+    let path = stage.path("scenarios/overloaded.toml");
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    let pressed = r#"
+[[injects]]
+at = "T+4m"
+node = { site = "bz", name = "bz-3", condition = "MemoryPressure", holds = true }
+"#;
+    std::fs::write(&path, shipped + pressed).unwrap();
+    let output = rehearse(&stage, &["--scenario", "overloaded"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let written = records(&stage.journal());
+    let of_slo = |record: &&Value| record["body"]["step"] == "replica/observe-slo";
+    let failed = written
+        .iter()
+        .filter(of_slo)
+        .find(|record| record["body"]["to"] == "failed");
+    let detail = failed.unwrap()["body"]["detail"].as_str().unwrap();
+    assert!(detail.contains("expected at most"), "{detail}");
+    assert!(
+        detail.contains("look at nodes-well (bz-3 has MemoryPressure"),
+        "{detail}"
+    );
+    let attached = written.iter().filter(|record| record["type"] == "attached");
+    let names: BTreeSet<&str> = attached
+        .filter(of_slo)
+        .map(|record| record["body"]["name"].as_str().unwrap())
+        .collect();
+    let expected = ["diagnosis", "logs-app", "logs-platform", "service-levels"];
+    assert_eq!(names, BTreeSet::from(expected));
+}
+
+#[test]
 fn an_effect_that_hangs_is_given_up_after_a_minute_and_a_read_after_five() {
     let stage = unchanged().locked();
     let path = stage.path("scenarios/primary-lost.toml");
