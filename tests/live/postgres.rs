@@ -221,24 +221,19 @@ async fn a_backup_is_put_back_as_it_was_taken_or_not_at_all() {
     );
     insert(&pair.pz, "later").await;
 
-    let restored = |target: Value, site: &str, token: &str| {
-        json!({
-            "call": "ensure-restored", "site": site, "database": "wordpress", "target": target, "token": token
-        })
-    };
     let again = host
         .calls(json!([
-            restored(json!({ "point": "b_1" }), "pz", "t-0"),
-            restored(json!({ "instant-ms": 1000 }), "bz", "t-0"),
-            restored(json!({ "point": "b_1" }), "bz", "t-1"),
-            restored(json!({ "point": "b_1" }), "bz", "t-1"),
+            restored(&json!({ "point": "b_1" }), "pz", "t-0"),
+            restored(&json!({ "instant-ms": 1000 }), "bz", "t-0"),
+            restored(&json!({ "point": "b_1" }), "bz", "t-1"),
+            restored(&json!({ "point": "b_1" }), "bz", "t-1"),
             call("observe", "bz"),
             call("observe-contents", "bz")
         ]))
         .await;
     came(
         &again.answers,
-        &["conflict", "invalid", "changed", "unchanged", "ok", "ok"],
+        &["conflict", "not-found", "changed", "unchanged", "ok", "ok"],
     );
     assert_eq!(again.answers[4]["ok"]["read_only"], true);
     assert_eq!(again.answers[4]["ok"]["replication"], Value::Null);
@@ -252,9 +247,103 @@ async fn a_backup_is_put_back_as_it_was_taken_or_not_at_all() {
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let ran = host
-        .calls(json!([restored(json!("latest"), "bz", "t-2")]))
+        .calls(json!([restored(&json!("latest"), "bz", "t-2")]))
         .await;
     came(&ran.answers, &["conflict"]);
+}
+
+/// When what a server has written so far is in its archive.
+async fn archived(server: &Server) {
+    let segment = "SELECT pg_walfile_name(pg_current_wal_lsn())";
+    let segment = server.value(segment).await.unwrap();
+    eventually("the log to be archived", LIMIT, async || {
+        let newest = "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver";
+        Ok((server.value(newest).await? >= segment).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+fn restored(target: &Value, site: &str, token: &str) -> Value {
+    json!({
+        "call": "ensure-restored", "site": site, "database": "wordpress", "target": target, "token": token
+    })
+}
+
+#[tokio::test]
+async fn an_instant_is_restored_as_far_as_the_archive_reaches() {
+    let mut stage = stage().await;
+    let (pair, host) = (&mut stage.pair, &stage.host);
+    insert(&pair.pz, "in the backup").await;
+    let backup =
+        json!({ "call": "ensure-backup", "site": "pz", "database": "wordpress", "name": "b" });
+    let ran = host.calls(json!([backup])).await;
+    came(&ran.answers, &["changed"]);
+    insert(&pair.pz, "before").await;
+    let instant = "SELECT ceil(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let instant: u64 = pair.pz.value(instant).await.unwrap().parse().unwrap();
+    // Of another millisecond than the instant.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    insert(&pair.pz, "after").await;
+    archived(&pair.pz).await;
+
+    let instant = json!({ "instant-ms": instant });
+    let ran = host
+        .calls(json!([
+            call("observe-restorable", "bz"),
+            call("ensure-fenced", "pz"),
+            restored(&json!({ "instant-ms": 4_000_000_000_000_u64 }), "bz", "t-0"),
+            restored(&instant, "bz", "t-1"),
+            restored(&instant, "bz", "t-1"),
+            call("observe", "bz"),
+            call("observe-contents", "bz"),
+        ]))
+        .await;
+    came(
+        &ran.answers,
+        &[
+            "ok",
+            "changed",
+            "not-found",
+            "changed",
+            "unchanged",
+            "ok",
+            "ok",
+        ],
+    );
+    assert!(ran.answers[0]["ok"].as_u64() >= instant["instant-ms"].as_u64());
+    assert_eq!(ran.answers[5]["ok"]["read_only"], true);
+    assert_eq!(titles(&pair.bz).await, ["before", "in the backup"]);
+
+    // Newer than that it holds whatever it is asked for, and the same server may be told again.
+    let ran = host
+        .calls(json!([
+            restored(&json!("latest"), "bz", "t-2"),
+            call("ensure-promoted", "bz"),
+            replica("pz", "bz"),
+            call("observe", "pz"),
+        ]))
+        .await;
+    came(&ran.answers, &["changed", "changed", "changed", "ok"]);
+    assert_eq!(ran.answers[3]["ok"]["replication"]["running"], true);
+    assert_eq!(titles(&pair.bz).await, ["after", "before", "in the backup"]);
+
+    // And back: an instant is let go of by the promotion, so that what was restored can be fenced, and follow, afterwards.
+    let ran = host
+        .calls(json!([
+            call("ensure-fenced", "bz"),
+            restored(&instant, "bz", "t-3"),
+            call("ensure-promoted", "bz"),
+            call("ensure-fenced", "bz"),
+            call("observe", "bz"),
+        ]))
+        .await;
+    came(
+        &ran.answers,
+        &["changed", "changed", "changed", "changed", "ok"],
+    );
+    assert_eq!(titles(&pair.bz).await, ["before", "in the backup"]);
+    holds_no_secret(pair, &ran.records);
 }
 
 #[tokio::test]
@@ -358,4 +447,45 @@ async fn a_dead_primary_costs_what_is_reported_and_is_brought_home() {
         after.missing, before.missing,
         "the way home loses nothing more"
     );
+}
+
+#[tokio::test]
+async fn a_dead_site_is_restored_as_far_as_its_archive_reaches() {
+    let options = Options::new(env!("CARGO_BIN_EXE_understudy-lab")).on_postgres();
+    let mut lab = Lab::up(options).await.unwrap();
+    let pair = lab.postgres.as_ref().unwrap();
+    let provider = calls::Host::new("postgres", pair.binding(&json!({})), pair.credentials());
+    let nightly = json!({ "call": "ensure-backup", "site": "pz", "database": "wordpress", "name": "nightly" });
+    came(
+        &provider.calls(json!([nightly])).await.answers,
+        &["changed"],
+    );
+    let users = lab.users(PACE);
+    users.acknowledged_by("pz", 200, LIMIT).await.unwrap();
+    lab.postgres.as_mut().unwrap().pz.kill().unwrap();
+    lab.pz.kill().unwrap();
+
+    let host = Host::new(&lab).unwrap();
+    let running = host.run("failover-restore", "ungraceful").unwrap();
+    host.ends_well(running).await.unwrap();
+    users.acknowledged_by("bz", 20, LIMIT).await.unwrap();
+    let log = users.stop().await;
+    let numbers = "SELECT number FROM posts WHERE number IS NOT NULL";
+    let numbers = lab.postgres.as_ref().unwrap().bz.column(numbers).await;
+    let found = audit::of_numbers(&log, &numbers.unwrap()).unwrap();
+    let by_pz = log.acknowledged.iter().filter(|row| row.site == "pz");
+    let survived = by_pz.count() - found.missing.len();
+    assert!(
+        survived > 100,
+        "the archive added too little, and none was in the backup: {survived}, {found:?}"
+    );
+    let report = host.report().await.unwrap();
+    let reported = report
+        .pointer("/legs/0/rpo/achieved-ms")
+        .and_then(Value::as_u64)
+        .unwrap();
+    if let Some(lost) = found.lost_ms {
+        assert!(lost.at_least <= reported, "{lost:?}, reported {reported}");
+    }
+    assert!(reported < 30_000, "reported {reported} ms");
 }

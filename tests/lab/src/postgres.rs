@@ -54,6 +54,10 @@ pub struct Setup {
     pub root: PathBuf,
     /// Its certificate, for its address.
     pub certificate: Certificate,
+    /// Where its log is archived.
+    pub archive: PathBuf,
+    /// The archive it is restored from: that of the other server.
+    pub restores_from: PathBuf,
     /// The users' passwords.
     pub passwords: Passwords,
 }
@@ -83,6 +87,8 @@ impl Server {
             "--no-locale".to_owned(),
             "--no-sync".to_owned(),
             "--data-checksums".to_owned(),
+            // Small segments: one is archived every second.
+            "--wal-segsize=1".to_owned(),
             format!("--pgdata={}", server.data().display()),
             format!("--pwfile={}", password.display()),
         ];
@@ -234,7 +240,8 @@ impl Server {
         keeper::write(&server)?;
         let key = &server.setup.certificate.key;
         fs::set_permissions(key, fs::Permissions::from_mode(0o600))?;
-        for path in [&server.setup.folder, &access, key] {
+        fs::create_dir_all(&server.setup.archive)?;
+        for path in [&server.setup.folder, &access, key, &server.setup.archive] {
             server.own(path)?;
         }
         Ok(server)
@@ -326,6 +333,7 @@ impl Server {
             folder,
             address,
             certificate,
+            archive,
             ..
         } = &self.setup;
         let mut arguments = vec![format!("-D{}", self.data().display())];
@@ -339,6 +347,14 @@ impl Server {
                 certificate.certificate.display().to_string(),
             ),
             ("ssl_key_file", certificate.key.display().to_string()),
+            // Under another name until it is whole, with the time at which it was last written.
+            (
+                "archive_command",
+                format!(
+                    "cp -p %p {0}/%f.part && mv {0}/%f.part {0}/%f",
+                    archive.display()
+                ),
+            ),
         ];
         arguments.extend(own.iter().map(|(name, value)| format!("-c{name}={value}")));
         arguments.extend(SETTINGS.map(|setting| format!("-c{setting}")));
@@ -376,7 +392,7 @@ impl Server {
 }
 
 /// Small, quick, and fit for being copied, rewound and dated.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 14] = [
     "shared_buffers=16MB",
     "ssl=on",
     "fsync=off",
@@ -384,6 +400,8 @@ const SETTINGS: [&str; 12] = [
     "max_wal_senders=8",
     "wal_keep_size=256MB",
     "track_commit_timestamp=on",
+    "archive_mode=on",
+    "archive_timeout=1s",
     "wal_retrieve_retry_interval=200ms",
     "wal_receiver_status_interval=1s",
     "wal_receiver_timeout=5s",

@@ -68,6 +68,16 @@ pub(crate) struct BackupPrograms {
     pub(crate) take: String,
     pub(crate) unpack: String,
     pub(crate) detach: String,
+    #[serde(default)]
+    pub(crate) archive: Option<ArchivePrograms>,
+}
+
+/// Programs by which a restored server goes on from a backup, through what was archived of the log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct ArchivePrograms {
+    pub(crate) list: String,
+    pub(crate) target: String,
 }
 
 impl Config {
@@ -159,6 +169,8 @@ mod tests {
         assert_eq!(config.client_connection("bz").unwrap(), "bz-client");
         assert_eq!(config.other_sites("pz").collect::<Vec<_>>(), ["bz"]);
         assert_eq!(config.database("shop"), "shop");
+        let archive = config.backups("bz").unwrap().archive.as_ref();
+        assert_eq!(archive.unwrap().list, "archived-pz");
         let server = config.server("pz").unwrap();
         assert_eq!(server.follow("bz").unwrap().rewind, "rewind-pz");
         assert!(matches!(server.follow("pz"), Err(Error::Invalid(_))));

@@ -27,6 +27,7 @@ use understudy_sdk::sql::{Sql, statements};
 use crate::config::Config;
 use crate::dialect::{READ_ONLY, is_refusal, is_starting};
 use crate::programs::{Stand, gave_up, run};
+use crate::promote::let_go_of_archive;
 use crate::server::look;
 
 /// Wait in milliseconds before looking again at a server that starts.
@@ -62,6 +63,9 @@ pub(crate) fn ensure_fenced(
         (Err(error), Ok(())) => return Err(error),
     };
     let was_seen = seen.is_some();
+    if let Some(server) = &seen {
+        let_go_of_archive(sql, connection, server)?;
+    }
     if seen.is_some_and(|server| server.source.is_some()) {
         // Where it was a replica once; it would be one again.
         sql.run(

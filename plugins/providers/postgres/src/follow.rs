@@ -9,6 +9,7 @@ use understudy_sdk::provider::in_progress;
 use understudy_sdk::sql::{Sql, statements};
 
 use crate::config::{Config, FollowPrograms, ServerPrograms};
+use crate::promote::let_go_of_archive;
 use crate::reseed::{self, Phase, Progress};
 use crate::server::{Server, look};
 use crate::wal::Position;
@@ -79,6 +80,9 @@ pub(crate) fn ensure_replica_of(
         return Err(Error::Conflict(format!(
             "{site} accepts writes; fence it first"
         )));
+    }
+    if let Some(target) = &target {
+        let_go_of_archive(sql, connection, target)?;
     }
     let source = look(sql, source_connection, name, database)?;
     if source.is_replica() {

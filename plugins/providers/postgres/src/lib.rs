@@ -12,7 +12,8 @@
 //! ```text
 //! GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer), pg_wal_replay_resume(),
 //!   pg_read_file(text, bigint, bigint, boolean) TO understudy;
-//! GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO understudy;
+//! GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, restore_command, recovery_target, recovery_target_time
+//!   TO understudy;
 //! ```
 //!
 //! the functions in the application's database (before PostgreSQL 15, a superuser). *An ordinary client*
@@ -41,7 +42,20 @@
 //! programs.backup-pz = { …/pg_basebackup, leading = ["--pgdata=-", "--format=tar", "--wal-method=fetch", "--checkpoint=fast",
 //!   "--no-password", "--dbname=OWN"], arguments = [[]], secrets = { PGPASSWORD = … }, files = "postgres", time-limit = "2h" }
 //! programs.unpack-pz = { program = "/usr/bin/tar", leading = ["-x", "-C", DATA], arguments = [[]], files = "postgres", time-limit = "2h" }
-//! programs.detach-pz = { program = "/usr/bin/sed", leading = ["-i", "/^primary_conninfo/d", "DATA/postgresql.auto.conf"], arguments = [[]] }
+//! programs.detach-pz = { program = "/usr/bin/sed", leading = ["-i", "/^primary_conninfo/d; /^restore_command/d; /^recovery_target/d",
+//!   "DATA/postgresql.auto.conf"], arguments = [[]] }
+//! ```
+//!
+//! and where the log is archived, with its times kept (`archive_command = 'cp -p …'`), two more, of which the second tells a
+//! restored server of the archive. No server has a `restore_command` in its settings otherwise: as a standby, one that is
+//! fenced after another was promoted would take the other's log for its own, and not start.
+//!
+//! ```text
+//! programs.archived-bz = { program = "/usr/bin/find", leading = [ARCHIVE, "-maxdepth", "1", "-type", "f", "-printf", "%T@ %f\\n"],
+//!   arguments = [[]] }
+//! programs.target-pz = { program = "/usr/bin/sed", leading = ["-i", "--expression=$a restore_command = 'cp ARCHIVE/%f %p'",
+//!   "DATA/postgresql.auto.conf"], arguments = [[], ["--expression=$a recovery_target = 'immediate'"],
+//!   ["--expression=$a recovery_target_time = '{time} UTC'"]] }
 //! ```
 //!
 //! where OWN is this server, and SOURCE the other site's: `host=… port=… user=… sslmode=verify-full sslrootcert=…`. A service
@@ -61,9 +75,10 @@
 //! * `observe-contents`: counts and sums of all rows in one snapshot; SHA-256 over definitions from the catalog.
 //! * `ensure-migrated`: statements of the configuration, progress in `understudy_migrations`.
 //! * `ensure-write-probe`: a row in `understudy_probe`, written and read back as an ordinary client.
-//! * `ensure-backup`, `list-recovery-points`, `ensure-restored`: whole copies by `pg_basebackup` (see `backup`); `invalid` where
-//!   the binding names no programs for the site, and for a restore to an instant.
-//! * `observe-restorable`: none. Backups are restored as they are.
+//! * `ensure-backup`, `list-recovery-points`, `ensure-restored`: whole copies by `pg_basebackup` (see `backup`), and what was
+//!   archived of the log since, to an instant or to its end; `invalid` where the binding names no programs for the site, and
+//!   for an instant where it names no archive.
+//! * `observe-restorable`: when the newest archived segment was last written; none without an archive.
 //!
 //! # Limits
 //! * A primary that dies and is started again by its machine comes back as a writer: PostgreSQL has no setting against it.
@@ -71,8 +86,8 @@
 //! * One database per binding: the one that its connections select. Replication, fences and promotions are the whole
 //!   server's, with every other database on it.
 //! * No replication slots, no logical replication; a cluster that a manager (Patroni, repmgr) looks after is the manager's.
-//! * A restore puts back a backup as it is. The log is not archived, so there is no other instant to restore to; a server
-//!   with a `restore_command` of its own would go on from a backup as far as that reaches.
+//! * Without `archive` a restore puts back a backup as it is.
+//! * An archive with a gap is waited for at the gap until the host gives the call up.
 //! * Tablespaces outside the data directory are not copied by the programs above.
 //! * Two servers that were promoted without knowing of each other may count their timelines alike; that is seen, and the one
 //!   is copied anew. So is one that was promoted and is given up for another that was not.
@@ -84,6 +99,7 @@ use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::Configured;
 use understudy_sdk::sql::{Host, Sql};
 
+mod archive;
 mod backup;
 mod config;
 mod contents;
@@ -144,8 +160,13 @@ impl database::Guest for Postgres {
         backup::list(&Programs, CONFIG.get()?, &site, &database)
     }
 
-    fn observe_restorable(_: String, _: String) -> Result<Option<u64>, Error> {
-        Ok(None)
+    fn observe_restorable(site: String, _: String) -> Result<Option<u64>, Error> {
+        let own = CONFIG.get()?.backups(&site).ok();
+        let Some(archive) = own.and_then(|own| own.archive.as_ref()) else {
+            return Ok(None);
+        };
+        let newest = archive::look(&Programs, archive)?;
+        Ok(newest.map(|newest| newest.written_at_ms))
     }
 
     fn observe_contents(site: String, database: String) -> Result<database::Contents, Error> {

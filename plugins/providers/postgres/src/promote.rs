@@ -9,7 +9,7 @@ use understudy_sdk::sql::{Sql, statements};
 
 use crate::config::Config;
 use crate::dialect::{NOT_NOW, is_refusal};
-use crate::server::look;
+use crate::server::{Server, look};
 
 /// Wait in milliseconds before looking again at a server that applies what it received.
 const POLL_AFTER_MS: u64 = 300;
@@ -24,6 +24,7 @@ pub(crate) fn ensure_promoted(
     let (connection, name) = (config.connection(site)?, config.database(database));
     let server = look(sql, connection, name, database)?;
     if !server.in_recovery {
+        let_go_of_archive(sql, connection, &server)?;
         return match server.default_read_only {
             false => Ok(Outcome::Unchanged),
             true => Err(Error::Conflict(format!(
@@ -43,12 +44,31 @@ pub(crate) fn ensure_promoted(
         let doing = format!("applying what was received, up to {}", server.received());
         return Ok(in_progress(id, doing, POLL_AFTER_MS));
     }
+    let_go_of_archive(sql, connection, &after)?;
     match after.default_read_only {
         false => Ok(Outcome::Changed),
         true => Err(Error::Conflict(format!(
             "{site} was promoted, and somebody set default_transaction_read_only there: reset it"
         ))),
     }
+}
+
+/// Takes out of the settings of a server what it was restored from, and where it was to stop. As a standby it would stop at an
+/// instant that has gone by, and take what the other server has archived since for its own log.
+pub(crate) fn let_go_of_archive(
+    sql: &impl Sql,
+    connection: &str,
+    server: &Server,
+) -> Result<(), Error> {
+    if !server.is_restored {
+        return Ok(());
+    }
+    let reset = [
+        "ALTER SYSTEM RESET restore_command",
+        "ALTER SYSTEM RESET recovery_target",
+        "ALTER SYSTEM RESET recovery_target_time",
+    ];
+    sql.run(connection, &statements(&reset)).map(drop)
 }
 
 /// Refuses where another site is known to accept writes. One that cannot be reached is not known to.

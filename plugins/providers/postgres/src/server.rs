@@ -8,6 +8,9 @@ use understudy_sdk::sql::{Row, Sql, Table};
 use crate::dialect::{NOT_NOW, is_refusal, literal};
 use crate::wal::{History, Lsn, Position};
 
+/// Size of a segment of the log where the server was made without another.
+const DEFAULT_SEGMENT_BYTES: u64 = 16 << 20;
+
 /// The answer to [`look`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Server {
@@ -28,8 +31,12 @@ pub(crate) struct Server {
     /// `host:port` it is told to replicate from; none where it is told nothing.
     pub(crate) source: Option<String>,
     pub(crate) receiver: Option<Receiver>,
-    /// Somebody paused applying.
+    /// Somebody paused applying, or it has come to where it is to stop.
     pub(crate) paused: bool,
+    /// It was started as one that is restored from an archive, with or without a place to stop at.
+    pub(crate) is_restored: bool,
+    /// Size of a segment of the log, in bytes.
+    pub(crate) segment_bytes: u64,
     /// When the newest applied change was committed at its source, in milliseconds since the epoch.
     pub(crate) applied_at_ms: Option<u64>,
     /// Time since then, by this server's clock.
@@ -158,6 +165,11 @@ impl Server {
                 sent: Lsn::parse(row.text("sent")),
             }),
             paused: matches!(row.text("paused"), "paused" | "pause requested"),
+            is_restored: row.text("is_restored") == "t",
+            segment_bytes: row
+                .text("segment_bytes")
+                .parse()
+                .unwrap_or(DEFAULT_SEGMENT_BYTES),
             applied_at_ms: milliseconds("applied_at_ms"),
             behind_ms: milliseconds("behind_ms"),
         })
@@ -201,6 +213,8 @@ fn question(name: &str) -> String {
          (SELECT sender_port FROM r) AS sender_port, (SELECT received_tli FROM r) AS received_timeline, \
          (SELECT latest_end_lsn FROM r) AS sent, \
          CASE WHEN c.recovery THEN pg_get_wal_replay_pause_state() END AS paused, \
+         current_setting('restore_command') <> '' AS is_restored, \
+         pg_size_bytes(current_setting('wal_segment_size')) AS segment_bytes, \
          floor(extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000)::bigint AS applied_at_ms, \
          greatest(0, floor(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000))::bigint \
          AS behind_ms, (SELECT count(*) FROM pg_database WHERE datname = {}) AS known FROM c, t",
@@ -242,6 +256,8 @@ pub(crate) mod tests {
             ("received_timeline", "2"),
             ("sent", "0/5000100"),
             ("paused", "not paused"),
+            ("is_restored", "f"),
+            ("segment_bytes", "16777216"),
             ("applied_at_ms", "1000"),
             ("behind_ms", "70"),
             ("known", "1"),

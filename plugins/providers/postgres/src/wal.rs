@@ -10,6 +10,11 @@ use std::fmt;
 pub(crate) struct Lsn(u64);
 
 impl Lsn {
+    /// So many bytes since the beginning.
+    pub(crate) fn of(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
     /// Reads `16/B374D848`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (high, low) = text.split_once('/')?;

@@ -23,7 +23,8 @@ pub const OPERATOR: [&str; 3] = [
     "GRANT pg_monitor, pg_read_all_data, pg_checkpoint TO understudy",
     "GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer), pg_wal_replay_resume(), \
      pg_read_file(text, bigint, bigint, boolean) TO understudy",
-    "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO understudy",
+    "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, restore_command, recovery_target, recovery_target_time \
+     TO understudy",
 ];
 
 /// Passwords of the users.

@@ -24,6 +24,11 @@ const COPIES: &str = "postgres-copies";
 /// How long a copy may take.
 const TIME_LIMIT: &str = "10m";
 
+/// What a restored server may be told of where to stop.
+const AT_ONCE: &str = "--expression=$a recovery_target = 'immediate'";
+/// The same of an instant.
+const AT_AN_INSTANT: &str = "--expression=$a recovery_target_time = '{time} UTC'";
+
 /// Tables of the lab's own application, as it owns them itself. What `crate::pair::TABLES` is for MariaDB.
 pub const TABLES: &str = "SET ROLE app;
     CREATE TABLE posts (
@@ -71,7 +76,8 @@ impl Pair {
             repl: secret::fresh()?,
             understudy: secret::fresh()?,
         };
-        let setup = |name: &str, address: SocketAddr| -> Result<Setup> {
+        let archive = |name: &str| folder.join(format!("postgres-archive-{name}"));
+        let setup = |name: &str, other: &str, address: SocketAddr| -> Result<Setup> {
             Ok(Setup {
                 name: name.to_owned(),
                 folder: folder.join(format!("postgres-{name}")),
@@ -79,12 +85,14 @@ impl Pair {
                 root: authority.root().to_owned(),
                 certificate: authority
                     .issue(&format!("postgres-{name}"), &[&address.ip().to_string()])?,
+                archive: archive(name),
+                restores_from: archive(other),
                 passwords: passwords.clone(),
             })
         };
         fs::create_dir_all(folder.join(COPIES))?;
-        let pz = Server::create(&programs, setup("pz", pz)?).await?;
-        let bz = Server::copy(&programs, setup("bz", bz)?, &pz).await?;
+        let pz = Server::create(&programs, setup("pz", "bz", pz)?).await?;
+        let bz = Server::copy(&programs, setup("bz", "pz", bz)?, &pz).await?;
         pz.execute(statements).await?;
         bz.applied(&pz, SEED_LIMIT).await?;
         Ok(Self {
@@ -138,11 +146,17 @@ impl Pair {
                     "follow": { other: { "rewind": of("rewind"), "seed": of("seed") } },
                 }),
             );
-            let programs_of =
-                json!({ "take": of("backup"), "unpack": of("unpack"), "detach": of("detach") });
+            let programs_of = json!({
+                "take": of("backup"), "unpack": of("unpack"), "detach": of("detach"),
+                "archive": { "list": of("archived"), "target": of("target") },
+            });
             backups.insert(site.to_owned(), programs_of);
             for (kind, command) in commands(server, source) {
-                programs.insert(of(kind), self.program(server, command));
+                let mut program = self.program(server, command);
+                if kind == "target" {
+                    program["arguments"] = json!([[], [AT_ONCE], [AT_AN_INSTANT]]);
+                }
+                programs.insert(of(kind), program);
             }
         }
         let mut all = json!({
@@ -184,7 +198,7 @@ impl Pair {
 }
 
 /// The commands for a server, by what the provider calls them.
-fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 9] {
+fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 11] {
     let control = keeper::control_path(&server.setup.folder)
         .display()
         .to_string();
@@ -199,6 +213,8 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 9
     let everything = [data.as_str(), "-mindepth", "1", "-delete"];
     let mark = format!("{data}/standby.signal");
     let settings = format!("{data}/postgresql.auto.conf");
+    let archive = server.setup.restores_from.display().to_string();
+    let restore = format!("--expression=$a restore_command = 'cp {archive}/%f %p'");
     let programs = &server.programs;
     [
         ("stop", vec![control.clone(), "stop".to_owned()]),
@@ -234,9 +250,39 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 9
             "detach",
             as_user(
                 Path::new("/usr/bin/sed"),
-                ["-i", "/^primary_conninfo/d", settings.as_str()]
+                [
+                    "-i",
+                    "/^primary_conninfo/d; /^restore_command/d; /^recovery_target/d",
+                    settings.as_str(),
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+            ),
+        ),
+        (
+            "target",
+            as_user(
+                Path::new("/usr/bin/sed"),
+                ["-i", &restore, settings.as_str()]
                     .map(str::to_owned)
                     .to_vec(),
+            ),
+        ),
+        (
+            "archived",
+            as_user(
+                Path::new("/usr/bin/find"),
+                [
+                    archive.as_str(),
+                    "-maxdepth",
+                    "1",
+                    "-type",
+                    "f",
+                    "-printf",
+                    "%T@ %f\\n",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
             ),
         ),
     ]

@@ -1,23 +1,35 @@
 //! Restoring: a server that does not write is stopped, emptied, and given a backup.
 //!
-//! *clear* → *unpack* → *detach* (it is told no source: a backup of a replica would replicate on) → *mark* (it comes up in
-//! recovery, and stays there: read-only until it is promoted) → *start*. As in `reseed` the server does not answer
-//! meanwhile, so what is being done is kept in a file beside the backups, and every phase may be begun again.
+//! *clear* → *unpack* → *detach* (it is told no source: a backup of a replica would replicate on) → *target* (where the log is
+//! archived: what to go on with, and where to stop) → *mark* (it comes up in recovery, and stays there: read-only until it is promoted) → *start* →
+//! *replay*. As in `reseed` the server does not answer meanwhile, so what is being done is kept in a file beside the backups,
+//! and every phase may be begun again.
+//!
+//! Replay ends where the server pauses at its target, or where it has applied the newest segment of the archive. An instant
+//! later than that is refused before anything is touched. Both stay in the settings until the server is promoted
+//! ([`crate::promote`]): one that is started again in between does not go on past its target.
 
 use serde::{Deserialize, Serialize};
 use understudy_sdk::exec::{Command, Input, Job, Output, Programs, Source, last_words, waiting};
 use understudy_sdk::host::understudy::types::types::{Error, Outcome};
+use understudy_sdk::provider::in_progress;
 use understudy_sdk::sql::Sql;
+use understudy_sdk::time::rfc3339;
 
 use super::{BACKUP, Backup, backups, complete};
+use crate::archive::{self, stop_at};
 use crate::config::{BackupPrograms, Config, ServerPrograms};
 use crate::database::RecoveryTarget;
 use crate::dialect::is_starting;
 use crate::programs::{Stand, gave_up, run};
-use crate::server::look;
+use crate::server::{Server, look};
 
 /// Longest file of progress, in bytes.
 const PROGRESS_BYTES: u32 = 4096;
+
+/// Wait in milliseconds before looking again at a server that replays: longer than it waits itself where there is nothing to
+/// replay (`wal_retrieve_retry_interval`, five seconds).
+const REPLAY_POLL_MS: u64 = 6_000;
 
 /// What is done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +48,9 @@ struct Progress {
     token: String,
     stem: String,
     phase: Phase,
+    /// How far it had replayed at the last look.
+    #[serde(default)]
+    replayed: Option<String>,
 }
 
 /// A restore and where it happens.
@@ -44,8 +59,9 @@ struct Restore<'a, P> {
     site: &'a str,
     server: &'a ServerPrograms,
     backups: &'a BackupPrograms,
-    /// It answers.
-    is_up: bool,
+    target: &'a RecoveryTarget,
+    /// Where it answers.
+    seen: Option<Server>,
 }
 
 /// See `ensure-restored`.
@@ -63,7 +79,8 @@ pub(crate) fn ensure_restored(
         site,
         server,
         backups: own,
-        is_up: true,
+        target,
+        seen: None,
     };
     let known = restore.read()?;
     let known = known.filter(|known| known.token == token);
@@ -80,26 +97,26 @@ pub(crate) fn ensure_restored(
                 "{site} accepts writes; fence it first"
             )));
         }
-        Ok(_) => {}
+        Ok(seen) => restore.seen = Some(seen),
         Err(error) if is_starting(&error) && known.is_some() => {
             return Ok(restore.waiting("the server starts", 0));
         }
-        Err(Error::Unavailable(_)) if known.is_some() => restore.is_up = false,
+        Err(Error::Unavailable(_)) if known.is_some() => {}
         Err(error) => return Err(error),
     }
-    let (stem, phase) = match known {
+    let progress = match known {
         // Somebody has started what was emptied.
-        Some(known) if known.phase == Phase::Unpack && restore.is_up => (known.stem, Phase::Clear),
-        Some(known) => (known.stem, known.phase),
-        None => {
-            let backup = choose(programs, &own.take, database, target)?;
-            (backup.stem, Phase::Clear)
-        }
-    };
-    let progress = Progress {
-        token: token.to_owned(),
-        stem,
-        phase,
+        Some(known) if known.phase == Phase::Unpack && restore.seen.is_some() => Progress {
+            phase: Phase::Clear,
+            ..known
+        },
+        Some(known) => known,
+        None => Progress {
+            token: token.to_owned(),
+            stem: choose(programs, own, database, target)?.stem,
+            phase: Phase::Clear,
+            replayed: None,
+        },
     };
     match progress.phase {
         Phase::Clear => restore.clear(progress),
@@ -111,20 +128,41 @@ pub(crate) fn ensure_restored(
 
 fn choose(
     programs: &impl Programs,
-    program: &str,
+    own: &BackupPrograms,
     database: &str,
     target: &RecoveryTarget,
 ) -> Result<Backup, Error> {
+    let newest = |until_ms: u64| {
+        let all = backups(programs, &own.take, database)?;
+        let mut early = all
+            .into_iter()
+            .filter(|backup| backup.manifest.taken_at_ms <= until_ms);
+        early.next().ok_or_else(|| {
+            Error::NotFound(format!(
+                "no complete backup of {database} that is old enough"
+            ))
+        })
+    };
     match target {
-        RecoveryTarget::Latest => {
-            let newest = backups(programs, program, database)?.into_iter().next();
-            newest.ok_or_else(|| Error::NotFound(format!("no complete backup of {database}")))
-        }
-        RecoveryTarget::Point(stem) => complete(programs, program, stem)?
+        RecoveryTarget::Latest => newest(u64::MAX),
+        RecoveryTarget::Point(stem) => complete(programs, &own.take, stem)?
             .ok_or_else(|| Error::NotFound(format!("no complete backup `{stem}` of {database}"))),
-        RecoveryTarget::InstantMs(_) => Err(Error::Invalid(
-            "the postgres provider restores backups as they are, and to no other instant: choose a recovery point".to_owned(),
-        )),
+        RecoveryTarget::InstantMs(instant_ms) => {
+            let Some(archive) = &own.archive else {
+                return Err(Error::Invalid(
+                    "the log is not archived (`archive` under `backups` of the postgres binding): choose a recovery point".to_owned(),
+                ));
+            };
+            let newest_segment = archive::look(programs, archive)?;
+            let reach_ms = newest_segment.map_or(0, |segment| segment.written_at_ms);
+            if reach_ms < *instant_ms {
+                return Err(Error::NotFound(format!(
+                    "the archive of the log reaches to {}, and no instant after that",
+                    rfc3339(reach_ms)
+                )));
+            }
+            newest(*instant_ms)
+        }
     }
 }
 
@@ -137,7 +175,7 @@ impl<P: Programs> Restore<'_, P> {
             )));
         };
         self.write(&progress)?;
-        let stop = self.is_up.then_some((&self.server.stop, "stop"));
+        let stop = self.seen.is_some().then_some((&self.server.stop, "stop"));
         for (program, what) in stop.into_iter().chain([(clear, "clear")]) {
             if let Some(outcome) = self.step(program, what)? {
                 return Ok(outcome);
@@ -176,27 +214,65 @@ impl<P: Programs> Restore<'_, P> {
                 )));
             }
         }
-        let marks = [
-            (&self.backups.detach, "detach"),
-            (&self.server.standby, "mark"),
-        ];
-        for (program, what) in marks {
-            if let Some(outcome) = self.step(program, what)? {
-                return Ok(outcome);
-            }
+        if let Some(outcome) = self.step(&self.backups.detach, "detach")? {
+            return Ok(outcome);
+        }
+        if let Some(archive) = &self.backups.archive {
+            self.tell_of_archive(&archive.target)?;
+        }
+        if let Some(outcome) = self.step(&self.server.standby, "mark")? {
+            return Ok(outcome);
         }
         let phase = Phase::Start;
         self.write(&Progress { phase, ..progress })?;
         self.restart()
     }
 
-    fn start(&self, progress: Progress) -> Result<Outcome, Error> {
-        if !self.is_up {
-            return self.restart();
+    /// Tells it of the archive and where to stop. Begun again, this comes after unpacking, which takes it back.
+    fn tell_of_archive(&self, program: &str) -> Result<(), Error> {
+        let command = Command {
+            program: program.to_owned(),
+            arguments: stop_at(self.target).into_iter().collect(),
+            input: Input::Nothing,
+            output: Output::Captured,
+        };
+        let ended = self.programs.run(&command)?;
+        if ended.exit_code == 0 {
+            return Ok(());
         }
+        let (code, words) = (ended.exit_code, last_words(&ended));
+        Err(gave_up(format!(
+            "telling {} of the archive ended with exit code {code}: {words}",
+            self.site
+        )))
+    }
+
+    fn start(&self, progress: Progress) -> Result<Outcome, Error> {
+        let Some(seen) = &self.seen else {
+            return self.restart();
+        };
         let phase = Phase::Done;
-        self.write(&Progress { phase, ..progress })?;
-        Ok(Outcome::Changed)
+        let Some(archive) = &self.backups.archive else {
+            self.write(&Progress { phase, ..progress })?;
+            return Ok(Outcome::Changed);
+        };
+        let at = seen.position.lsn.to_string();
+        let stands = progress.replayed.as_ref() == Some(&at);
+        let newest = archive::look(self.programs, archive)?;
+        let ends =
+            newest.is_none_or(|newest| newest.begins(seen.segment_bytes) <= seen.position.lsn);
+        if seen.paused || (stands && ends && !matches!(self.target, RecoveryTarget::Point(_))) {
+            self.write(&Progress { phase, ..progress })?;
+            return Ok(Outcome::Changed);
+        }
+        let doing = format!("replaying the archived log, at {at}");
+        let replayed = Some(at);
+        self.write(&Progress {
+            replayed,
+            ..progress
+        })?;
+        let id = format!("restore {}", self.site);
+        Ok(in_progress(id, doing, REPLAY_POLL_MS))
     }
 
     /// Starts it; that it answers is seen the next time.
