@@ -145,6 +145,20 @@ node = { site = "bz", name = "bz-3", condition = "MemoryPressure", holds = true 
 }
 
 #[test]
+fn a_maintenance_that_reaches_replicas_later_than_the_fence_is_found() {
+    let stage = unchanged().locked();
+    let path = stage.path("scenarios/planned.toml");
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    for (settings, broken) in [("5s", false), ("15s", true)] {
+        let slow = format!("{shipped}\n[durations]\nsettings = \"{settings}\"\n");
+        std::fs::write(&path, slow).unwrap();
+        let output = rehearse(&stage, &["--scenario", "planned"]);
+        let said = text(&output.stderr);
+        assert_eq!(said.contains("TR0028"), broken, "{settings}: {said}");
+    }
+}
+
+#[test]
 fn an_effect_that_hangs_is_given_up_after_a_minute_and_a_read_after_five() {
     let stage = unchanged().locked();
     let path = stage.path("scenarios/primary-lost.toml");

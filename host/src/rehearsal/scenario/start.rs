@@ -473,6 +473,8 @@ pub struct Durations {
     pub scale_down: Range,
     /// All replicas are replaced, one after the other.
     pub restart: Range,
+    /// A change of an application's settings, such as its maintenance, is in force at every replica.
+    pub settings: Range,
     /// The ingress controller is installed and ready.
     pub controller: Range,
     /// A load balancer gets its address.
@@ -492,6 +494,7 @@ impl Default for Durations {
             image_pull: Range::fixed_seconds(0),
             scale_down: Range::seconds(10, 40),
             restart: Range::seconds(45, 120),
+            settings: Range::fixed_seconds(0),
             controller: Range::seconds(60, 150),
             load_balancer: Range::seconds(60, 180),
             boot: Range::seconds(60, 180),

@@ -19,6 +19,8 @@ pub(crate) enum Event {
     Booted(SiteName),
     /// A recovery point of a database is due.
     BackupDue(String),
+    /// Replicas of an application at a site follow its settings.
+    SettingsReach(SiteName, String),
     /// Replicas of an application at a site may stop crashing.
     Steady(SiteName, String),
     /// A limit or a validity ends: look again.
@@ -122,6 +124,12 @@ impl World {
             Event::JobDone(subject, id) => self.finish(&subject, id),
             Event::Booted(site) => self.boot(&site),
             Event::BackupDue(name) => self.back_up(&name),
+            Event::SettingsReach(site, app) => {
+                let site = self.sites.get_mut(&site);
+                if let Some(app) = site.and_then(|site| site.apps.get_mut(&app)) {
+                    app.maintenance = app.asked_maintenance;
+                }
+            }
             Event::Steady(site, app) => {
                 let app = self
                     .sites

@@ -32,6 +32,9 @@ pub(crate) struct App {
     pub(crate) endpoint: String,
     /// What runs.
     pub(crate) running: Vec<Group>,
+    /// What its settings say of maintenance.
+    pub(crate) asked_maintenance: bool,
+    /// What its replicas do.
     pub(crate) maintenance: bool,
     pub(crate) restarted: BTreeSet<String>,
     /// Host names it answers for from outside; empty for none.

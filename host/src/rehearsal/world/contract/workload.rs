@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::World;
+use super::super::event::Event;
 use super::super::job::{Subject, Work};
 use super::super::site::App;
 use super::{args, no_such_function, ok, outcome};
@@ -55,7 +56,7 @@ impl World {
                     desired: app.desired,
                     ready: app.ready(),
                     database_endpoint: &app.endpoint,
-                    maintenance: app.maintenance,
+                    maintenance: app.asked_maintenance,
                 })
             }
             "ensure-scaled" => self.scale(&site, &app, args::<Replicas>(request)?.replicas),
@@ -68,9 +69,17 @@ impl World {
             "ensure-restarted" => self.restart(&site, &app, args::<Token>(request)?.token),
             "ensure-maintenance" => {
                 let Enabled { enabled } = args(request)?;
-                self.set(&site, &app, |app| {
-                    std::mem::replace(&mut app.maintenance, enabled) != enabled
-                })
+                let took = self.length(self.durations.settings);
+                let answer = self.set(&site, &app, |app| {
+                    if took.is_zero() {
+                        app.maintenance = enabled;
+                    }
+                    std::mem::replace(&mut app.asked_maintenance, enabled) != enabled
+                });
+                if !took.is_zero() {
+                    self.schedule(self.now.after(took), Event::SettingsReach(site, app));
+                }
+                answer
             }
             _ => no_such_function(request),
         }

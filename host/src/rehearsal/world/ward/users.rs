@@ -201,9 +201,9 @@ impl World {
         let number = |key: &str| request.args.get(key).and_then(Value::as_u64);
         let is_opened = match function {
             "ensure-scaled" => {
-                !app.maintenance && number("replicas") > Some(u64::from(app.ready()))
+                !app.asked_maintenance && number("replicas") > Some(u64::from(app.ready()))
             }
-            "ensure-restarted" => !app.maintenance && app.desired > 0,
+            "ensure-restarted" => !app.asked_maintenance && app.desired > 0,
             "ensure-maintenance" => {
                 app.desired > 0 && request.args.get("enabled") == Some(&Value::Bool(false))
             }
