@@ -12,7 +12,7 @@ use understudy_sdk::strategy::understudy::workload::workload;
 
 use crate::plan::{At, Budget, KUBERNETES_LEAD, Move, OBSERVER, Reversal};
 use crate::recovery::{Recovery, attach, warn};
-use crate::{Error, Finding, Mode, fault, words};
+use crate::{Error, Finding, Mode, edge, fault, words};
 
 /// True where the site that is left still answers.
 #[must_use]
@@ -49,6 +49,7 @@ pub const CHECK_REPLICA: Move = Move {
         "metrics",
         "probe",
         "storage",
+        "edge-cache",
     ],
     perform: check_replica,
 };
@@ -132,6 +133,7 @@ pub fn findings(recovery: &Recovery, source: Source) -> Vec<Finding> {
     found.extend(site_gone_to(recovery));
     found.extend(records(recovery));
     found.extend(watched(recovery));
+    found.extend(edge::findings(recovery));
     found
 }
 

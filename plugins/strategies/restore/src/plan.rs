@@ -5,7 +5,7 @@
 
 use understudy_recovery::plan::{Row, after, graceful};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, dns, expose, fence, promote, protect, slo,
+    activate, announce, certify, check, declare, dns, edge, expose, fence, promote, protect, slo,
     validate,
 };
 
@@ -114,6 +114,10 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),
+    Row::new("purge-edge", edge::PURGE)
+        .needs(&[after("converge")])
+        .when(edge::is_cached)
+        .covers(&["S0-T1b"]),
     Row::new("observe-slo", slo::HOLD)
         .needs(&[after("validate-public")])
         .when(slo::measured)
@@ -127,6 +131,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("restore-ttl", dns::RESTORE_TTL).needs(&[
         after("check-records"),
         after("converge"),
+        after("purge-edge"),
         after("observe-slo"),
     ]),
     Row::new("announce", announce::ANNOUNCE)
