@@ -40,7 +40,7 @@ pub fn findings(recovery: &Recovery) -> Vec<Finding> {
     let finding = |host: &String| {
         let seen = edge_cache::observe(host);
         check::judged(&format!("cache-of-{host}"), seen, |seen| {
-            let is = if seen.cached { "is" } else { "is no" };
+            let is = if seen.cached { "is a" } else { "is no" };
             (seen.cached, format!("there {is} cache in front of {host}"))
         })
     };
