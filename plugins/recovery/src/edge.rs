@@ -1,10 +1,10 @@
 //! Caches in front of the service: that they drop what they hold of the site that was left.
 //!
-//! A cache goes on answering with what it fetched before the flip for as long as it keeps it, and it is filled again from
-//! wherever its network is led. So it is purged once the name has converged and no resolver that honours the TTL leads to the
-//! site left any more. Before that it would fetch pages of that site again; and where that site is dead, it would lose pages
-//! that users can still read and find none in their place.
-//! Nothing that users need waits for it: a recovery whose purge fails goes on, and says who still gets what.
+//! A cache goes on answering with what it fetched before the flip for as long as it keeps it, and it is filled again
+//! from wherever its network is led. So it is purged once the name has converged and no resolver that honours the TTL
+//! leads to the site left any more. Before that it would fetch pages of that site again; and where that site is dead,
+//! it would lose pages that users can still read and find none in their place. Nothing that users need waits for it: a
+//! recovery whose purge fails goes on, and says who still gets what.
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
@@ -21,8 +21,8 @@ pub fn is_cached(recovery: &Recovery) -> bool {
     !recovery.parameters.cached_hosts.is_empty()
 }
 
-/// Waits until resolvers have forgotten the site left, purges the caches in front of the service, and looks whether users get pages of the site that was left. Warns, and
-/// never fails, where they cannot be purged or somebody still does.
+/// Waits until resolvers have forgotten the site left, purges the caches in front of the service, and looks whether
+/// users still get pages of that site. Warns, and never fails, where they cannot be purged or somebody does.
 pub const PURGE: Move = Move {
     title: "Purge what caches hold of {from}",
     role: DNS_LEAD,

@@ -5,9 +5,10 @@
 //! configured otherwise) as `bearer`. A token has no rights per record: **whoever holds it may change the whole zone**,
 //! so which records a run may change is enforced by the host's grants on `dns/ensure-record`. Grants of the host for
 //! `http`: `GET` on `/client/v4/zones`; `GET`, `POST`, `PATCH`, `DELETE` on `/client/v4/zones/ID/dns_records`. With
-//! `zone-id` and `plan` configured nothing else is asked for. To purge caches: *Cache Purge* on this zone besides, and
-//! grants for `GET` on `dns_records` and `POST` on `/client/v4/zones/ID/purge_cache`; a token of its own needs no *DNS Edit*,
-//! *DNS Read* is enough.
+//! `zone-id` and `plan` configured nothing else is asked for.
+//!
+//! To purge caches: *Zone Read*, *DNS Read* and *Cache Purge* on this zone, best in a token of its own; grants for `GET` on
+//! `/client/v4/zones/ID/dns_records` and `POST` on `/client/v4/zones/ID/purge_cache`.
 //!
 //! # What each function does there
 //! * `get-record`: `GET` of the records of this name and type.
@@ -16,10 +17,10 @@
 //!   its id (`POST` for a first or further value, `DELETE` for one less); `GET` again. `changed` is answered only when
 //!   that last read shows the new set. Ids, comments, tags and the proxied flag stay as they are.
 //! * `edge-cache/observe`: whether the name, or one of the zone that it is an alias of, is proxied.
-//! * `edge-cache/ensure-purged`: `GET` of each name's records, so that a name that is none is told; then `POST purge_cache`
-//!   with the names, at most 30 in one request, or with `purge_everything` where `purge-everything` is configured: for a
-//!   plan that refuses names. The vendor keeps no record of a purge and does not tell when it is everywhere, so it is
-//!   always `changed`, and the token is not used.
+//! * `edge-cache/ensure-purged`: `GET` of each name's records, so that a name that is none is told; then `POST
+//!   purge_cache` with the names, at most 30 in one request, or with `purge_everything` where `purge-everything` is
+//!   configured: for a plan that refuses names. The vendor keeps no record of a purge and does not tell when it is
+//!   everywhere, so it is always `changed`, and the token is not used.
 //!
 //! # Limits
 //! * The API has no conditional update: between the read and the `PATCH` somebody else could still change the record.
@@ -35,8 +36,8 @@
 //! * Purges are limited per account (5 a minute on the smallest plan), and a throttled one comes back as `unavailable`.
 //!   What browsers keep is not purged.
 //!
-//! Start at [`Cloudflare::ensure_record`](dns::Guest::ensure_record); decisions are in `change`, requests in `api`, caches in
-//! `cache`.
+//! Start at [`Cloudflare::ensure_record`](dns::Guest::ensure_record); decisions are in `change`, requests in `api`,
+//! caches in `cache`.
 
 use serde::Deserialize;
 use understudy_sdk::host::understudy::types::types::Error;
