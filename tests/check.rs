@@ -89,7 +89,8 @@ fn check_accepts_the_overlay_for_kubernetes_and_reads_its_grants() {
     }
 }
 
-/// Three other providers for the same strategies: only who serves a contract changes.
+/// Other providers for the same strategies, and caches in front of the service: who serves a contract changes, and a step is
+/// there that purges them.
 #[test]
 fn check_takes_the_overlay_of_the_vendors() {
     let stage = unchanged().locked();
@@ -104,7 +105,12 @@ fn check_takes_the_overlay_of_the_vendors() {
     };
     assert!(unserved("", 0).contains("understudy:metrics/metrics"));
     let said = unserved(&overlay, 0);
-    for contract in ["database/database", "dns/dns", "metrics/metrics"] {
+    for contract in [
+        "database/database",
+        "dns/dns",
+        "edge-cache/edge-cache",
+        "metrics/metrics",
+    ] {
         assert!(!said.contains(contract), "{said}");
     }
     // Each provider checks its own configuration, also what no schema can say.

@@ -188,6 +188,7 @@ fn table_component() -> Component {
         "certificates",
         "ingress",
         "storage",
+        "edge-cache",
         "probe",
         "metrics",
         "notify",

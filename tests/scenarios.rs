@@ -314,3 +314,79 @@ fn nobody_is_sent_to_an_address_that_the_name_of_the_zone_does_not_lead_to() {
     };
     assert!(records(&checks.journal()).iter().filter(noticed).count() > 0);
 }
+
+/// Effects of a contract's function, each with where in the journal it stands.
+fn sent<'r>(written: &'r [Value], function: &str) -> Vec<(usize, &'r Value)> {
+    let of = |record: &Value| {
+        record["type"] == "intent" && record["body"]["function"]["function"] == function
+    };
+    let all = written.iter().enumerate();
+    all.filter(|(_, record)| of(record)).collect()
+}
+
+#[test]
+fn what_caches_hold_is_purged_once_the_name_has_converged_in_both_directions() {
+    let stage = unchanged().locked();
+    let output = rehearse(&stage, &["--scenario", "stale-pages"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let written = records(&stage.journal());
+    let purges = sent(&written, "ensure-purged");
+    let converged =
+        |record: &Value| record["type"] == "marked" && record["body"]["name"] == "converged";
+    let marks = written
+        .iter()
+        .enumerate()
+        .filter(|(_, record)| converged(record));
+    let marks: Vec<usize> = marks.map(|(place, _)| place).collect();
+    assert_eq!((purges.len(), marks.len()), (2, 2));
+    for ((purge, intent), mark) in purges.iter().zip(&marks) {
+        assert!(purge > mark, "purged at {purge}, converged at {mark}");
+        let hosts = &intent["body"]["args"]["hosts"];
+        assert_eq!(*hosts, serde_json::json!(["wp-active.example.test"]));
+    }
+    assert_ne!(
+        purges[0].1["body"]["args"]["token"],
+        purges[1].1["body"]["args"]["token"]
+    );
+    // Without caches that are named nothing is purged, and users keep the pages of the zone that was left.
+    let forgetful = unchanged().locked();
+    let overlay = std::fs::read_to_string(forgetful.path("vendors.toml")).unwrap();
+    let named = "cached-hosts = [\"wp-active.example.test\"]";
+    assert_eq!(overlay.matches(named).count(), 3);
+    std::fs::write(
+        forgetful.path("vendors.toml"),
+        overlay.replace(named, "cached-hosts = []"),
+    )
+    .unwrap();
+    let output = rehearse(&forgetful, &["--scenario", "stale-pages"]);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("expectation missed: `figures.edge-convergence-most-ms`"),
+        "{said}"
+    );
+    assert_eq!(sent(&records(&forgetful.journal()), "ensure-purged"), []);
+}
+
+#[test]
+fn caches_that_cannot_be_purged_do_not_stop_a_recovery_and_are_told_of() {
+    let stage = unchanged().locked();
+    let path = stage.path("scenarios/stale-pages.toml");
+    let shipped = std::fs::read_to_string(&path).unwrap();
+    let brief = shipped.replace("keeps = \"4h\"", "keeps = \"20m\"");
+    let away = "\n[[injects]]\nat = \"T\"\nfail.api = \"edge-cache\"\n";
+    std::fs::write(&path, brief + away).unwrap();
+    let output = rehearse(&stage, &["--scenario", "stale-pages"]);
+    let said = text(&output.stderr);
+    assert!(!said.contains("rule broken"), "{said}");
+    let written = records(&stage.journal());
+    let ended = written
+        .iter()
+        .find(|record| record["type"] == "run-ended")
+        .unwrap();
+    assert_eq!(ended["body"]["ending"], "recovered", "{said}");
+    let warned = |record: &&Value| {
+        let message = record["body"]["message"].as_str().unwrap_or_default();
+        record["type"] == "logged" && message.contains("have their vendor purge these names")
+    };
+    assert_eq!(written.iter().filter(warned).count(), 2);
+}

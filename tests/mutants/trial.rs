@@ -93,10 +93,9 @@ impl Trials {
             .unwrap_or(&self.runbook)
             .replace("../../target/plugins", &plugins.display().to_string());
         std::fs::write(&path, text).unwrap();
-        let runbook = Arc::new(Runbook::load(&path, &[]).unwrap());
         let mut verdict = Verdict::default();
         for text in &self.scenarios {
-            self.rehearse(engines, &runbook, text, &mut verdict);
+            self.rehearse(engines, &path, text, &mut verdict);
             if !all && mutant.is_some_and(|mutant| mutant.is_caught(&verdict)) {
                 break;
             }
@@ -104,16 +103,15 @@ impl Trials {
         verdict
     }
 
-    fn rehearse(
-        &self,
-        engines: &Engines,
-        runbook: &Arc<Runbook>,
-        text: &str,
-        verdict: &mut Verdict,
-    ) {
+    fn rehearse(&self, engines: &Engines, runbook: &Path, text: &str, verdict: &mut Verdict) {
         let scenario = Scenario::parse(text).unwrap();
         let name = scenario.name.clone();
-        let campaign = match campaign(engines, runbook, scenario, text) {
+        let shipped = root().join("runbooks/wordpress");
+        let overlays = scenario.overlays.iter().map(|path| shipped.join(path));
+        let overlays: Vec<PathBuf> = overlays.collect();
+        let overlays: Vec<&Path> = overlays.iter().map(PathBuf::as_path).collect();
+        let runbook = Arc::new(Runbook::load(runbook, &overlays).unwrap());
+        let campaign = match campaign(engines, &runbook, scenario, text) {
             Ok(campaign) => campaign,
             Err(error) => return verdict.add(OUTCOME.0, &name, &error),
         };

@@ -193,7 +193,12 @@ fn fitting(prepared: &Prepared) -> Result<Option<Written>, CommandError> {
         let same_strategies = named
             .is_some_and(|named| runbook.procedures.get(named) == Some(&prepared.order.procedure));
         let same_mode = scenario.mode == Some(prepared.order.mode);
-        if same_strategies && same_mode && scenario.expect.ending == Some(Ending::Recovered) {
+        let same_runbook = scenario.overlays.is_empty();
+        if same_runbook
+            && same_strategies
+            && same_mode
+            && scenario.expect.ending == Some(Ending::Recovered)
+        {
             return Ok(Some(written));
         }
     }

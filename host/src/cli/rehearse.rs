@@ -9,7 +9,7 @@ use super::campaign::{self, Many};
 use super::error::{CommandError, Kind};
 use super::progress::ProgressDisplay;
 use super::stage::{self, Told};
-use super::wanted::Wanted;
+use super::wanted::{self, Wanted};
 use understudy::clock::{Clock, Instant, VirtualClock};
 use understudy::journal::record::Ending;
 use understudy::journal::sqlite::{SqliteOptions, SqliteStore};
@@ -119,9 +119,14 @@ impl Args {
         written: &Written,
     ) -> Result<Rehearsal, CommandError> {
         let scenario = &written.scenario;
+        let overlays = self.overlays(scenario, &runbook.folder);
+        let runbook = match scenario.overlays.as_slice() {
+            [] => Arc::clone(runbook),
+            _ => Arc::new(wanted::load(&self.wanted.runbook, &overlays)?),
+        };
         let procedure = self
             .wanted
-            .strategies_or(runbook, scenario.procedure.as_deref())?;
+            .strategies_or(&runbook, scenario.procedure.as_deref())?;
         let order = Order {
             run: run_id(&runbook.name, &procedure, &scenario.name, self.seed)
                 .map_err(|error: InvalidName| CommandError::invalid(error))?,
@@ -129,19 +134,27 @@ impl Args {
             mode: self.wanted.mode_or(scenario.mode),
             started_by: stage::person(context, self.started_by.as_deref()),
         };
-        let prepared = block_on(prepare(engines, Arc::clone(runbook), order))??;
+        let prepared = block_on(prepare(engines, runbook, order))??;
         stage::refuse_unsafe(&prepared)?;
         written.fits(&prepared)?;
-        let overlays = self.wanted.overlay.iter();
         Ok(Rehearsal {
             prepared,
             scenario: Arc::new(scenario.clone()),
             seed: self.seed,
             runbook_path: stage::absolute(&self.wanted.runbook),
-            overlays: overlays.map(|path| stage::absolute(path)).collect(),
+            overlays: overlays.iter().map(|path| stage::absolute(path)).collect(),
             scenario_name: written.name.clone(),
             host_version: stage::VERSION.to_owned(),
         })
+    }
+
+    /// The overlays of the command line, then those that the scenario is for.
+    fn overlays(&self, scenario: &Scenario, folder: &Path) -> Vec<PathBuf> {
+        let given = self.wanted.overlay.iter();
+        let known: BTreeSet<String> = given.map(|path| stage::absolute(path)).collect();
+        let own = scenario.overlays.iter().map(|path| folder.join(path));
+        let own = own.filter(|path| !known.contains(&stage::absolute(path)));
+        self.wanted.overlay.iter().cloned().chain(own).collect()
     }
 
     /// Where troubles beyond the scenario come from.

@@ -11,7 +11,7 @@ use crate::runbook::against::{Call, Cases, Effect, Read, Refusal, Vocabulary, Wa
 
 /// The suites that come with the host, by contract. A contract that is not here is tested by the cases that an
 /// organisation writes for it.
-const SHIPPED: [(&str, &str); 10] = [
+const SHIPPED: [(&str, &str); 11] = [
     (
         "understudy:certificates/certificates",
         include_str!("suites/certificates.toml"),
@@ -21,6 +21,10 @@ const SHIPPED: [(&str, &str); 10] = [
         include_str!("suites/database.toml"),
     ),
     ("understudy:dns/dns", include_str!("suites/dns.toml")),
+    (
+        "understudy:edge-cache/edge-cache",
+        include_str!("suites/edge-cache.toml"),
+    ),
     (
         "understudy:infrastructure/infrastructure",
         include_str!("suites/infrastructure.toml"),

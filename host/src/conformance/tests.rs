@@ -24,7 +24,7 @@ use crate::runbook::against::{Against, Leave, PATIENCE};
 /// When the tests begin.
 const LATER: Duration = Duration::from_secs(600);
 
-/// A planned drill, in which nothing goes wrong by itself; and an issuer that does not tire.
+/// A planned drill, in which nothing goes wrong by itself; an issuer that does not tire, and caches in front of it all.
 fn scenario() -> Scenario {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -33,7 +33,8 @@ fn scenario() -> Scenario {
     let text = std::fs::read_to_string(format!("{folder}/planned.toml")).unwrap();
     let tireless = text.replace("limit = 5\n", "limit = 1000\n");
     assert_ne!(tireless, text);
-    Scenario::parse(&tireless).unwrap()
+    let cached = format!("{tireless}\n[edge-cache]\nshare = 0.5\nkeeps = '10m'\n");
+    Scenario::parse(&cached).unwrap()
 }
 
 /// The verdicts on one contract of the world.
@@ -184,6 +185,12 @@ fn storage() {
     let things = json!({ "site": "pz", "bucket": "media", "unknown-bucket": "nobody" });
     let synced = "ensure-synced/lost-answer";
     conforms("storage", things, &[], &[synced]);
+}
+
+#[test]
+fn edge_cache() {
+    let things = json!({ "host": "wp-active.example.test", "absent": "nobody.example.test" });
+    conforms("edge-cache", things, &[], &[]);
 }
 
 #[test]

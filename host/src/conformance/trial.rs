@@ -34,6 +34,8 @@ struct Subject<'s> {
     errors: &'s [String],
     destructive: &'s str,
     writes: &'s str,
+    /// Why it is done once more when it is asked for again.
+    repeats: &'s str,
     /// What it is for may have come by itself.
     waits: bool,
 }
@@ -210,6 +212,7 @@ fn blank<'s>(id: &'s str) -> Subject<'s> {
         errors: &[],
         destructive: "",
         writes: "",
+        repeats: "",
         waits: false,
     }
 }
@@ -233,6 +236,7 @@ fn effect(case: &Effect) -> Subject<'_> {
         shows: &case.shows,
         destructive: &case.destructive,
         writes: &case.writes,
+        repeats: &case.repeats,
         waits: case.waits,
         ..blank(case.id())
     }

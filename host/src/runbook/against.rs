@@ -141,6 +141,9 @@ pub struct Effect {
     /// Why it changes something although there is nothing to do; empty where it does not.
     #[serde(default)]
     pub writes: String,
+    /// Why it is done once more when it is asked for again, so that it may answer `changed`; empty where it is not.
+    #[serde(default)]
+    pub repeats: String,
     /// It waits for something that may have come by itself: `unchanged` is as good as `changed`.
     #[serde(default)]
     pub waits: bool,

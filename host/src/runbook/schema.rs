@@ -35,10 +35,7 @@ mod tests {
     /// With `UNDERSTUDY_BLESS` set, writes the files first: how they are made current after a change of a format.
     #[test]
     fn the_published_schemas_are_current() {
-        for (name, schema) in [
-            ("runbook", of_runbook()),
-            ("conformance", of_conformance()),
-        ] {
+        for (name, schema) in [("runbook", of_runbook()), ("conformance", of_conformance())] {
             let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
             let path = format!("{folder}/{name}.schema.json");
             if std::env::var_os("UNDERSTUDY_BLESS").is_some() {

@@ -12,7 +12,7 @@ use understudy_sdk::strategy::understudy::workload::workload;
 
 use crate::plan::{At, Budget, KUBERNETES_LEAD, Move, OBSERVER, Reversal};
 use crate::recovery::{Recovery, attach, warn};
-use crate::{Error, Finding, Mode, fault, words};
+use crate::{Error, Finding, Mode, edge, fault, words};
 
 /// True where the site that is left still answers.
 #[must_use]
@@ -124,6 +124,14 @@ pub fn judged<T>(
 /// Everything that can be seen without changing anything.
 #[must_use]
 pub fn findings(recovery: &Recovery, source: Source) -> Vec<Finding> {
+    let mut found = preconditions(recovery, source);
+    // No recovery waits for caches: this is for any day before one.
+    found.extend(edge::findings(recovery));
+    found
+}
+
+/// What must hold before a recovery begins.
+fn preconditions(recovery: &Recovery, source: Source) -> Vec<Finding> {
     let mut found = Vec::new();
     if is_graceful(recovery) {
         found.extend(site_left(recovery));
@@ -374,7 +382,7 @@ fn watched(recovery: &Recovery) -> Vec<Finding> {
 /// # Errors
 /// `conflict`: a precondition does not hold.
 pub fn insist(recovery: &Recovery, source: Source) -> Result<String, Error> {
-    hold(&findings(recovery, source), "preconditions")
+    hold(&preconditions(recovery, source), "preconditions")
 }
 
 /// Fails with every finding that is not ok; attaches all under this name.

@@ -96,6 +96,28 @@ pub fn flip_ttl_seconds(asked: u32, found: u32, zone_minimum: u32) -> u32 {
     asked.min(found).max(zone_minimum)
 }
 
+/// How long, in milliseconds, resolvers that honour the TTL may still lead to the site left, after the flip.
+///
+/// # Errors
+/// Whatever `dns.get-record` or `control` answers.
+pub fn until_forgotten_ms(recovery: &Recovery) -> Result<u64, Error> {
+    let now = control::now()?;
+    let flip_ttl_ms = u64::from(active(recovery)?.ttl_seconds) * 1000;
+    let old_ttl_ms = recall_duration(&recovery.own("old-ttl"))?;
+    let kept = [
+        ("flipped", recovery.to(), Some(flip_ttl_ms)),
+        ("ttl-lowered", recovery.from(), old_ttl_ms),
+    ];
+    let mut left = 0;
+    for (milestone, site, ttl_ms) in kept {
+        if let (Some(since), Some(ttl_ms)) = (control::recall_mark(milestone, Some(site))?, ttl_ms)
+        {
+            left = left.max(left_of_old_ttl(ttl_ms, since, now));
+        }
+    }
+    Ok(left)
+}
+
 fn active(recovery: &Recovery) -> Result<RecordSet, Error> {
     dns::get_record(&recovery.parameters.records.active, ACTIVE_KIND)
 }

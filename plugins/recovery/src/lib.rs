@@ -1,5 +1,5 @@
 //! The moves that every recovery is made of: lower the TTL, freeze, fence, catch up, promote, activate, certify,
-//! validate, flip, protect, announce.
+//! validate, flip, purge, protect, announce.
 //!
 //! A strategy is a table of [`Row`](plan::Row)s, and each row puts one [`Move`](plan::Move) in its place: what it needs,
 //! which items of a source runbook it covers, when it is left out. So a strategy reads as its plan, and an
@@ -19,6 +19,7 @@ pub mod check;
 pub mod declare;
 pub mod diagnose;
 pub mod dns;
+pub mod edge;
 pub mod expose;
 pub mod fault;
 pub mod fence;

@@ -48,6 +48,9 @@ pub struct Parameters {
     pub converged_percent: u32,
     /// Where uploads are kept; empty for nowhere.
     pub media_bucket: Option<String>,
+    /// Public names with caches in front of them; empty where there are none.
+    #[serde(default)]
+    pub cached_hosts: Vec<String>,
     /// Where people are told; empty for nowhere.
     pub channel: Option<String>,
     /// True where the strategy opens and closes the public way in.
@@ -257,6 +260,7 @@ const SHARED: &str = r#""from":{"type":"string","description":"Site that is left
 "drain-ms":{"type":"integer","minimum":0,"maximum":60000,"default":10000,"description":"How long requests under way may take to end once the application refuses writes"},
 "converged-percent":{"type":"integer","minimum":1,"maximum":100,"default":90},
 "media-bucket":{"type":"string","description":"Where uploads are kept; empty for nowhere"},
+"cached-hosts":{"type":"array","items":{"type":"string","minLength":1},"default":[],"description":"Public names with caches in front of them, which are purged after the flip"},
 "channel":{"type":"string","description":"Where people are told; empty for nowhere"},
 "expose":{"type":"boolean","default":true,"description":"Open and close the public way in"},
 "warm-up":{"type":"boolean","default":true,"description":"Start replicas, in maintenance, before their database takes writes"},

@@ -254,6 +254,7 @@ fn uses(row: &Row, recovery: &Recovery) -> Vec<String> {
         "metrics" => !parameters.objectives.is_empty(),
         "notify" => parameters.channel.is_some(),
         "storage" => parameters.media_bucket.is_some(),
+        "edge-cache" => !parameters.cached_hosts.is_empty(),
         _ => true,
     };
     let besides = row.calls.iter().filter(|(_, when)| when(recovery));

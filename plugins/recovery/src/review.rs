@@ -12,7 +12,7 @@ use crate::{Context, Mode, Step};
 const ITEMS: &str = include_str!("../covers.tsv");
 
 /// Contracts that a service may do without.
-const OPTIONAL: [&str; 4] = ["ingress", "metrics", "notify", "storage"];
+const OPTIONAL: [&str; 5] = ["edge-cache", "ingress", "metrics", "notify", "storage"];
 
 /// The order that keeps data safe in every recovery: the first step certainly comes after the second.
 const ORDER: [(&str, &str); 12] = [
@@ -75,7 +75,8 @@ impl Review<'_> {
         let extra = if bare {
             serde_json::json!({ "expose": false })
         } else {
-            serde_json::json!({ "objectives": ["error-rate"], "media-bucket": "m", "channel": "c" })
+            serde_json::json!({ "objectives": ["error-rate"], "media-bucket": "m", "channel": "c",
+                "cached-hosts": ["active.test"] })
         };
         if let (Some(config), serde_json::Value::Object(extra)) = (config.as_object_mut(), extra) {
             config.extend(extra);

@@ -37,7 +37,7 @@ macro_rules! provider_bindings {
             path: [
                 "../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
                 "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-                "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+                "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/edge-cache", "../../../wit/probe", "../../../wit/metrics",
                 "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec", "../../../wit/dns-update", "../../../wit/acme",
                 "../../../wit/plugin",
             ],
@@ -75,7 +75,7 @@ pub mod strategy {
         path: [
             "../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
-            "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
+            "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/edge-cache", "../../wit/probe", "../../wit/metrics",
             "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/dns-update", "../../wit/acme",
             "../../wit/plugin",
         ],

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use understudy::certificates::certificates;
 use understudy::database::database;
 use understudy::dns::dns;
+use understudy::edge_cache::edge_cache;
 use understudy::infrastructure::infrastructure;
 use understudy::metrics::metrics;
 use understudy::storage::storage;
@@ -22,7 +23,7 @@ use understudy::types::types::Outcome;
 wit_bindgen::generate!({
     path: ["../../wit/types", "../../wit/control", "../../wit/database", "../../wit/dns",
             "../../wit/kubernetes", "../../wit/workload", "../../wit/certificates",
-            "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/probe", "../../wit/metrics",
+            "../../wit/ingress", "../../wit/infrastructure", "../../wit/storage", "../../wit/edge-cache", "../../wit/probe", "../../wit/metrics",
             "../../wit/notify", "../../wit/http", "../../wit/sql", "../../wit/tls", "../../wit/exec", "../../wit/dns-update", "../../wit/acme",
             "../../wit/plugin"],
     world: "understudy:plugin/strategy-plugin",
@@ -36,12 +37,13 @@ struct Config {
     calls: Vec<Call>,
 }
 
-/// What is observed of a site.
+/// What is observed.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Thing {
     Database(String),
     Bucket(String),
+    Host(String),
 }
 
 /// A function of a contract with its arguments.
@@ -67,6 +69,8 @@ enum Call {
         ttl_seconds: u32,
     },
     Observe {
+        /// Empty for what is at no site.
+        #[serde(default)]
         site: String,
         #[serde(flatten)]
         thing: Thing,
@@ -129,6 +133,10 @@ enum Call {
     EnsureSynced {
         site: String,
         bucket: String,
+    },
+    EnsurePurged {
+        hosts: Vec<String>,
+        token: String,
     },
     EnsureCertificate {
         site: String,
@@ -261,6 +269,11 @@ impl Call {
                 thing: Thing::Bucket(_),
                 ..
             } => "storage",
+            Self::EnsurePurged { .. }
+            | Self::Observe {
+                thing: Thing::Host(_),
+                ..
+            } => "edge-cache",
             _ => "database",
         }
     }
@@ -292,6 +305,11 @@ fn make(call: &Call) -> Value {
             thing: Thing::Bucket(bucket),
         } => answer(storage::observe(site, bucket)),
         Call::EnsureSynced { site, bucket } => outcome(storage::ensure_synced(site, bucket)),
+        Call::Observe {
+            thing: Thing::Host(host),
+            ..
+        } => answer(edge_cache::observe(host)),
+        Call::EnsurePurged { hosts, token } => outcome(edge_cache::ensure_purged(hosts, token)),
         Call::ObserveNewestWrite { site, database } => {
             answer(database::observe_newest_write(site, database))
         }

@@ -160,7 +160,7 @@ impl<'k> Round<'k> {
         let called = self.call(Trouble::None, self.kit.patience).await?;
         let changes = called.seen.changes;
         let answer = fine(called.reply)?;
-        if answer == "changed" {
+        if answer == "changed" && self.subject.repeats.is_empty() {
             return failed("answered `changed` where nothing was left to do");
         }
         noted.idle_changes = Some(changes);
@@ -169,8 +169,10 @@ impl<'k> Round<'k> {
 
     fn quiet(&self, noted: &Noted) -> Result<(), Wrong> {
         self.beneath()?;
-        if !self.subject.writes.is_empty() {
-            return not_run(self.subject.writes);
+        for why in [self.subject.writes, self.subject.repeats] {
+            if !why.is_empty() {
+                return not_run(why);
+            }
         }
         match noted.idle_changes {
             None => not_run("`other-key` did not get that far"),

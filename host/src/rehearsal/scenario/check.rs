@@ -187,6 +187,23 @@ impl Scenario {
         )
     }
 
+    pub(super) fn check_edge_cache(&self, sites: &[SiteName]) -> Result<(), ScenarioError> {
+        let Some(spanned) = &self.edge_cache else {
+            return Ok(());
+        };
+        let (span, edge) = (Some(spanned.span()), spanned.as_ref());
+        if let Some(holds) = &edge.holds {
+            known("site", holds, sites.iter(), span.clone())?;
+        }
+        if (0.0..=1.0).contains(&edge.share) && edge.keeps > Length::default() {
+            return Ok(());
+        }
+        impossible(
+            "a cache answers a share of the reads between 0 and 1, and keeps an answer for a while",
+            span,
+        )
+    }
+
     pub(super) fn check_databases(&self) -> Result<(), ScenarioError> {
         for spanned in self.databases.values() {
             let (span, database) = (Some(spanned.span()), spanned.as_ref());

@@ -1,7 +1,7 @@
 //! The contracts that the simulated world serves, with their functions: what a scenario may name.
 
 /// Contracts the simulated world serves, by short name.
-pub const CONTRACTS: [&str; 11] = [
+pub const CONTRACTS: [&str; 12] = [
     "database",
     "dns",
     "kubernetes",
@@ -10,6 +10,7 @@ pub const CONTRACTS: [&str; 11] = [
     "ingress",
     "infrastructure",
     "storage",
+    "edge-cache",
     "probe",
     "metrics",
     "notify",
@@ -95,6 +96,7 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
             "ensure-destroyed",
         ],
         "storage" => &["observe", "ensure-synced"],
+        "edge-cache" => &["observe", "ensure-purged"],
         "probe" => &[
             "observe-journey",
             "ensure-journey",

@@ -11,13 +11,15 @@ use crate::journal::record::{Ending, Missed};
 use crate::rehearsal::truth::Truth;
 
 /// Figures of [`Truth`] that may be bounded (see `world/truth.rs` for each).
-pub const FIGURES: [&str; 14] = [
+pub const FIGURES: [&str; 16] = [
     "dns-convergence-half-ms",
     "dns-convergence-most-ms",
+    "edge-convergence-most-ms",
     "error-ratio",
     "failback-dns-convergence-half-ms",
     "failback-dns-convergence-most-ms",
     "failback-downtime-ms",
+    "failback-edge-convergence-most-ms",
     "failback-lost-writes",
     "failback-rpo-ms",
     "latency-p90-ms",

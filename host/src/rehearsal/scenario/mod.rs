@@ -7,6 +7,7 @@ mod check;
 pub mod cluster;
 pub mod contracts;
 pub mod crash;
+pub mod edge_cache;
 pub mod error;
 pub mod events;
 pub mod expect;
@@ -19,6 +20,7 @@ pub mod time;
 pub mod timing;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -30,6 +32,7 @@ use crate::name::{RoleName, SiteName, StepId, StrategyName};
 use crate::rehearsal::truth::Truth;
 pub use contracts::CONTRACTS;
 use crash::Crash;
+use edge_cache::EdgeCache;
 pub use error::ScenarioError;
 use events::{Fault, Inject, Person, StandIn};
 use expect::Expect;
@@ -53,6 +56,9 @@ pub struct Scenario {
     pub mode: Option<Mode>,
     /// The procedure of the runbook it is for, where the command line does not say.
     pub procedure: Option<String>,
+    /// Overlays of the runbook that it is for, besides those of the command line; by path from the runbook's folder.
+    #[serde(default)]
+    pub overlays: Vec<PathBuf>,
     /// What the drill is about.
     pub world: WorldStart,
     /// Who uses the service.
@@ -67,6 +73,8 @@ pub struct Scenario {
     pub databases: BTreeMap<String, Spanned<Database>>,
     /// The zone.
     pub dns: Dns,
+    /// Caches in front of the clients' name; none where left out.
+    pub edge_cache: Option<Spanned<EdgeCache>>,
     /// Issuers by name.
     #[serde(default)]
     pub issuers: BTreeMap<String, Issuer>,
@@ -193,6 +201,7 @@ impl Scenario {
         let sites: Vec<SiteName> = scenario.sites.keys().cloned().collect();
         scenario.check_names(&sites)?;
         scenario.check_clients()?;
+        scenario.check_edge_cache(&sites)?;
         scenario.check_databases()?;
         scenario.check_expectations()?;
         scenario.check_script()?;

@@ -126,6 +126,21 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "'mars'",
     ),
     (
+        "[edge-cache]\nshare = 0.5\nkeeps = '1h'\nholds = 'mars'\n",
+        "RH0002",
+        "[edge-cache]",
+    ),
+    (
+        "[edge-cache]\nshare = 1.5\nkeeps = '1h'\n",
+        "RH0003",
+        "[edge-cache]",
+    ),
+    (
+        "[edge-cache]\nshare = 0.5\nkeeps = '0s'\n",
+        "RH0003",
+        "[edge-cache]",
+    ),
+    (
         "[[script]]\nreached = 'served'\nby = 'T+5m'\n[[script]]\nreached = 'recovered'\nby = 'T+4m'\n",
         "RH0003",
         "'T+4m'",

@@ -90,6 +90,10 @@ pub(crate) struct Reception {
     pub(crate) database_error_ppm: u64,
     /// Successful reads of data that the newest writer has moved on from.
     pub(crate) stale_ppm: u64,
+    /// Reads that a cache answers with what a site said that clients have been led away from.
+    pub(crate) left_ppm: u64,
+    /// Requests that go through to a site: all that no cache answers.
+    pub(crate) through_ppm: u64,
     /// Where acknowledged writes go: database, branch, share of this reception's writes.
     pub(crate) writes: Vec<(String, usize, u64)>,
     /// Response time as a multiple of the idle one, in thousandths.
@@ -97,9 +101,10 @@ pub(crate) struct Reception {
 }
 
 impl Reception {
-    /// Clients that can do everything.
+    /// Clients that can do everything, where the service is.
     pub(crate) fn served_ppm(&self) -> u64 {
-        part(self.share_ppm, self.read_ppm.min(self.write_ppm))
+        let read_ppm = self.read_ppm.saturating_sub(self.left_ppm);
+        part(self.share_ppm, read_ppm.min(self.write_ppm))
     }
 }
 
@@ -121,14 +126,18 @@ struct Able {
 impl World {
     /// What clients get now, by address.
     pub(crate) fn receive(&self) -> Vec<Reception> {
-        let shares = self.population.shares();
-        shares
-            .iter()
-            .map(|(address, share)| self.receive_at(address, *share))
-            .collect()
+        let (held, writes) = (self.held(), self.demand.write_share_ppm());
+        let through = held.through_ppm(writes);
+        let shares = self.population.shares().iter();
+        let receptions = shares.map(|(address, share)| {
+            let reception = self.reach_site(address, *share, through);
+            held.answer(reception, writes)
+        });
+        receptions.collect()
     }
 
-    fn receive_at(&self, address: &str, share_ppm: u64) -> Reception {
+    /// What clients get from the site at an address, where so many of their requests go through to it.
+    pub(crate) fn reach_site(&self, address: &str, share_ppm: u64, through_ppm: u64) -> Reception {
         let mut reception = Reception {
             share_ppm,
             ..Reception::default()
@@ -146,7 +155,7 @@ impl World {
             return reception;
         }
         let able = self.able(name, app);
-        let (within, slowness) = self.load(share_ppm, ready);
+        let (within, slowness) = self.load(part(share_ppm, through_ppm), ready);
         reception.slowness_permille = slowness;
         reception.read_ppm = part(able.reads, within);
         reception.database_error_ppm = able.database_errors;

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::database::State;
+use super::edge::EdgeCache;
 use super::job::Subject;
 use super::site::{Condition, Crashing};
 use crate::clock::Instant;
@@ -70,13 +71,17 @@ impl World {
                 .filter(|at| *at <= to);
             let resolver = self.population.next_change().filter(|at| *at <= to);
             let hour = self.demand.next_change(self.now).filter(|at| *at <= to);
-            let Some(next) = [queued, resolver, hour].into_iter().flatten().min() else {
+            let edge = self.edge.as_ref().and_then(EdgeCache::next_change);
+            let edge = edge.filter(|at| *at <= to);
+            let next = [queued, resolver, hour, edge].into_iter().flatten().min();
+            let Some(next) = next else {
                 break;
             };
             self.live(next);
             if resolver == Some(next) {
                 self.population.settle(&self.zone, next);
                 self.dirty = true;
+                self.settle_edge();
             }
             if hour == Some(next) {
                 self.dirty = true;
@@ -97,7 +102,7 @@ impl World {
         self.settle();
     }
 
-    /// Brings replicas up to now with links as they are.
+    /// Brings replicas up to now with links as they are, and caches with what fills them.
     pub(crate) fn settle(&mut self) {
         let sites = &self.sites;
         let condition = |site: &SiteName| {
@@ -112,6 +117,7 @@ impl World {
         for database in self.databases.values_mut() {
             database.settle(self.now, alive, linked);
         }
+        self.settle_edge();
     }
 
     fn happen(&mut self, event: Event) {

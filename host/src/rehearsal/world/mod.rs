@@ -9,6 +9,7 @@ mod clients;
 mod cluster;
 mod contract;
 mod database;
+mod edge;
 mod event;
 mod fault;
 mod history;
@@ -40,6 +41,7 @@ use crate::name::{InterfaceName, RoleName, SiteName};
 use clients::{Demand, Reception};
 use contract::infrastructure::Stack;
 use database::Database;
+use edge::EdgeCache;
 use event::Event;
 use job::{Job, Subject};
 use pace::Pace;
@@ -100,6 +102,7 @@ pub struct World {
     databases: BTreeMap<String, Database>,
     zone: Zone,
     population: Population,
+    edge: Option<EdgeCache>,
     issuers: BTreeMap<String, IssuerState>,
     buckets: BTreeMap<String, Bucket>,
     stacks: BTreeMap<String, Stack>,
@@ -172,6 +175,7 @@ impl World {
             databases: databases(scenario, draws, begin),
             zone,
             population,
+            edge: edge(scenario, draws, begin),
             issuers: issuers(scenario),
             buckets: scenario.buckets.clone(),
             stacks: stacks(scenario, start),
@@ -281,6 +285,7 @@ impl World {
             "ingress" => self.ingress(request),
             "infrastructure" => self.infrastructure(request),
             "storage" => self.storage(request),
+            "edge-cache" => self.edge_cache(request),
             "probe" => self.probe(request),
             "metrics" => self.metrics(request),
             "notify" => self.notify(request),
@@ -323,6 +328,13 @@ fn stacks(scenario: &Scenario, start: Instant) -> BTreeMap<String, Stack> {
     let all = scenario.stacks.iter();
     all.map(|(name, stack)| (name.clone(), Stack::new(stack.as_ref(), start)))
         .collect()
+}
+
+/// Caches in front of the service, where it has some.
+fn edge(scenario: &Scenario, draws: Draws, at: Instant) -> Option<EdgeCache> {
+    let settings = scenario.edge_cache.as_ref()?.as_ref();
+    let site = settings.holds.as_ref().unwrap_or(&scenario.world.primary);
+    Some(EdgeCache::new(settings, site, draws, at))
 }
 
 /// Channels on which nothing was said yet.

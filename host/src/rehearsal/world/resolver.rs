@@ -359,6 +359,13 @@ impl Population {
         &self.shares
     }
 
+    /// The addresses that resolvers give that honour the TTL, one each; an empty address for none.
+    pub(crate) fn honest(&self) -> impl Iterator<Item = &str> {
+        let honest = |client: &&Client| matches!(client.cache.habit, Habit::Keeps(1_000));
+        let clients = self.clients.iter().filter(honest);
+        clients.map(|client| client.address.as_str())
+    }
+
     /// What each resolver of the panel answers.
     pub(crate) fn ask(
         &mut self,

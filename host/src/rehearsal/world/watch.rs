@@ -36,6 +36,8 @@ pub(crate) struct Flip {
     pub(crate) at: Instant,
     half: Option<Instant>,
     most: Option<Instant>,
+    /// The same for what caches in front of the service answer.
+    edge: Option<Instant>,
 }
 
 /// Sums of a stretch of time at one site.
@@ -109,7 +111,7 @@ impl World {
                 let slice = Slice {
                     until,
                     length_ms: length,
-                    requests,
+                    requests: part(requests, reception.through_ppm),
                     failed,
                     database_errors: part(requests, reception.database_error_ppm),
                     slowness_permille: reception.slowness_permille,
@@ -183,6 +185,7 @@ impl World {
             }
         }
         self.watch_flip(from);
+        self.watch_edge(from);
     }
 
     /// Takes note of when so many clients get the new address.
@@ -207,12 +210,21 @@ impl World {
         }
     }
 
+    /// Takes note of when so much of what caches answer is the new site's.
+    fn watch_edge(&mut self, from: Instant) {
+        let converged = self.edge.is_some() && self.held().has_converged(ALL_PPM - MOST_PPM);
+        if let Some(flip) = self.watch.flips.last_mut().filter(|_| converged) {
+            flip.edge.get_or_insert(from);
+        }
+    }
+
     /// The service's name now leads elsewhere.
     pub(crate) fn note_flip(&mut self) {
         self.watch.flips.push(Flip {
             at: self.now,
             half: None,
             most: None,
+            edge: None,
         });
     }
 
@@ -344,10 +356,15 @@ impl World {
         }
         let legs = ["", "failback-"];
         for (flip, leg) in watch.flips.iter().zip(legs) {
-            for (name, at) in [("half", flip.half), ("most", flip.most)] {
+            let reached = [
+                ("dns-convergence-half", flip.half),
+                ("dns-convergence-most", flip.most),
+                ("edge-convergence-most", flip.edge),
+            ];
+            for (name, at) in reached {
                 if let Some(at) = at {
                     let took = float(millis(at.since(flip.at)));
-                    figures.insert(format!("{leg}dns-convergence-{name}-ms"), took);
+                    figures.insert(format!("{leg}{name}-ms"), took);
                 }
             }
         }

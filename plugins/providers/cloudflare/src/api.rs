@@ -146,7 +146,7 @@ fn failed(asked: &str, response: &Response) -> Error {
     if (400..500).contains(&response.status) && response.status != 429 {
         if any(&TOKEN_CODES) {
             return Error::Invalid(format!(
-                "{}; check the API token in the binding's slot: it needs Zone Read and DNS Edit on this zone",
+                "{}; check the API token in the binding's slot: it needs Zone Read and DNS Edit on this zone, and Cache Purge to purge caches",
                 text()
             ));
         }

@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) zone_id: Option<String>,
     #[serde(default)]
     pub(crate) plan: Option<String>,
+    #[serde(default)]
+    pub(crate) purge_everything: bool,
     #[serde(default = "api")]
     pub(crate) credential: String,
 }

@@ -1,4 +1,4 @@
-//! DNS through Cloudflare's API v4.
+//! DNS, and the caches in front of proxied names, through Cloudflare's API v4.
 //!
 //! # What it needs there
 //! An API token with *Zone Read* and *DNS Edit* on this zone alone, in the binding's credential slot (`api` unless
@@ -7,12 +7,20 @@
 //! `http`: `GET` on `/client/v4/zones`; `GET`, `POST`, `PATCH`, `DELETE` on `/client/v4/zones/ID/dns_records`. With
 //! `zone-id` and `plan` configured nothing else is asked for.
 //!
+//! To purge caches: *Zone Read*, *DNS Read* and *Cache Purge* on this zone, best in a token of its own; grants for `GET` on
+//! `/client/v4/zones/ID/dns_records` and `POST` on `/client/v4/zones/ID/purge_cache`.
+//!
 //! # What each function does there
 //! * `get-record`: `GET` of the records of this name and type.
 //! * `get-zone-limits`: the plan of the configuration, else that of the zone: 30 s on Enterprise, else 60 s.
 //! * `ensure-record`: `GET`; where the set is not as wanted and holds what was expected, `PATCH` of the one record by
 //!   its id (`POST` for a first or further value, `DELETE` for one less); `GET` again. `changed` is answered only when
 //!   that last read shows the new set. Ids, comments, tags and the proxied flag stay as they are.
+//! * `edge-cache/observe`: whether the name, or one of the zone that it is an alias of, is proxied.
+//! * `edge-cache/ensure-purged`: `GET` of each name's records, so that a name that is none is told; then `POST
+//!   purge_cache` with the names, at most 30 in one request, or with `purge_everything` where `purge-everything` is
+//!   configured: for a plan that refuses names. The vendor keeps no record of a purge and does not tell when it is
+//!   everywhere, so it is always `changed`, and the token is not used.
 //!
 //! # Limits
 //! * The API has no conditional update: between the read and the `PATCH` somebody else could still change the record.
@@ -23,9 +31,13 @@
 //!   proxied records, which have no other.
 //! * A proxied record answers with Cloudflare's addresses, not with what it holds: `understudy:probe` cannot see by
 //!   names where it leads.
-//! * Types A, AAAA, CNAME, MX, NS, PTR, SRV, TXT. The purge of a cache is no contract of this world.
+//! * Types A, AAAA, CNAME, MX, NS, PTR, SRV, TXT.
+//! * A name that only a wildcard record leads somewhere is not found to have a cache, nor purged.
+//! * Purges are limited per account (5 a minute on the smallest plan), and a throttled one comes back as `unavailable`.
+//!   What browsers keep is not purged.
 //!
-//! Start at [`Cloudflare::ensure_record`](dns::Guest::ensure_record); decisions are in `change`, requests in `api`.
+//! Start at [`Cloudflare::ensure_record`](dns::Guest::ensure_record); decisions are in `change`, requests in `api`,
+//! caches in `cache`.
 
 use serde::Deserialize;
 use understudy_sdk::host::understudy::types::types::Error;
@@ -33,15 +45,23 @@ use understudy_sdk::provider::{Configured, in_progress};
 use understudy_sdk::records::{Wanted, known_kind, name_in_zone, shown};
 
 mod api;
+mod cache;
 mod change;
 mod config;
 mod record;
 
-understudy_sdk::provider_bindings!("understudy:plugin/provider-dns");
+understudy_sdk::provider_bindings!(
+    "understudy:cloudflare/cloudflare",
+    inline: "package understudy:cloudflare; world cloudflare {
+        include understudy:plugin/provider-base@0.1.0;
+        export understudy:dns/dns@0.1.0;
+        export understudy:edge-cache/edge-cache@0.1.0;
+    }"
+);
 
 use change::Change;
 use config::Config;
-use exports::understudy::{dns::dns, plugin::provider};
+use exports::understudy::{dns::dns, edge_cache::edge_cache, plugin::provider};
 use record::{Record, values};
 
 /// Wait in milliseconds before a change that the API does not show yet is looked at again.
@@ -86,7 +106,7 @@ impl provider::Guest for Cloudflare {
         provider::Description {
             name: "cloudflare".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "DNS records of one zone through Cloudflare's API v4".to_owned(),
+            summary: "DNS records and caches of one zone through Cloudflare's API v4".to_owned(),
             config_schema: config::SCHEMA.to_owned(),
         }
     }
@@ -153,6 +173,17 @@ impl dns::Guest for Cloudflare {
             &before,
             &list(config, &zone, &wanted.name, &wanted.kind)?,
         )
+    }
+}
+
+impl edge_cache::Guest for Cloudflare {
+    fn observe(host: String) -> Result<edge_cache::Observation, Error> {
+        let cached = cache::is_cached(CONFIG.get()?, &host)?;
+        Ok(edge_cache::Observation { cached })
+    }
+
+    fn ensure_purged(hosts: Vec<String>, _: String) -> Result<edge_cache::Outcome, Error> {
+        cache::purge(CONFIG.get()?, &hosts)
     }
 }
 

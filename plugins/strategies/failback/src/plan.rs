@@ -4,7 +4,7 @@
 
 use understudy_recovery::plan::{Row, after};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, diagnose, dns, expose, fence, loss, promote,
+    activate, announce, certify, check, declare, diagnose, dns, edge, expose, fence, loss, promote,
     protect, slo, validate,
 };
 
@@ -115,12 +115,20 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),
+    Row::new("purge-edge", edge::PURGE)
+        .needs(&[after("converge")])
+        .when(edge::is_cached)
+        .covers(&["S0-T1b"]),
     // Be able to survive the next one, and prove that this one holds.
     Row::new("protect", protect::PROTECT_BY_REPLICA)
         .needs(&[after("converge"), after("validate-public")])
         .covers(&["S0-X7"]),
     Row::new("hold", slo::HOLD)
-        .needs(&[after("validate-public"), after("converge")])
+        .needs(&[
+            after("validate-public"),
+            after("converge"),
+            after("purge-edge"),
+        ])
         .calls(&[("kubernetes", diagnose::looks_at_cluster)])
         .covers(&[
             "S0-F4.1", "S0-F4.2", "S0-M4", "S0-M5", "S0-M6", "S0-M7", "S0-M8",

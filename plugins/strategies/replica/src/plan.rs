@@ -6,7 +6,7 @@
 
 use understudy_recovery::plan::{Row, after, graceful};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, diagnose, dns, expose, fence, loss, promote,
+    activate, announce, certify, check, declare, diagnose, dns, edge, expose, fence, loss, promote,
     protect, slo, validate,
 };
 
@@ -109,6 +109,10 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),
+    Row::new("purge-edge", edge::PURGE)
+        .needs(&[after("converge")])
+        .when(edge::is_cached)
+        .covers(&["S0-T1b"]),
     Row::new("observe-slo", slo::HOLD)
         .needs(&[after("validate-public")])
         .when(slo::measured)
@@ -125,6 +129,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("restore-ttl", dns::RESTORE_TTL).needs(&[
         after("check-records"),
         after("converge"),
+        after("purge-edge"),
         after("observe-slo"),
     ]),
     Row::new("announce", announce::ANNOUNCE)

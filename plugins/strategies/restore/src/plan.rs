@@ -5,8 +5,8 @@
 
 use understudy_recovery::plan::{Row, after, graceful};
 use understudy_recovery::{
-    activate, announce, certify, check, declare, diagnose, dns, expose, fence, promote, protect,
-    slo, validate,
+    activate, announce, certify, check, declare, diagnose, dns, edge, expose, fence, promote,
+    protect, slo, validate,
 };
 
 use crate::steps::{backup, contents, point, restore};
@@ -115,6 +115,10 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("converge", validate::CONVERGE)
         .needs(&[after("flip")])
         .covers(&["S0-M3", "S0-T1", "S0-X8"]),
+    Row::new("purge-edge", edge::PURGE)
+        .needs(&[after("converge")])
+        .when(edge::is_cached)
+        .covers(&["S0-T1b"]),
     Row::new("observe-slo", slo::HOLD)
         .needs(&[after("validate-public")])
         .when(slo::measured)
@@ -129,6 +133,7 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("restore-ttl", dns::RESTORE_TTL).needs(&[
         after("check-records"),
         after("converge"),
+        after("purge-edge"),
         after("observe-slo"),
     ]),
     Row::new("announce", announce::ANNOUNCE)

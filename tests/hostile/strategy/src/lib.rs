@@ -22,7 +22,7 @@ mod search;
 wit_bindgen::generate!({
     path: ["../../../wit/types", "../../../wit/control", "../../../wit/database", "../../../wit/dns",
             "../../../wit/kubernetes", "../../../wit/workload", "../../../wit/certificates",
-            "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/probe", "../../../wit/metrics",
+            "../../../wit/ingress", "../../../wit/infrastructure", "../../../wit/storage", "../../../wit/edge-cache", "../../../wit/probe", "../../../wit/metrics",
             "../../../wit/notify", "../../../wit/http", "../../../wit/sql", "../../../wit/tls", "../../../wit/exec", "../../../wit/dns-update", "../../../wit/acme",
             "../../../wit/plugin"],
     world: "understudy:plugin/strategy-plugin",

@@ -1,4 +1,4 @@
-//! Cloudflare's API v4, as far as zones and DNS records go.
+//! Cloudflare's API v4, as far as zones, DNS records and the purge of caches go.
 
 #![expect(
     clippy::indexing_slicing,
@@ -24,6 +24,12 @@ pub const ZONES: &str = "zones-get";
 /// Operation that shows a zone.
 pub const ZONE: &str = "zones-0-get";
 
+/// Operation that purges caches.
+pub const PURGE: &str = "zone-purge";
+
+/// Names that one request may purge.
+const HOSTS_AT_ONCE: usize = 30;
+
 /// What somebody else does to a record, once.
 #[derive(Debug, Clone)]
 pub struct Meddling {
@@ -47,6 +53,10 @@ pub struct Cloudflare {
     pub page_size: usize,
     /// Left out of the answers: an old form of the API, where pages are told by their length.
     pub tells_total_pages: bool,
+    /// Left out where the zone's plan cannot purge by name.
+    pub purges_by_name: bool,
+    /// Bodies of the purges that were taken.
+    pub purges: Vec<Value>,
     /// What somebody else does.
     pub meddling: Option<Meddling>,
 }
@@ -58,6 +68,7 @@ impl Cloudflare {
         Self {
             page_size: 50,
             tells_total_pages: true,
+            purges_by_name: true,
             ..Self::default()
         }
     }
@@ -218,6 +229,28 @@ impl Cloudflare {
         )
     }
 
+    fn purge(&mut self, call: &Call<'_>) -> Answer {
+        let hosts = call.body["hosts"].as_array().map(Vec::len);
+        match hosts {
+            None if call.body["purge_everything"] != true => {
+                return failure(
+                    400,
+                    1012,
+                    "Request must contain one of hosts, purge_everything",
+                );
+            }
+            Some(_) if !self.purges_by_name => {
+                return failure(400, 1107, "This zone's plan can only purge everything");
+            }
+            Some(sent) if !(1..=HOSTS_AT_ONCE).contains(&sent) => {
+                return failure(400, 1094, "You may purge 1 to 30 hosts per request");
+            }
+            _ => {}
+        }
+        self.purges.push(call.body.clone());
+        Answer::new(200, success(&json!({ "id": call.path("zone_id") })))
+    }
+
     /// What the vendor refuses though its document allows it.
     fn refused(&self, call: &Call<'_>) -> Option<Answer> {
         let ttl = call.body["ttl"].as_u64().unwrap_or(1);
@@ -261,8 +294,19 @@ impl Vendor for Cloudflare {
             let place = format!("{place}/responses/4xx/content/application~1json/schema");
             document.correct(&place, failure)?;
         }
+        let purge = "/paths/~1zones~1{zone_id}~1purge_cache/post/responses/4XX";
+        let failure =
+            json!({ "$ref": "#/components/schemas/cache-purge_api-response-common-failure" });
+        document.correct(
+            &format!("{purge}/content/application~1json/schema"),
+            failure,
+        )?;
         // It wants codes from 1000 on; a throttle has 971.
-        for schema in ["dns-records_messages", "zones_messages"] {
+        for schema in [
+            "dns-records_messages",
+            "zones_messages",
+            "cache-purge_messages",
+        ] {
             let place = format!("/components/schemas/{schema}/items/properties/code/minimum");
             document.correct(&place, json!(1))?;
         }
@@ -291,6 +335,7 @@ impl Vendor for Cloudflare {
             CREATE => self.create(call),
             PATCH => self.patch(call),
             DELETE => self.delete(call),
+            PURGE => self.purge(call),
             other => failure(400, 7000, &format!("the stand-in does not know {other}")),
         };
         self.meddle(call.operation);

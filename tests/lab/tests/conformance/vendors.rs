@@ -13,26 +13,32 @@ use crate::{conforms, suite};
 async fn cloudflare() {
     let folder = tempfile::tempdir().unwrap();
     let mut account = Cloudflare::new();
-    account.add_zone("example.test", "free");
+    let zone = account.add_zone("example.test", "free");
+    let record =
+        json!({ "type": "A", "name": "www.example.test", "content": "192.0.2.7", "proxied": true });
+    account.add(&zone, &record);
     let vendor = Standin::start(folder.path(), account).await.unwrap();
     let url = format!("{}/zones", vendor.url());
-    let binding = json!({
-        "contract": "understudy:dns/dns@0.1.0",
-        "plugin": "cloudflare",
-        "config": { "server": vendor.url(), "zone": "example.test" },
-        "credentials": { "api": { "env": "TOKEN", "scheme": "bearer" } },
-        "http": [{ "methods": ["GET", "POST", "PATCH", "DELETE"], "url": url, "private": true }],
-        "trust": [vendor.root()],
+    let bindings = ["dns/dns", "edge-cache/edge-cache"].map(|contract| {
+        json!({
+            "contract": format!("understudy:{contract}@0.1.0"),
+            "plugin": "cloudflare",
+            "config": { "server": vendor.url(), "zone": "example.test" },
+            "credentials": { "api": { "env": "TOKEN", "scheme": "bearer" } },
+            "http": [{ "methods": ["GET", "POST", "PATCH", "DELETE"], "url": url, "private": true }],
+            "trust": [vendor.root()],
+        })
     });
     let things = json!({
         "name": "kit.example.test", "kind": "A", "values": ["192.0.2.1"], "other-values": ["192.0.2.2"],
         "stranger-values": ["192.0.2.9"], "ttl-seconds": 60, "absent": "nobody.example.test",
         "foreign": "kit.example.org",
     });
-    let suites = [suite("dns", things, &[])];
+    let caches = json!({ "host": "www.example.test", "absent": "nobody.example.test" });
+    let suites = [suite("dns", things, &[]), suite("edge-cache", caches, &[])];
     let secrets = BTreeMap::from([("TOKEN".to_owned(), vendor.token().to_owned())]);
-    let tested = conforms(folder.path(), "cloudflare", &[binding], &suites, &secrets).await;
-    tested.whole(&["ensure-record", "ensure-record-expected"]);
+    let tested = conforms(folder.path(), "cloudflare", &bindings, &suites, &secrets).await;
+    tested.whole(&["ensure-record", "ensure-record-expected", "ensure-purged"]);
     tested.leaves_out(&[]);
     assert_eq!(vendor.violations(), Vec::<String>::new());
 }

@@ -12,6 +12,7 @@
 )]
 
 mod acme;
+mod caches;
 mod cloudflare;
 mod digitalocean;
 mod host;

@@ -3,6 +3,7 @@
 mod certificates;
 mod database;
 mod dns;
+mod edge_cache;
 pub(crate) mod infrastructure;
 mod ingress;
 mod kubernetes;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Hand, figure, scenario, sites};
+use super::{Hand, figure, scenario, sites, text};
 use crate::call::CallError;
 use crate::clock::millis;
 use crate::journal::record::Ending;
@@ -83,8 +83,11 @@ fn home(hand: &mut Hand, first: impl FnOnce(&mut Hand)) {
 }
 
 fn primary_lost(seed: u64, freeze_before_home: bool) -> (Hand, Truth, u64) {
-    let scenario = scenario("primary-lost");
-    let mut hand = Hand::new(&scenario, seed);
+    there_and_back(&scenario("primary-lost"), seed, freeze_before_home)
+}
+
+fn there_and_back(scenario: &Scenario, seed: u64, freeze_before_home: bool) -> (Hand, Truth, u64) {
+    let mut hand = Hand::new(scenario, seed);
     assert!(matches!(
         hand.once(
             "database/ensure-fenced",
@@ -153,9 +156,15 @@ fn in_the_right_order_only_the_lag_is_lost() {
 
 #[test]
 fn the_figures_that_a_scenario_may_bound_are_those_of_a_run() {
+    let names = |truth: &Truth| truth.figures.keys().cloned().collect::<Vec<String>>();
+    let caches = "\n[edge-cache]\nshare = 0.5\nkeeps = '10m'\n";
+    let cached = Scenario::parse(&(text("primary-lost") + caches)).unwrap();
+    let (_, truth, _) = there_and_back(&cached, 1, true);
+    assert_eq!(names(&truth), FIGURES);
     let (_, truth, _) = primary_lost(1, true);
-    let found: Vec<&str> = truth.figures.keys().map(String::as_str).collect();
-    assert_eq!(found, FIGURES);
+    let mut bare = FIGURES.to_vec();
+    bare.retain(|name| !name.contains("edge-"));
+    assert_eq!(names(&truth), bare);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod clusters;
+mod edge;
 mod infrastructure;
 mod models;
 mod paces;

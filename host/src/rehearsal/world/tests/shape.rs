@@ -143,7 +143,7 @@ fn sample(function: &str, parameter: &str) -> Value {
         (_, "endpoint") => json!("db.bz.example.test:3306"),
         (_, "enabled" | "holds") => json!(true),
         (_, "hosts" | "dns-names") => json!(["wp-active.example.test"]),
-        (_, "server-name" | "dns-name") => json!("wp-active.example.test"),
+        (_, "host" | "server-name" | "dns-name") => json!("wp-active.example.test"),
         (_, "issuer") => json!("production"),
         (_, "min-valid-ms" | "window" | "since") => json!(1),
         (_, "bucket") => json!("media"),

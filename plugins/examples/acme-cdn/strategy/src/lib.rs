@@ -8,7 +8,7 @@ use serde::Deserialize;
 wit_bindgen::generate!({
     path: ["../../../../wit/types", "../../../../wit/control", "../../../../wit/database", "../../../../wit/dns",
             "../../../../wit/kubernetes", "../../../../wit/workload", "../../../../wit/certificates",
-            "../../../../wit/ingress", "../../../../wit/infrastructure", "../../../../wit/storage", "../../../../wit/probe", "../../../../wit/metrics",
+            "../../../../wit/ingress", "../../../../wit/infrastructure", "../../../../wit/storage", "../../../../wit/edge-cache", "../../../../wit/probe", "../../../../wit/metrics",
             "../../../../wit/notify", "../../../../wit/http", "../../../../wit/sql", "../../../../wit/tls", "../../../../wit/exec", "../../../../wit/dns-update", "../../../../wit/acme",
             "../../../../wit/plugin", "../wit"],
     inline: "package acme:cdn-strategy; world cdn-strategy {
