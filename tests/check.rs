@@ -104,7 +104,12 @@ fn check_takes_the_overlay_of_the_vendors() {
     };
     assert!(unserved("", 0).contains("understudy:metrics/metrics"));
     let said = unserved(&overlay, 0);
-    for contract in ["database/database", "dns/dns", "metrics/metrics"] {
+    for contract in [
+        "database/database",
+        "dns/dns",
+        "infrastructure/infrastructure",
+        "metrics/metrics",
+    ] {
         assert!(!said.contains(contract), "{said}");
     }
     // Each provider checks its own configuration, also what no schema can say.

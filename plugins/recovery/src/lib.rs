@@ -21,6 +21,7 @@ pub mod dns;
 pub mod expose;
 pub mod fault;
 pub mod fence;
+pub mod infrastructure;
 pub mod loss;
 pub mod parameters;
 pub mod plan;

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use understudy_recovery::check::judged;
+use understudy_recovery::recovery::Recovery;
 use understudy_recovery::{Error, Finding};
 use understudy_sdk::kubernetes::{condition, text};
 use understudy_sdk::strategy::understudy::kubernetes::kubernetes::{self, NodeCondition};
 
+use crate::networks;
 use crate::parameters::{Cluster, Pods};
 
 /// What every node has and must not: it is short of something.
@@ -16,8 +18,10 @@ const SHORT_OF: &str = "Pressure";
 /// Beside that: the same of its network.
 const NO_NETWORK: &str = "NetworkUnavailable";
 
-/// Nodes are Ready, as many as decided, and short of nothing; namespaces are there; pods are there and Ready.
-pub(crate) fn findings(site: &str, wanted: &Cluster) -> Vec<Finding> {
+/// Nodes are Ready, as many as decided, and short of nothing; namespaces are there; pods are there and Ready; addresses are
+/// none of the site's that serves.
+pub(crate) fn findings(recovery: &Recovery, wanted: &Cluster) -> Vec<Finding> {
+    let site = recovery.to();
     let nodes = kubernetes::list_node_conditions(site);
     let mut found = vec![
         judged("nodes-ready", nodes.clone(), |nodes| ready(&nodes, wanted)),
@@ -34,6 +38,9 @@ pub(crate) fn findings(site: &str, wanted: &Cluster) -> Vec<Finding> {
         let id = format!("pods-of-{}-ready", pods.namespace);
         judged(&id, listed(site, "Pod", pods), |all| healthy(&all))
     }));
+    if wanted.networks_apart {
+        found.push(networks::finding([recovery.from(), site]));
+    }
     found
 }
 

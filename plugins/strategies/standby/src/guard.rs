@@ -1,7 +1,7 @@
 //! Nothing is done to a site that serves.
 
-use understudy_recovery::Error;
 use understudy_recovery::recovery::Recovery;
+use understudy_recovery::{Error, fault};
 use understudy_sdk::strategy::understudy::database::database::{self, Role};
 use understudy_sdk::strategy::understudy::dns::dns;
 
@@ -11,6 +11,24 @@ use understudy_sdk::strategy::understudy::dns::dns;
 /// # Errors
 /// `conflict`: it serves, or may. What the contracts answer.
 pub(crate) fn insist(recovery: &Recovery) -> Result<(), Error> {
+    is_not_led_to(recovery)?;
+    takes_no_writes(recovery)
+}
+
+/// The same where the site may not be there yet: then no database of it answers.
+///
+/// # Errors
+/// As [`insist`].
+pub(crate) fn insist_or_absent(recovery: &Recovery) -> Result<(), Error> {
+    is_not_led_to(recovery)?;
+    match takes_no_writes(recovery) {
+        Err(Error::NotFound(_)) => Ok(()),
+        Err(error) if fault::is_out_of_reach(&error) => Ok(()),
+        answer => answer,
+    }
+}
+
+fn is_not_led_to(recovery: &Recovery) -> Result<(), Error> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);
     let active = dns::get_record(&parameters.records.active, "CNAME")?;
     if active
@@ -23,7 +41,12 @@ pub(crate) fn insist(recovery: &Recovery) -> Result<(), Error> {
             active.name
         )));
     }
-    let seen = database::observe(to, &parameters.database)?;
+    Ok(())
+}
+
+fn takes_no_writes(recovery: &Recovery) -> Result<(), Error> {
+    let to = recovery.to();
+    let seen = database::observe(to, &recovery.parameters.database)?;
     if seen.role == Role::Primary && !seen.read_only {
         return Err(Error::Conflict(format!(
             "the database at {to} takes writes: {} does not wait, and nothing may be changed there",
