@@ -20,7 +20,7 @@ pub(crate) const BUILD: Move = Move {
     budget: Budget::Minutes(60),
     reversal: Reversal::Nothing,
     acts: &[("provision", At::To)],
-    uses: &["control", "database", "dns", "infrastructure"],
+    uses: &["control", "database", "dns", "infrastructure", "probe"],
     perform: build,
 };
 
@@ -39,7 +39,7 @@ fn build_one(recovery: &Recovery, stack: &str) -> Result<String, Error> {
     attach(&format!("difference-of-{stack}"), &as_json(&found))?;
     if !found.changes.is_empty() {
         ask_before_loss(recovery, stack, &found)?;
-        guard::insist_or_absent(recovery)?;
+        guard::insist_for_infrastructure(recovery)?;
         infrastructure::ensure_applied(to, stack)?;
         let left = infrastructure::observe_difference(to, stack)?;
         if !left.changes.is_empty() {
