@@ -109,6 +109,7 @@ fn check_takes_the_overlay_of_the_vendors() {
         "database/database",
         "dns/dns",
         "edge-cache/edge-cache",
+        "infrastructure/infrastructure",
         "metrics/metrics",
     ] {
         assert!(!said.contains(contract), "{said}");

@@ -72,6 +72,7 @@ fn a_zone_is_built_up_to_waiting_and_nothing_else_is_touched() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let effects = effects(&stage);
     for wanted in [
+        "ensure-applied bz",
         "ensure-unexposed bz",
         "ensure-record wp-bz.example.test",
         "ensure-replica-of bz",
@@ -190,7 +191,7 @@ fn a_look_names_what_does_not_hold_and_what_nobody_answered() {
 }
 
 #[test]
-fn a_look_names_the_node_the_namespace_and_the_pods_that_are_not_as_they_should_be() {
+fn a_look_names_what_is_not_as_it_should_be() {
     let missed = |change: &dyn Fn(String) -> String| -> Vec<String> {
         let stage = quiet(|text| {
             text.replace(
@@ -230,6 +231,47 @@ fn a_look_names_the_node_the_namespace_and_the_pods_that_are_not_as_they_should_
     assert_eq!(
         missed(&node("DiskPressure", true)),
         ["nodes-short-of-nothing: 12 conditions of nodes: bz-2 has DiskPressure (KubeletIsShort)"]
+    );
+    assert_eq!(
+        missed(&|text| {
+            let (before, rest) = text.split_once("[sites.bz.secrets]").unwrap();
+            let rest = rest.replacen("password = \"1\"", "password = \"older\"", 1);
+            let rest = rest.replacen("access-key = \"1\", ", "", 1);
+            format!("{before}[sites.bz.secrets]{rest}")
+        }),
+        [
+            "wordpress-database-of-app-mirrored: `password` is another one at bz than at pz",
+            "media-storage-of-app-mirrored: bz has no `access-key`",
+        ]
+    );
+    assert_eq!(
+        missed(&|text| {
+            let (before, rest) = text.split_once("[sites.bz.monitoring]").unwrap();
+            let rest = rest.replacen("mysql = { up = 1 }", "mysql = { up = 1, down = 1 }", 1);
+            let rest = rest.replacen(
+                "BackupTooOld = \"\"",
+                "BackupTooOld = \"no such series\"",
+                1,
+            );
+            format!("{before}[sites.bz.monitoring]{rest}")
+        }),
+        [
+            "targets-of-bz-up: 1 of 2 targets of `mysql` are not up (mysql-1: connection refused)",
+            "alerts-of-bz-work: `BackupTooOld` does not work (no such series)",
+        ]
+    );
+    assert_eq!(
+        missed(&|text| text.replace("\"10.245.1.0/24\"", "\"10.244.0.0/16\"")),
+        [
+            "networks-apart: 10.244.0.0/24 at pz overlaps with 10.244.0.0/16 at bz; \
+             10.244.1.0/24 at pz overlaps with 10.244.0.0/16 at bz; \
+             10.244.2.0/24 at pz overlaps with 10.244.0.0/16 at bz",
+        ]
+    );
+    let pending = "[stacks.zone]\npending.bz = [{ address = \"firewall\", action = \"create\" }]\n";
+    assert_eq!(
+        missed(&|text| text.replace("[stacks.zone]\n", pending)),
+        ["stack-zone-built: applying zone would create firewall"]
     );
     let platform = "platform = { pods = { cert-manager = 1, kube-prometheus = 2 } }, ";
     assert_eq!(

@@ -22,6 +22,7 @@ use super::{Asked, Capability, Facilities, Fault, Used, arguments};
 
 mod args;
 mod change;
+mod compare;
 mod discovery;
 pub mod grant;
 pub mod kubeconfig;
@@ -148,6 +149,7 @@ impl Kubernetes {
         } = asked;
         match function {
             "get-object" => self.get(args, action).await,
+            "get-value-digests" => self.compare(args, action).await,
             "list-objects" => self.list(args, action).await,
             "ensure-applied" => self.apply(args, action).await,
             "ensure-patched" => self.patch(args, action).await,
@@ -216,6 +218,26 @@ impl Kubernetes {
         let request = granted.requests().get(&place.name, &GetParams::default());
         let answer = granted.server.ask(&granted.asked(), request).await?;
         self.object(&granted, &answer)
+    }
+
+    async fn compare(&self, args: Map<String, Value>, action: &mut String) -> Done {
+        let ObjectArgs { cluster, object } = arguments(args)?;
+        let place = Place::of(object)?;
+        if !secret::is_comparable(&place.kind) {
+            let text = format!("{} has no keys whose values are compared", place.kind);
+            return Err(Fault::invalid("CP0009", text));
+        }
+        let granted = self
+            .granted(&place, &cluster, KubernetesVerb::Compare, action)
+            .await?;
+        let request = granted.requests().get(&place.name, &GetParams::default());
+        let asked = granted.asked();
+        let answer = granted.server.ask(&asked, request).await?;
+        let object: Value = answer.json(&asked)?;
+        let key = &self.facilities.digests;
+        let (digests, count) = compare::digests(&object, &place, key, &self.redactor)?;
+        let line = format!("ok, {count} keys, version {}", version(&object));
+        Ok((digests, line))
     }
 
     async fn list(&self, args: Map<String, Value>, action: &mut String) -> Done {

@@ -20,12 +20,14 @@ use crate::runbook::types::{
 };
 
 use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
+use digest::DigestKey;
 use kubernetes::kubeconfig::{Access, KubeconfigError};
 use network::Resolve;
 use trust::{SystemRoots, Trust, TrustError};
 
 pub mod acme;
 pub mod credential;
+pub mod digest;
 pub mod dns_update;
 pub mod exec;
 mod fault;
@@ -126,6 +128,8 @@ pub struct Facilities {
     pub resolver: Arc<dyn Resolve>,
     /// The system's roots.
     pub roots: Arc<SystemRoots>,
+    /// What values that nobody may see are compared by.
+    pub digests: Arc<DigestKey>,
 }
 
 /// A binding that cannot be served.

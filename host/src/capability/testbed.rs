@@ -22,6 +22,7 @@ use crate::clock::{Clock as _, Instant, SystemClock};
 use crate::runbook::types::Binding;
 
 use super::credential::FixedSecrets;
+use super::digest::DigestKey;
 use super::network::FixedResolver;
 use super::trust::SystemRoots;
 use super::{Asked, Capabilities, Facilities, Used};
@@ -51,6 +52,7 @@ pub(super) fn facilities() -> Facilities {
             (OTHER_HOST.to_owned(), loopback),
         ]))),
         roots: Arc::new(SystemRoots::none()),
+        digests: Arc::new(DigestKey::draw().unwrap()),
     }
 }
 

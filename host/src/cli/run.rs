@@ -13,6 +13,7 @@ use super::terminal_gate::TerminalGate;
 use super::wanted::{GivenAnswer, Wanted};
 use understudy::capability::Facilities;
 use understudy::capability::credential::MachineSecrets;
+use understudy::capability::digest::DigestKey;
 use understudy::capability::network::SystemResolver;
 use understudy::capability::trust::SystemRoots;
 use understudy::clock::Clock;
@@ -114,6 +115,7 @@ pub(super) fn facilities(context: &Context) -> Result<Facilities, CommandError> 
         secrets: Arc::new(MachineSecrets::new(Environment::secret)),
         resolver: Arc::new(SystemResolver),
         roots: Arc::new(SystemRoots::load()),
+        digests: Arc::new(DigestKey::draw().map_err(|error| CommandError::new(Kind::Bug, error))?),
     })
 }
 

@@ -201,7 +201,7 @@ fn kubernetes() {
         "site": "pz", "object": object("ConfigMap", "v1", "kit"), "manifest": manifest.to_string(),
         "patch": r#"{"data":{"a":"2"}}"#, "absent": object("ConfigMap", "v1", "nobody"),
         "workload": object("Deployment", "apps/v1", "wordpress"), "workload-namespace": "app", "workload-selector": "app=wordpress",
-        "replicas": 2, "other-replicas": 3, "condition": "Available",
+        "replicas": 2, "other-replicas": 3, "condition": "Available", "values": object("Secret", "v1", "wordpress-database"),
     });
     let condition = "ensure-condition/lost-answer";
     conforms("kubernetes", things, &[], &[condition]);

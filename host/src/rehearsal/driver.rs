@@ -266,6 +266,8 @@ impl Rehearsal {
             // What it answers now is what it answered then.
             drop(world.call(seen.at, &seen.request));
         }
+        let taken_over = |entry: &&Entry| matches!(entry.record, Record::RunResumed { .. });
+        world.taken_over(1 + known.iter().filter(taken_over).count() as u64);
         let (journal, entries) =
             Journal::resume(store, setup(&clock, switches), &self.host_version)?;
         self.carry_on(&clock, world, journal, &entries)

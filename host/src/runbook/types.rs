@@ -330,6 +330,8 @@ pub enum KubernetesVerb {
     Scale,
     /// Read the logs of a pod.
     Logs,
+    /// Read the names of all keys of a `Secret` or `ConfigMap`, and digests by which their values are compared.
+    Compare,
 }
 
 /// A kind with its group and version: `apps/v1/Deployment`, `v1/Secret`.
@@ -361,6 +363,7 @@ impl fmt::Display for KubernetesVerb {
             Self::Delete => "delete",
             Self::Scale => "scale",
             Self::Logs => "logs",
+            Self::Compare => "compare",
         })
     }
 }

@@ -23,6 +23,7 @@ pub mod edge;
 pub mod expose;
 pub mod fault;
 pub mod fence;
+pub mod infrastructure;
 pub mod loss;
 pub mod nodes;
 pub mod parameters;

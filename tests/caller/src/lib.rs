@@ -157,6 +157,9 @@ enum Call {
         site: String,
         objective: String,
     },
+    ObserveMonitoring {
+        site: String,
+    },
     EnsureHeld {
         site: String,
         objectives: Vec<String>,
@@ -258,6 +261,7 @@ impl Call {
             Self::EnsureCertificate { .. } | Self::ObserveServed { .. } => "certificates",
             Self::ObserveObjective { .. }
             | Self::ObserveOutage { .. }
+            | Self::ObserveMonitoring { .. }
             | Self::EnsureHeld { .. } => "metrics",
             Self::ObserveDifference { .. }
             | Self::GetOutputs { .. }
@@ -384,6 +388,7 @@ fn make(call: &Call) -> Value {
             answer(metrics::observe_objective(site, objective))
         }
         Call::ObserveOutage { site, objective } => answer(metrics::observe_outage(site, objective)),
+        Call::ObserveMonitoring { site } => answer(metrics::observe_monitoring(site)),
         Call::EnsureHeld {
             site,
             objectives,

@@ -60,14 +60,11 @@ impl Lab {
             json!({ "test-issue": false }),
         );
         let standby = self.options.standby_replicas;
-        let no_cluster = json!({ "min-nodes": 0, "max-nodes": 0, "namespaces": [], "pods": [] });
-        overlay(
-            &parameters,
-            standby,
-            no_cluster,
-            &bindings,
-            self.probe(root),
-        )
+        let no_cluster = json!({
+            "min-nodes": 0, "max-nodes": 0, "namespaces": [], "pods": [], "networks-apart": false,
+        });
+        let waits = json!({ "cluster": no_cluster, "mirrored": [] });
+        overlay(&parameters, standby, waits, &bindings, self.probe(root))
     }
 
     /// DNS by the other provider, to be laid over [`overlay_toml`](Self::overlay_toml): the zone's document instead of
@@ -174,19 +171,25 @@ key = {{ name = "{UPDATE_KEY}", algorithm = "hmac-sha256", secret = {{ env = "LA
     }
 }
 
-/// Puts the parts together: strategies with these parameters, failback and standby with their own. `cluster` is what the
-/// site that waits must have.
+/// Puts the parts together: strategies with these parameters, failback and standby with their own. `waits` is what is
+/// looked at where a site waits; no lab has monitoring or infrastructure as code.
 fn overlay(
     parameters: &Value,
     standby_replicas: u32,
-    cluster: Value,
+    waits: Value,
     bindings: &[Value],
     probe: Value,
 ) -> Result<String> {
     let mut failback = parameters.clone();
     set(&mut failback, "standby-replicas", standby_replicas.into());
     let mut standby = failback.clone();
-    set(&mut standby, "cluster", cluster);
+    set(&mut standby, "monitoring", json!([]));
+    set(&mut standby, "stacks", json!([]));
+    if let Value::Object(waits) = waits {
+        for (name, value) in waits {
+            set(&mut standby, &name, value);
+        }
+    }
     Ok(toml::to_string(&json!({
         "targets": { "rto": "5m", "rpo": "30s" },
         "strategies": {

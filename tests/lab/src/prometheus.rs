@@ -99,7 +99,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it on loopback with its data in `folder`, and waits until it has scraped.
+    /// Starts it on loopback with its data in `folder`, and waits until it has scraped. It also has the rules of every
+    /// `*.rules.yml` and the targets of every `*.targets.json` there.
     ///
     /// # Errors
     /// Where it is missing (the message names its package) or does not start (the message quotes its log).
@@ -109,8 +110,11 @@ impl Prometheus {
         let config = folder.join("prometheus.yml");
         let text = format!(
             "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s }}\n\
-             scrape_configs:\n - job_name: lab\n   static_configs: [{{ targets: ['{}'] }}]\n",
-            exporter.address
+             rule_files: ['{folder}/*.rules.yml']\n\
+             scrape_configs:\n - job_name: lab\n   static_configs: [{{ targets: ['{}'] }}]\n\
+             \x20- job_name: more\n   file_sd_configs: [{{ files: ['{folder}/*.targets.json'] }}]\n",
+            exporter.address,
+            folder = folder.display(),
         );
         std::fs::write(&config, text)?;
         let address = SocketAddr::new(HOST, free_port(&[HOST])?);
@@ -148,6 +152,28 @@ impl Prometheus {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Waits until every target was scraped and every rule evaluated once, whatever came of it.
+    ///
+    /// # Errors
+    /// Where they were not within a minute.
+    pub async fn looked(&self) -> Result<()> {
+        eventually(
+            "targets and rules to be looked at",
+            START_LIMIT,
+            async || {
+                for function in ["targets", "rules"] {
+                    let url = format!("{}/api/v1/{function}", self.url());
+                    let text = self.http.get(url).send().await?.text().await?;
+                    if text.contains(r#""health":"unknown""#) {
+                        return Ok(None);
+                    }
+                }
+                Ok(Some(()))
+            },
+        )
+        .await
     }
 
     /// The samples of a series in the last ten minutes, as they were scraped: milliseconds since the epoch, and text.

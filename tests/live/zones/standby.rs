@@ -3,17 +3,22 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use understudy_lab::clock::eventually;
 use understudy_lab::host::{Host, Look};
 use understudy_lab::kubernetes::cluster::{Cluster, Kind, is_condition_true, text};
 use understudy_lab::kubernetes::objects::{
-    APP, INGRESS_CLASS, PLATFORM, SETTINGS, TLS_SECRET, WORDPRESS,
+    APP, DATABASE_SECRET, INGRESS_CLASS, PLATFORM, SETTINGS, TLS_SECRET, WORDPRESS,
 };
 use understudy_lab::powerdns::ZONE;
 
 use super::{PACE, is_exposed, zones};
 use crate::LIMIT;
+
+/// A password that nothing has but one zone's Secret.
+const RENEWED: &str = "renewed-in-one-zone";
 
 #[tokio::test]
 async fn a_zone_is_brought_to_where_it_waits_and_a_look_names_what_breaks_it() {
@@ -52,6 +57,54 @@ async fn a_zone_is_brought_to_where_it_waits_and_a_look_names_what_breaks_it() {
     let look = host.look("standby").await.unwrap();
     names(&look, &[]);
     assert_eq!(look.said["ready"], true, "{}", look.said);
+
+    // Somebody has renewed a password in one zone alone, and added a key to the settings.
+    let password = database_password(&bz).await;
+    write(
+        &bz,
+        Kind::SECRET,
+        DATABASE_SECRET,
+        json!({ "stringData": { "password": RENEWED } }),
+    )
+    .await;
+    write(
+        &bz,
+        Kind::CONFIG_MAP,
+        SETTINGS,
+        json!({ "data": { "cache": "off" } }),
+    )
+    .await;
+    let look = host.look("standby").await.unwrap();
+    let secret = "wordpress-database-of-app-mirrored";
+    names(&look, &["wordpress-settings-of-app-mirrored", secret]);
+    let missed = look.missed();
+    assert_eq!(missed[secret], "`password` is another one at bz than at pz");
+    let settings = missed["wordpress-settings-of-app-mirrored"];
+    assert_eq!(settings, "pz has no `cache`");
+    let records = serde_json::to_string(&host.records().unwrap()).unwrap();
+    for hidden in [
+        RENEWED,
+        &password,
+        &BASE64.encode(RENEWED),
+        &BASE64.encode(&password),
+    ] {
+        assert!(!records.contains(hidden), "a value is on record");
+    }
+    write(
+        &bz,
+        Kind::SECRET,
+        DATABASE_SECRET,
+        json!({ "stringData": { "password": password } }),
+    )
+    .await;
+    write(
+        &bz,
+        Kind::CONFIG_MAP,
+        SETTINGS,
+        json!({ "data": { "cache": null } }),
+    )
+    .await;
+    names(&host.look("standby").await.unwrap(), &[]);
 
     expose(&bz).await;
     platform.databases.bz.stop_receiving().await.unwrap();
@@ -118,6 +171,19 @@ async fn expose(cluster: &Cluster) {
     });
     cluster.apply(ingress).await.unwrap();
     assert!(is_exposed(cluster).await.unwrap());
+}
+
+/// Merges this into an object of the application.
+async fn write(cluster: &Cluster, kind: Kind, name: &str, change: Value) {
+    cluster.patch(kind, APP, name, &change).await.unwrap();
+}
+
+/// The password by which the application reaches its database.
+async fn database_password(cluster: &Cluster) -> String {
+    let secret = cluster.get(Kind::SECRET, APP, DATABASE_SECRET).await;
+    let secret = secret.unwrap().unwrap();
+    let password = BASE64.decode(text(&secret, "/data/password")).unwrap();
+    String::from_utf8(password).unwrap()
 }
 
 /// What people and strategies have decided about the application there.

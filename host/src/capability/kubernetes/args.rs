@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::object::ObjectRef;
 
-/// `get-object` and `get-scale`.
+/// `get-object`, `get-value-digests` and `get-scale`.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct ObjectArgs {

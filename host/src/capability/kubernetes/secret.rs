@@ -25,6 +25,11 @@ pub(super) fn is_secret(kind: &KindName) -> bool {
     kind.kind == "Secret" && kind.api_version == "v1"
 }
 
+/// True for the kinds whose values are compared without being shown.
+pub(super) fn is_comparable(kind: &KindName) -> bool {
+    is_secret(kind) || (kind.kind == "ConfigMap" && kind.api_version == "v1")
+}
+
 /// Takes out what is not for a provider's eyes: bookkeeping of field managers, and the data of a Secret but for `keys`.
 pub(super) fn hide(object: &mut Value, asked_for: &KindName, keys: &[&str]) {
     let secret = is_secret(asked_for) || text_at(object, "/kind") == "Secret";

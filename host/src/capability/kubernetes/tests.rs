@@ -159,6 +159,97 @@ async fn a_secret_is_shown_and_written_by_its_granted_keys_alone() {
     assert_eq!(server.asked().len(), asked);
 }
 
+fn digests(object: Value) -> (&'static str, Value) {
+    let args = json!({ "cluster": "pz", "object": object });
+    ("get-value-digests", args)
+}
+
+#[tokio::test]
+async fn values_are_compared_without_being_shown() {
+    let body = r#"{"kind":"Secret","metadata":{"resourceVersion":"7"},"data":{"password":"aHVudGVyMg==","endpoint":"ZGI="}}"#;
+    let server = StandIn::answering(200, body).await;
+    let grants = || {
+        vec![grant(
+            &[KubernetesVerb::Compare],
+            "v1/Secret",
+            &["app"],
+            &[],
+        )]
+    };
+    let capabilities = server.capabilities(grants());
+    let used = ask(&capabilities, digests(secret())).await;
+    let told = used.reply.as_ref().unwrap();
+    let names: Vec<&str> = told["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["endpoint", "password"]);
+    assert_eq!(used.result, "ok, 2 keys, version 7");
+    assert_eq!(used.action, "kubernetes compare v1/Secret app/db in pz");
+    for hidden in ["hunter2", "aHVudGVyMg", "ZGI="] {
+        assert!(!format!("{used:?}").contains(hidden), "{used:?}");
+    }
+    assert_eq!(
+        ask(&capabilities, digests(secret())).await.reply,
+        used.reply,
+        "the same under the same key"
+    );
+    // Another host: another key, and it says so.
+    let other = ask(&server.capabilities(grants()), digests(secret())).await;
+    let other = other.reply.unwrap();
+    assert_ne!(other["made-with"], told["made-with"]);
+    assert_ne!(other["values"], told["values"]);
+    // What may be compared may not be read.
+    let read = ask(&capabilities, get(secret())).await;
+    assert!(
+        matches!(error(&read), CallError::Denied(denial) if denial.grant.contains(r#"verbs = ["get"]"#))
+    );
+}
+
+#[tokio::test]
+async fn what_may_be_read_may_not_be_compared_and_other_kinds_never() {
+    let server = StandIn::answering(200, r#"{"metadata":{},"data":{}}"#).await;
+    let reads = vec![grant(
+        &[KubernetesVerb::Get],
+        "v1/Secret",
+        &["app"],
+        &["endpoint"],
+    )];
+    let used = ask(&server.capabilities(reads), digests(secret())).await;
+    assert!(
+        matches!(error(&used), CallError::Denied(denial) if denial.grant.contains(r#"verbs = ["compare"]"#))
+    );
+    let all = vec![grant(
+        &[KubernetesVerb::Compare],
+        "apps/v1/Deployment",
+        &["app"],
+        &[],
+    )];
+    let used = ask(&server.capabilities(all), digests(deployment())).await;
+    assert!(matches!(error(&used), CallError::Invalid(_)), "{used:?}");
+    assert!(server.asked().is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_value_that_is_none_is_an_error_that_does_not_show_it() {
+    let server =
+        StandIn::answering(200, r#"{"metadata":{},"data":{"password":"*hunter2*"}}"#).await;
+    let grants = vec![grant(
+        &[KubernetesVerb::Compare],
+        "v1/Secret",
+        &["app"],
+        &[],
+    )];
+    let used = ask(&server.capabilities(grants), digests(secret())).await;
+    assert!(
+        matches!(error(&used), CallError::Other(text) if text.contains("`password`")),
+        "{used:?}"
+    );
+    assert!(!format!("{used:?}").contains("hunter2"), "{used:?}");
+}
+
 #[tokio::test]
 async fn refusals_come_in_the_servers_own_words_and_each_in_its_class() {
     let class = |error: &CallError| match error {

@@ -49,8 +49,9 @@ impl Scenario {
         }
         for stack in self.stacks.values() {
             let settings = stack.as_ref();
-            let elsewhere = settings.drifted.keys().chain(settings.locked.keys());
-            for site in settings.sites.iter().chain(elsewhere) {
+            let named = settings.drifted.keys().chain(settings.locked.keys());
+            let named = named.chain(settings.pending.keys()).chain(&settings.absent);
+            for site in settings.sites.iter().chain(named) {
                 known("site", site, sites.iter(), Some(stack.span()))?;
             }
         }

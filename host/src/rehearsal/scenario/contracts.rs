@@ -59,6 +59,7 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
         "dns" => &["get-record", "get-zone-limits", "ensure-record"],
         "kubernetes" => &[
             "get-object",
+            "get-value-digests",
             "list-objects",
             "ensure-applied",
             "ensure-patched",
@@ -105,7 +106,12 @@ pub fn functions(contract: &str) -> &'static [&'static str] {
             "observe-names",
             "ensure-converged",
         ],
-        "metrics" => &["observe-objective", "observe-outage", "ensure-held"],
+        "metrics" => &[
+            "observe-objective",
+            "observe-outage",
+            "observe-monitoring",
+            "ensure-held",
+        ],
         "notify" => &["ensure-announced"],
         _ => &[],
     }

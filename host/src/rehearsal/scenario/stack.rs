@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::time::{Length, Range};
 use crate::name::SiteName;
@@ -16,6 +16,15 @@ pub struct Stack {
     /// Resources that somebody had changed outside the code before the drill, by site.
     #[serde(default)]
     pub drifted: BTreeMap<SiteName, Vec<String>>,
+    /// What it makes at a site.
+    #[serde(default)]
+    pub makes: Makes,
+    /// Sites that it was never applied at: what it makes is there once it is.
+    #[serde(default)]
+    pub absent: Vec<SiteName>,
+    /// What its code asks for that is not there yet, by site.
+    #[serde(default)]
+    pub pending: BTreeMap<SiteName, Vec<Pending>>,
     /// Locks of states that somebody else holds, by site.
     #[serde(default)]
     pub locked: BTreeMap<SiteName, Locked>,
@@ -31,6 +40,41 @@ pub struct Stack {
     /// Time to destroy.
     #[serde(default = "destroy")]
     pub destroy: Range,
+}
+
+/// What a stack makes at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Makes {
+    /// The nodes of its cluster.
+    #[default]
+    Cluster,
+    /// What is installed there: namespaces with their pods, Secrets, ConfigMaps, and monitoring.
+    Platform,
+}
+
+/// A change that waits to be applied.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pending {
+    /// The resource, as the code calls it.
+    pub address: String,
+    /// What is to be done to it.
+    pub action: Action,
+}
+
+/// What is done to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Made.
+    Create,
+    /// Changed as it stands.
+    Update,
+    /// Destroyed and made anew.
+    Replace,
+    /// Destroyed.
+    Destroy,
 }
 
 /// A lock that somebody holds.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::cluster::Namespace;
+use super::cluster::{Namespace, Networks, Values};
 use super::time::{Length, Range};
 use crate::clock::Instant;
 use crate::name::SiteName;
@@ -167,12 +167,40 @@ pub struct SiteStart {
     pub nodes: u32,
     /// Namespaces of its cluster by name.
     pub namespaces: BTreeMap<String, Namespace>,
+    /// Secrets of its cluster.
+    pub secrets: Values,
+    /// ConfigMaps of its cluster.
+    pub config_maps: Values,
+    /// Ranges of addresses of its cluster.
+    pub networks: Networks,
+    /// What its monitoring says of itself.
+    pub monitoring: Monitoring,
     /// Applications by name.
     pub apps: BTreeMap<String, AppStart>,
     /// Databases by name; one that is not named does not exist here.
     pub databases: BTreeMap<String, DatabaseStart>,
     /// Certificates that are stored here.
     pub certificates: Vec<CertificateStart>,
+}
+
+/// What the monitoring of a site measures, and of what it would tell people.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Monitoring {
+    /// What it measures, by name.
+    pub jobs: BTreeMap<String, Targets>,
+    /// Rules that tell people, by name: what keeps them from working, empty for nothing.
+    pub alerts: BTreeMap<String, String>,
+}
+
+/// Targets of which measurements come through, and of which they do not.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Targets {
+    /// They do.
+    pub up: u32,
+    /// They do not.
+    pub down: u32,
 }
 
 /// An application at a site at the beginning.

@@ -61,6 +61,16 @@ impl Site {
         .collect()
     }
 
+    /// Spec of a node: the range of addresses of its pods, where one is told.
+    pub(crate) fn node_spec(&self, place: &SiteName, node: &str) -> Value {
+        let mut numbered = (1..).zip(&self.pod_ranges);
+        let range = numbered.find(|(number, _)| node_name(place, *number) == node);
+        range.map_or_else(
+            || json!({}),
+            |(_, range)| json!({ "podCIDR": range, "podCIDRs": [range] }),
+        )
+    }
+
     /// Status of a node.
     pub(crate) fn node_status(&self, node: &str) -> Value {
         let told = self.conditions_of(node).into_iter();

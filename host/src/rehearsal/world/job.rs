@@ -214,7 +214,7 @@ impl World {
             }
             Work::Apply => {
                 if let Some(stack) = self.stacks.get_mut(&subject.name) {
-                    stack.applied(&subject.site);
+                    stack.apply(&subject.site, site);
                 }
             }
             Work::Destroy => {

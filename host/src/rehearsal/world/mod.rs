@@ -97,6 +97,8 @@ pub struct World {
     draws: Draws,
     now: Instant,
     primary: SiteName,
+    /// Hosts that have died on the run so far.
+    dead_hosts: u64,
     // What there is.
     sites: BTreeMap<SiteName, Site>,
     databases: BTreeMap<String, Database>,
@@ -167,10 +169,12 @@ impl World {
                 Site::new(&declared.unwrap_or_default(), start),
             );
         }
+        let stacks = stacks(scenario, start, &mut all);
         let mut world = Self {
             draws,
             now: begin,
             primary: scenario.world.primary.clone(),
+            dead_hosts: 0,
             sites: all,
             databases: databases(scenario, draws, begin),
             zone,
@@ -178,7 +182,7 @@ impl World {
             edge: edge(scenario, draws, begin),
             issuers: issuers(scenario),
             buckets: scenario.buckets.clone(),
-            stacks: stacks(scenario, start),
+            stacks,
             channels: channels(scenario),
             failed_apis: BTreeSet::new(),
             control_planes: scenario
@@ -226,6 +230,11 @@ impl World {
     #[must_use]
     pub fn serves(&self, interface: &InterfaceName) -> bool {
         self.interfaces().contains(interface)
+    }
+
+    /// From now on another host asks: so many have died on the run.
+    pub fn taken_over(&mut self, dead_hosts: u64) {
+        self.dead_hosts = dead_hosts;
     }
 
     /// Serves one call that arrives at `now`.
@@ -324,9 +333,13 @@ pub fn interfaces(stand_ins: &[StandIn]) -> Vec<InterfaceName> {
     all.into_iter().collect()
 }
 
-fn stacks(scenario: &Scenario, start: Instant) -> BTreeMap<String, Stack> {
+fn stacks(
+    scenario: &Scenario,
+    start: Instant,
+    sites: &mut BTreeMap<SiteName, Site>,
+) -> BTreeMap<String, Stack> {
     let all = scenario.stacks.iter();
-    all.map(|(name, stack)| (name.clone(), Stack::new(stack.as_ref(), start)))
+    all.map(|(name, stack)| (name.clone(), Stack::new(stack.as_ref(), start, sites)))
         .collect()
 }
 

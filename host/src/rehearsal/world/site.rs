@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde_json::{Value, json};
+
 use crate::clock::Instant;
-use crate::rehearsal::scenario::cluster::Namespace;
-use crate::rehearsal::scenario::start::SiteStart;
+use crate::rehearsal::scenario::cluster::{Namespace, ObjectName, Values};
+use crate::rehearsal::scenario::start::{Monitoring, SiteStart};
 
 /// Whether a site can be reached, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,10 +131,14 @@ pub(crate) struct Site {
     /// What its nodes say of themselves beside what nodes usually say, by node and condition.
     pub(crate) conditions: BTreeMap<(String, String), bool>,
     pub(crate) namespaces: BTreeMap<String, Namespace>,
+    /// Ranges of addresses of the pods on each node, in the order of the nodes.
+    pub(crate) pod_ranges: Vec<String>,
+    pub(crate) monitoring: Monitoring,
     pub(crate) apps: BTreeMap<String, App>,
     pub(crate) certificates: BTreeMap<String, Certificate>,
-    /// Objects applied through the Kubernetes contract, by reference.
-    pub(crate) objects: BTreeMap<String, serde_json::Value>,
+    /// Objects that the world itself makes nothing of, by [`object_key`]: Secrets, ConfigMaps and ranges of Services of the
+    /// scenario, and whatever was applied through the Kubernetes contract.
+    pub(crate) objects: BTreeMap<String, Value>,
     /// Throw-away certificates that were issued, by token.
     pub(crate) test_issued: BTreeSet<String>,
 }
@@ -175,9 +181,18 @@ impl Site {
             nodes: start.nodes,
             conditions: BTreeMap::new(),
             namespaces: start.namespaces.clone(),
+            pod_ranges: start.networks.pods.clone(),
+            monitoring: start.monitoring.clone(),
             apps: apps.collect(),
             certificates: certificates.collect(),
-            objects: BTreeMap::new(),
+            objects: [
+                ("Secret", &start.secrets),
+                ("ConfigMap", &start.config_maps),
+            ]
+            .into_iter()
+            .flat_map(|(kind, all)| with_values(kind, all))
+            .chain(service_ranges(&start.networks.services))
+            .collect(),
             test_issued: BTreeSet::new(),
         }
     }
@@ -193,4 +208,37 @@ impl Site {
             .find(|c| c.not_after > at)
             .or_else(|| matching().next())
     }
+}
+
+/// By what an object of a cluster is known.
+pub(crate) fn object_key(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
+    format!("{api_version}|{kind}|{namespace}|{name}")
+}
+
+/// The objects of a kind of the core API that hold these values.
+fn with_values(kind: &str, all: &Values) -> Vec<(String, Value)> {
+    let object = |(of, values): (&ObjectName, &BTreeMap<String, String>)| {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": { "name": of.name, "namespace": of.namespace },
+            "data": values,
+        });
+        (object_key("v1", kind, &of.namespace, &of.name), object)
+    };
+    all.iter().map(object).collect()
+}
+
+/// The object by which a cluster tells the ranges of its Services.
+fn service_ranges(ranges: &[String]) -> Option<(String, Value)> {
+    const VERSION: &str = "networking.k8s.io/v1";
+    const KIND: &str = "ServiceCIDR";
+    const NAME: &str = "kubernetes";
+    let object = json!({
+        "apiVersion": VERSION,
+        "kind": KIND,
+        "metadata": { "name": NAME },
+        "spec": { "cidrs": ranges },
+    });
+    (!ranges.is_empty()).then(|| (object_key(VERSION, KIND, "", NAME), object))
 }

@@ -7,6 +7,7 @@
 //! | function | verbs of the role | verbs of the grant |
 //! |---|---|---|
 //! | `get-object` | get | `get` |
+//! | `get-value-digests` (of `v1/Secret`, `v1/ConfigMap`) | get | `compare` |
 //! | `list-objects`, `list-node-conditions` (of `v1/Node`) | list | `list` |
 //! | `ensure-applied` | get, create, patch | `get`, `apply` |
 //! | `ensure-patched` | get, patch | `get`, `patch` |
@@ -29,6 +30,8 @@
 //! A condition counts where it was made for the object as it is now (`observedGeneration`). A node's condition whose status
 //! is `Unknown` does not hold. `get-pod-logs` asks every container of every pod that matches; each has its share of the
 //! bound.
+//!
+//! `get-value-digests` is the host's: neither this plugin nor whoever calls it sees a value.
 //!
 //! # Limits
 //! Scaling and restarting are for Deployments and StatefulSets. Logs are those of containers that run now, of each at most 5,000 lines. Whether an object

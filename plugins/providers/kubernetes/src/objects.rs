@@ -7,7 +7,9 @@ use understudy_sdk::kubernetes::{
     ObjectRef, PatchKind as ApiPatchKind, Progress, condition, list, object, text, version,
 };
 
-use crate::exports::understudy::kubernetes::kubernetes::{self, Guest, NodeCondition, PatchKind};
+use crate::exports::understudy::kubernetes::kubernetes::{
+    self, Guest, NodeCondition, PatchKind, ValueDigest, ValueDigests,
+};
 use crate::logs::{self, Said};
 use crate::{CONFIG, Kubernetes, already};
 
@@ -15,6 +17,22 @@ impl Guest for Kubernetes {
     fn get_object(site: String, object: kubernetes::ObjectRef) -> Result<String, Error> {
         let config = CONFIG.get()?;
         Ok(config.cluster(&site).get(&wanted(object))?.to_string())
+    }
+
+    fn get_value_digests(
+        site: String,
+        object: kubernetes::ObjectRef,
+    ) -> Result<ValueDigests, Error> {
+        let cluster = CONFIG.get()?.cluster(&site).0;
+        let digests = api::get_value_digests(cluster, &wanted(object))?;
+        let value = |one: api::ValueDigest| ValueDigest {
+            name: one.name,
+            digest: one.digest,
+        };
+        Ok(ValueDigests {
+            made_with: digests.made_with,
+            values: digests.values.into_iter().map(value).collect(),
+        })
     }
 
     fn list_objects(

@@ -2,6 +2,7 @@
 //! Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use understudy_sdk::host::understudy::http::http::{self, Response};
 use understudy_sdk::host::understudy::types::types::Error;
@@ -11,10 +12,11 @@ use understudy_sdk::provider::{
 
 use crate::config::Server;
 use crate::judge::Sample;
+use crate::monitoring::{Rules, Targets};
 
 #[derive(Debug, Deserialize)]
-struct Answer {
-    data: Data,
+struct Answer<T> {
+    data: T,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,7 +43,7 @@ struct Failure {
 
 /// The server's clock, in milliseconds since the epoch.
 pub(crate) fn now(server: &Server) -> Result<u64, Error> {
-    let data = ask(server, "query", &[("query", "time()".to_owned())])?;
+    let data: Data = ask(server, "query", &[("query", "time()".to_owned())])?;
     read(&data)?
         .last()
         .map(|sample| sample.at)
@@ -50,7 +52,7 @@ pub(crate) fn now(server: &Server) -> Result<u64, Error> {
 
 /// A query's number now; none where there is no data.
 pub(crate) fn instant(server: &Server, query: &str) -> Result<Option<Sample>, Error> {
-    let data = ask(server, "query", &[("query", query.to_owned())])?;
+    let data: Data = ask(server, "query", &[("query", query.to_owned())])?;
     Ok(read(&data)?.pop())
 }
 
@@ -69,7 +71,21 @@ pub(crate) fn range(
     read(&ask(server, "query_range", &parameters)?)
 }
 
-fn ask(server: &Server, function: &str, parameters: &[(&str, String)]) -> Result<Data, Error> {
+/// What is scraped.
+pub(crate) fn targets(server: &Server) -> Result<Targets, Error> {
+    ask(server, "targets", &[("state", "active".to_owned())])
+}
+
+/// The rules that alert.
+pub(crate) fn alerting_rules(server: &Server) -> Result<Rules, Error> {
+    ask(server, "rules", &[("type", "alert".to_owned())])
+}
+
+fn ask<T: DeserializeOwned>(
+    server: &Server,
+    function: &str,
+    parameters: &[(&str, String)],
+) -> Result<T, Error> {
     let query: Vec<String> = parameters
         .iter()
         .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
@@ -81,7 +97,7 @@ fn ask(server: &Server, function: &str, parameters: &[(&str, String)]) -> Result
     if !is_success(&response) {
         return Err(failed(&asked, &response));
     }
-    Ok(read_json::<Answer>(&asked, &response)?.data)
+    Ok(read_json::<Answer<T>>(&asked, &response)?.data)
 }
 
 /// A refusal in the server's words.

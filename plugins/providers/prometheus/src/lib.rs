@@ -2,7 +2,8 @@
 //!
 //! # What it needs there
 //! One server per site that sees what the objectives speak of; a dead site's monitoring is dead with it. Grants of the
-//! host for `http`: `GET` on `/api/v1/query` and `/api/v1/query_range`. A credential only where something in front of
+//! host for `http`: `GET` on `/api/v1/query` and `/api/v1/query_range`, for `observe-monitoring` on `/api/v1/targets` and
+//! `/api/v1/rules`. A credential only where something in front of
 //! it wants one.
 //!
 //! # What each function does there
@@ -11,6 +12,8 @@
 //! * `observe-outage`: an instant query of the objective's `outage-query`; where it is missed, range queries that walk
 //!   back to the last instant at which it was met. Instants without data are neither met nor missed: they widen the
 //!   time between `met-until` and `since`.
+//! * `observe-monitoring`: the active targets by their label `job`, and the alerting rules by name. What was not scraped
+//!   or evaluated yet is not up and does not work. A server that only answers queries knows neither: `not-found`.
 //! * `ensure-held`: a range query per objective over the window up to now. An instant without data is an instant at
 //!   which it was not held.
 //!
@@ -21,7 +24,7 @@
 //! * A query gives one number: aggregate in PromQL.
 //!
 //! Start at [`Prometheus::observe_outage`](metrics::Guest::observe_outage); decisions are in `judge`, requests in
-//! `api`.
+//! `api`, what the server says of itself in `monitoring`.
 
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::provider::{Configured, in_progress};
@@ -29,6 +32,7 @@ use understudy_sdk::provider::{Configured, in_progress};
 mod api;
 mod config;
 mod judge;
+mod monitoring;
 
 understudy_sdk::provider_bindings!("understudy:plugin/provider-metrics");
 
@@ -117,6 +121,15 @@ impl metrics::Guest for Prometheus {
             objective.name,
             config.look_back_ms / 1000
         )))
+    }
+
+    fn observe_monitoring(site: String) -> Result<metrics::Monitoring, Error> {
+        let config = CONFIG.get()?;
+        let server = config.server(&site)?;
+        Ok(metrics::Monitoring {
+            jobs: api::targets(server)?.jobs(),
+            alerts: api::alerting_rules(server)?.alerts(),
+        })
     }
 
     fn ensure_held(

@@ -4,14 +4,18 @@
 use serde_json::Value;
 use understudy_recovery::check::judged;
 use understudy_recovery::parameters::Pods;
+use understudy_recovery::recovery::Recovery;
 use understudy_recovery::{Error, Finding, nodes};
 use understudy_sdk::kubernetes::{condition, text};
 use understudy_sdk::strategy::understudy::kubernetes::kubernetes::{self, NodeCondition};
 
+use crate::networks;
 use crate::parameters::Cluster;
 
-/// Nodes are Ready, as many as decided, and short of nothing; namespaces are there; pods are there and Ready.
-pub(crate) fn findings(site: &str, wanted: &Cluster) -> Vec<Finding> {
+/// Nodes are Ready, as many as decided, and short of nothing; namespaces are there; pods are there and Ready; addresses are
+/// none of the site's that serves.
+pub(crate) fn findings(recovery: &Recovery, wanted: &Cluster) -> Vec<Finding> {
+    let site = recovery.to();
     let conditions = kubernetes::list_node_conditions(site);
     let mut found = vec![
         judged("nodes-ready", conditions.clone(), |all| ready(&all, wanted)),
@@ -28,6 +32,9 @@ pub(crate) fn findings(site: &str, wanted: &Cluster) -> Vec<Finding> {
         let id = format!("pods-of-{}-ready", pods.namespace);
         judged(&id, listed(site, "Pod", pods), |all| healthy(&all))
     }));
+    if wanted.networks_apart {
+        found.push(networks::finding([recovery.from(), site]));
+    }
     found
 }
 

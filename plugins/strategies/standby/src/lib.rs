@@ -1,8 +1,8 @@
 //! Strategy `standby`: the backup site is brought to where it waits, ready and not exposed, and is checked to wait so.
 //!
-//! `from` serves and stays untouched; `to` waits. Its way in is closed, its database follows (or recovery points young
-//! enough are at hand), its cluster has what it must, its application stands with the decided number of replicas, in maintenance, and certificates can
-//! be issued there. At the end one look at everything says whether the posture holds; [`posture`] is also what
+//! `from` serves and stays untouched; `to` waits. It is what its code says, its way in is closed, its database follows (or recovery points young
+//! enough are at hand), its cluster has what it must and holds the same secrets, its application stands with the decided
+//! number of replicas, in maintenance, and certificates can be issued there. At the end one look at everything says whether the posture holds; [`posture`] is also what
 //! `assess` answers, so that `understudy check --live` finds out on any day whether it still does.
 //!
 //! Nothing here promotes, exposes or flips, and nothing is done to a site that serves: before each change the name and the
@@ -12,9 +12,13 @@
 
 mod cluster;
 mod guard;
+mod mirror;
+mod monitoring;
+mod networks;
 mod parameters;
 mod plan;
 mod posture;
+mod stacks;
 mod steps;
 
 use understudy_recovery::plan::{lay_out, perform, take_back};

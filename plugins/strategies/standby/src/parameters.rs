@@ -32,6 +32,12 @@ pub(crate) struct Standby {
     pub(crate) reserved_address: Option<IpAddr>,
     /// What its cluster must have; not looked at where this names nothing.
     pub(crate) cluster: Cluster,
+    /// Infrastructure as code that makes the site, in the order in which it is applied.
+    pub(crate) stacks: Vec<String>,
+    /// What monitoring must measure and of what it must tell people.
+    pub(crate) monitoring: Vec<Watched>,
+    /// Secrets and ConfigMaps that hold what those of the site that serves hold.
+    pub(crate) mirrored: Vec<Mirrored>,
 }
 
 /// What the cluster of the site that waits must have. Whatever it is, every node is Ready and none is short of anything.
@@ -46,6 +52,34 @@ pub(crate) struct Cluster {
     pub(crate) namespaces: Vec<String>,
     /// Pods that must be there and ready.
     pub(crate) pods: Vec<Pods>,
+    /// Its ranges of addresses overlap with none of the other site's cluster.
+    pub(crate) networks_apart: bool,
+}
+
+/// Monitoring of a site.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Watched {
+    pub(crate) site: String,
+    /// What it must measure, by name.
+    #[serde(default)]
+    pub(crate) jobs: Vec<String>,
+    /// Rules that must be there and work, by name.
+    #[serde(default)]
+    pub(crate) alerts: Vec<String>,
+}
+
+/// A Secret or ConfigMap that is the same at both sites: one of the two is named.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Mirrored {
+    pub(crate) namespace: String,
+    #[serde(default)]
+    pub(crate) secret: Option<String>,
+    #[serde(default)]
+    pub(crate) config_map: Option<String>,
+    /// Keys that each site has a value of its own for.
+    #[serde(default)]
+    pub(crate) differs: Vec<String>,
 }
 
 impl Standby {
@@ -70,6 +104,7 @@ impl Cluster {
             || self.max_nodes > 0
             || !self.namespaces.is_empty()
             || !self.pods.is_empty()
+            || self.networks_apart
     }
 }
 
@@ -81,6 +116,26 @@ pub(crate) fn follows(recovery: &Recovery) -> bool {
 /// True where the cluster of the site that waits is looked at.
 pub(crate) fn has_cluster(recovery: &Recovery) -> bool {
     Standby::of(recovery).is_ok_and(|own| own.cluster.is_named())
+}
+
+/// True where the site is made of infrastructure as code.
+pub(crate) fn has_stacks(recovery: &Recovery) -> bool {
+    Standby::of(recovery).is_ok_and(|own| !own.stacks.is_empty())
+}
+
+/// True where monitoring is looked at.
+pub(crate) fn is_monitored(recovery: &Recovery) -> bool {
+    Standby::of(recovery).is_ok_and(|own| !own.monitoring.is_empty())
+}
+
+/// True where Secrets or ConfigMaps of both sites are compared.
+pub(crate) fn mirrors(recovery: &Recovery) -> bool {
+    Standby::of(recovery).is_ok_and(|own| !own.mirrored.is_empty())
+}
+
+/// True where objects of clusters are looked at.
+pub(crate) fn looks_at_clusters(recovery: &Recovery) -> bool {
+    has_cluster(recovery) || mirrors(recovery)
 }
 
 /// True where it waits for a restore.
@@ -100,7 +155,16 @@ pub(crate) fn schema() -> String {
 "max-nodes":{"type":"integer","minimum":0,"maximum":500,"default":0,"description":"0 for as many as there are"},
 "namespaces":{"type":"array","items":{"type":"string","minLength":1},"default":[]},
 "pods":{"type":"array","default":[],"description":"Pods of the platform that must be there and Ready","items":{"type":"object","additionalProperties":false,"required":["namespace"],"properties":{
-"namespace":{"type":"string","minLength":1},"selector":{"type":"string","default":"","description":"Label selector; empty for all of the namespace"}}}}}},
+"namespace":{"type":"string","minLength":1},"selector":{"type":"string","default":"","description":"Label selector; empty for all of the namespace"}}}},
+"networks-apart":{"type":"boolean","default":false,"description":"Ranges of pods and Services, as far as both clusters tell them, overlap with none of `from`"}}},
+"stacks":{"type":"array","items":{"type":"string","minLength":1},"uniqueItems":true,"default":[],"description":"Infrastructure as code that makes `to`, in the order in which it is applied; the incident commander is asked before anything is replaced or destroyed"},
+"monitoring":{"type":"array","default":[],"description":"What monitoring must measure, and which rules must be there to tell people","items":{"type":"object","additionalProperties":false,"required":["site"],"properties":{
+"site":{"type":"string","minLength":1,"description":"Whose monitoring: `from` or `to`"},
+"jobs":{"type":"array","items":{"type":"string","minLength":1},"default":[],"description":"Of each of these some target is up and none is down"},
+"alerts":{"type":"array","items":{"type":"string","minLength":1},"default":[],"description":"Each of these rules is there and works"}}}},
+"mirrored":{"type":"array","default":[],"description":"Secrets and ConfigMaps of `to` that hold what those of `from` hold; nobody is shown a value","items":{"type":"object","additionalProperties":false,"required":["namespace"],"oneOf":[{"required":["secret"]},{"required":["config-map"]}],"properties":{
+"namespace":{"type":"string","minLength":1},"secret":{"type":"string","minLength":1},"config-map":{"type":"string","minLength":1},
+"differs":{"type":"array","items":{"type":"string","minLength":1},"default":[],"description":"Keys that must be there and for which each site has a value of its own"}}}},
 "reserved-address":{"type":"string","description":"Address that the name of `to` holds as long as nothing else is known"},"#,
     )
 }
@@ -121,6 +185,19 @@ pub(crate) fn validate(config: &str) -> Result<(), Vec<String>> {
         problems.push(format!(
             "`cluster.max-nodes` ({most}) is below `cluster.min-nodes` ({least})"
         ));
+    }
+    for watched in &own.monitoring {
+        let site = &watched.site;
+        if ![&parameters.from, &parameters.to].contains(&site) {
+            problems.push(format!(
+                "`monitoring` is of site `{site}`, which is neither `from` nor `to`"
+            ));
+        }
+        if watched.jobs.is_empty() && watched.alerts.is_empty() {
+            problems.push(format!(
+                "`monitoring` of site `{site}` names neither `jobs` nor `alerts`"
+            ));
+        }
     }
     if problems.is_empty() {
         Ok(())
@@ -161,6 +238,7 @@ mod tests {
             r#""max-nodes":1"#,
             r#""namespaces":["app"]"#,
             r#""pods":[{"namespace":"app"}]"#,
+            r#""networks-apart":true"#,
         ] {
             assert!(named(&format!(r#"{{"cluster":{{{one}}}}}"#)), "{one}");
         }
@@ -169,15 +247,33 @@ mod tests {
     }
 
     #[test]
+    fn monitoring_is_that_of_one_of_the_sites_and_says_what_for() {
+        let of = |one: &str| validate(&config(&format!(r#""monitoring":[{one}],"#)));
+        assert_eq!(of(r#"{"site":"bz","jobs":["node"]}"#), Ok(()));
+        assert_eq!(
+            of(r#"{"site":"xz","alerts":["Old"]}"#).unwrap_err().len(),
+            1
+        );
+        assert_eq!(of(r#"{"site":"pz"}"#).unwrap_err().len(), 1);
+    }
+
+    #[test]
     fn the_schema_and_the_type_have_the_same_defaults() {
         let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-        let defaults: serde_json::Map<_, _> = ["data", "standby-replicas", "cluster"]
-            .map(|name| {
-                let default = schema["properties"][name]["default"].clone();
-                (name.to_owned(), default)
-            })
-            .into_iter()
-            .collect();
+        let defaults: serde_json::Map<_, _> = [
+            "data",
+            "standby-replicas",
+            "cluster",
+            "stacks",
+            "monitoring",
+            "mirrored",
+        ]
+        .map(|name| {
+            let default = schema["properties"][name]["default"].clone();
+            (name.to_owned(), default)
+        })
+        .into_iter()
+        .collect();
         let told = Standby::read(&serde_json::Value::Object(defaults).to_string()).unwrap();
         assert_eq!(
             format!("{told:?}"),

@@ -10,8 +10,8 @@ use understudy_sdk::strategy::understudy::ingress::ingress;
 use understudy_sdk::strategy::understudy::probe::probe::{self, Entry};
 use understudy_sdk::strategy::understudy::workload::workload;
 
-use crate::cluster;
 use crate::parameters::{Data, Standby, has_cluster};
+use crate::{cluster, mirror, monitoring, stacks};
 
 /// Everything that is to hold: the site that serves does, the names lead where they should, and the other waits as decided.
 ///
@@ -30,9 +30,12 @@ pub(crate) fn findings(recovery: &Recovery) -> Result<Vec<Finding>, Error> {
         ],
         Data::RecoveryPoints => vec![recovery_point(recovery, &own)],
     });
+    found.extend(stacks::findings(recovery.to(), &own.stacks));
     if has_cluster(recovery) {
-        found.extend(cluster::findings(recovery.to(), &own.cluster));
+        found.extend(cluster::findings(recovery, &own.cluster));
     }
+    found.extend(mirror::findings(recovery, &own.mirrored));
+    found.extend(monitoring::findings(&own.monitoring));
     found.extend(application(recovery, &own));
     if exposes(recovery) {
         found.push(entry_closed(recovery));

@@ -44,7 +44,14 @@ impl<'a> Node<'a> {
             let zone = &self.config.zone;
             let labels =
                 json!({ "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone });
-            let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": labels } });
+            // Pods have the machine's own address.
+            let range = format!("{}/32", self.config.address);
+            let node = json!({
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": { "name": name, "labels": labels },
+                "spec": { "podCIDR": range, "podCIDRs": [range] },
+            });
             self.cluster.apply(node).await?;
         }
         let at = timestamp(now);

@@ -45,11 +45,16 @@ impl Platform {
             "max-nodes": 1,
             "namespaces": [PLATFORM, APP],
             "pods": [pods],
+            "networks-apart": true,
         });
+        let mirrored = json!([
+            { "namespace": APP, "secret": DATABASE_SECRET, "differs": ["endpoint"] },
+            { "namespace": APP, "config-map": SETTINGS, "differs": ["maintenance"] },
+        ]);
         overlay(
             &parameters,
             self.options.standby_replicas,
-            cluster,
+            json!({ "cluster": cluster, "mirrored": mirrored }),
             &bindings,
             self.probe(),
         )
@@ -243,8 +248,20 @@ fn objects() -> Value {
         "kubernetes",
         &json!({}),
         &[
-            grant(&["list"], &["v1/Node", "v1/Namespace"], "", &[]),
+            // The last is one that clusters of this age do not serve.
+            grant(
+                &["list"],
+                &[
+                    "v1/Node",
+                    "v1/Namespace",
+                    "networking.k8s.io/v1/ServiceCIDR",
+                ],
+                "",
+                &[],
+            ),
             grant(&["list"], &["v1/Pod"], CONTROLLER_NAMESPACE, &[]),
+            grant(&["compare"], &["v1/Secret"], APP, &[DATABASE_SECRET]),
+            grant(&["compare"], &["v1/ConfigMap"], APP, &[SETTINGS]),
         ],
     )
 }

@@ -1,7 +1,9 @@
 //! Workload, ingress, certificates and objects of a Kubernetes cluster: the zone that stands by.
 
 use serde_json::json;
-use understudy_lab::kubernetes::objects::{APP, ISSUER, TEST_CERTIFICATE, WORDPRESS};
+use understudy_lab::kubernetes::objects::{
+    APP, DATABASE_SECRET, ISSUER, TEST_CERTIFICATE, WORDPRESS,
+};
 use understudy_lab::lab::Options;
 use understudy_lab::object_storage::BUCKET;
 use understudy_lab::platform::Platform;
@@ -110,6 +112,7 @@ async fn objects(platform: &Platform, overlay: &str) {
         "patch": json!({ "metadata": { "annotations": { "kit": "patched" } } }).to_string(),
         "workload": object("apps/v1", "Deployment", WORDPRESS), "workload-namespace": APP,
         "workload-selector": format!("app={WORDPRESS}"), "replicas": 1, "other-replicas": 2, "condition": "Available",
+        "values": object("v1", "Secret", DATABASE_SECRET),
     });
     // Beside what a strategy is granted, what the suite does; the cluster's own roles allow as much.
     let mut bindings = bindings_of(overlay, "kubernetes");

@@ -9,6 +9,17 @@ use crate::host::Host;
 const ERRORS: &str = r#"errors{zone="bz"}"#;
 const RESOLUTION_MS: u64 = 1000;
 
+/// Rules that tell people: one that would, one that does, and one that cannot be evaluated, for two series match two.
+const RULES: &str = r#"
+groups:
+- name: lab
+  rules:
+  - { alert: ErrorsMany, expr: errors > 0.5 }
+  - { alert: ErrorsFew, expr: errors < 0.5 }
+  - { alert: Ambiguous, expr: requests + on() requests }
+  - { record: errors_total, expr: sum(errors) }
+"#;
+
 struct Stage {
     exporter: Exporter,
     server: Prometheus,
@@ -22,6 +33,14 @@ async fn stage() -> Stage {
     exporter.set(ERRORS, 0.0);
     exporter.set(r#"requests{zone="pz"}"#, 12.0);
     exporter.set(r#"requests{zone="bz"}"#, 3.0);
+    std::fs::write(folder.path().join("lab.rules.yml"), RULES).unwrap();
+    // Nobody listens at the port that is reserved for a multiplexer of services (RFC 1078).
+    let silent = json!([{ "targets": ["127.0.0.1:1"], "labels": { "job": "silent" } }]);
+    std::fs::write(
+        folder.path().join("silent.targets.json"),
+        silent.to_string(),
+    )
+    .unwrap();
     let server = Prometheus::start(folder.path(), &exporter).await.unwrap();
     server.scraped(ERRORS, "0", 4).await.unwrap();
     let at = json!({ "server": server.url() });
@@ -97,6 +116,43 @@ async fn an_objective_is_a_number_against_its_threshold() {
         "{misspelt}"
     );
     assert!(ran.answers[7]["err"]["not-found"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn monitoring_says_what_it_measures_and_of_what_it_would_tell() {
+    let stage = stage().await;
+    stage.server.looked().await.unwrap();
+    let told = stage
+        .host
+        .call(json!({ "call": "observe-monitoring", "site": "bz" }))
+        .await;
+    let jobs = told["ok"]["jobs"].as_array().unwrap();
+    assert_eq!(
+        jobs[0],
+        json!({ "name": "lab", "up": 1, "down": 0, "problem": "" })
+    );
+    assert_eq!(
+        (&jobs[1]["name"], &jobs[1]["up"], &jobs[1]["down"]),
+        (&json!("silent"), &json!(0), &json!(1))
+    );
+    let problem = jobs[1]["problem"].as_str().unwrap();
+    assert!(problem.starts_with("127.0.0.1:1: "), "{problem}");
+    assert!(problem.contains("connection refused"), "{problem}");
+    assert_eq!(jobs.len(), 2);
+    let alerts = told["ok"]["alerts"].as_array().unwrap();
+    let names: Vec<_> = alerts.iter().map(|alert| &alert["name"]).collect();
+    assert_eq!(names, ["Ambiguous", "ErrorsFew", "ErrorsMany"]);
+    let broken = alerts[0]["problem"].as_str().unwrap();
+    assert!(
+        alerts[0]["works"] == false && broken.contains("duplicate"),
+        "{broken}"
+    );
+    let works = |firing: bool| json!({ "works": true, "firing": firing, "problem": "" });
+    for (alert, firing) in [(&alerts[1], true), (&alerts[2], false)] {
+        let mut alert = alert.clone();
+        alert.as_object_mut().unwrap().remove("name");
+        assert_eq!(alert, works(firing));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::super::World;
 use super::super::job::{Subject, Work};
@@ -14,7 +15,9 @@ use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Outcome, Reply, Request};
 use crate::clock::Instant;
 use crate::name::SiteName;
-use crate::rehearsal::scenario::stack;
+use crate::rehearsal::scenario::cluster::Namespace;
+use crate::rehearsal::scenario::stack::{self, Action, Makes, Pending};
+use crate::rehearsal::scenario::start::Monitoring;
 
 /// Effects outside the code that change what a stack made.
 const DRIFTING: [(&str, &str); 3] = [
@@ -28,35 +31,101 @@ const DRIFTING: [(&str, &str); 3] = [
 pub(crate) struct Stack {
     settings: stack::Stack,
     drifted: BTreeMap<SiteName, BTreeSet<String>>,
-    destroyed: BTreeSet<SiteName>,
+    pending: BTreeMap<SiteName, Vec<Pending>>,
+    /// Sites at which nothing of it is.
+    gone: BTreeSet<SiteName>,
+    /// What applying it for the first time makes.
+    unmade: BTreeMap<SiteName, Made>,
     /// What `T` is.
     start: Instant,
 }
 
+/// What a stack has made at a site.
+#[derive(Debug, Clone)]
+enum Made {
+    Cluster {
+        nodes: u32,
+    },
+    Platform {
+        namespaces: BTreeMap<String, Namespace>,
+        objects: BTreeMap<String, Value>,
+        monitoring: Monitoring,
+    },
+}
+
+impl Made {
+    /// Takes it away from a site.
+    fn take(makes: Makes, site: &mut Site) -> Self {
+        match makes {
+            Makes::Cluster => Self::Cluster {
+                nodes: std::mem::take(&mut site.nodes),
+            },
+            Makes::Platform => Self::Platform {
+                namespaces: std::mem::take(&mut site.namespaces),
+                objects: std::mem::take(&mut site.objects),
+                monitoring: std::mem::take(&mut site.monitoring),
+            },
+        }
+    }
+
+    /// Has it be there.
+    fn put(self, site: &mut Site) {
+        match self {
+            Self::Cluster { nodes } => site.nodes = nodes,
+            Self::Platform {
+                namespaces,
+                objects,
+                monitoring,
+            } => {
+                site.namespaces.extend(namespaces);
+                site.objects.extend(objects);
+                site.monitoring = monitoring;
+            }
+        }
+    }
+}
+
 impl Stack {
-    pub(crate) fn new(settings: &stack::Stack, start: Instant) -> Self {
+    /// A stack; where it was never applied, what it makes is taken away from the sites.
+    pub(crate) fn new(
+        settings: &stack::Stack,
+        start: Instant,
+        sites: &mut BTreeMap<SiteName, Site>,
+    ) -> Self {
         let drifted = settings
             .drifted
             .iter()
             .map(|(site, addresses)| (site.clone(), addresses.iter().cloned().collect()));
+        let absent = settings.absent.iter().filter_map(|name| {
+            let made = Made::take(settings.makes, sites.get_mut(name)?);
+            Some((name.clone(), made))
+        });
+        let unmade: BTreeMap<SiteName, Made> = absent.collect();
         Self {
             drifted: drifted.collect(),
+            pending: settings.pending.clone(),
             settings: settings.clone(),
-            destroyed: BTreeSet::new(),
+            gone: unmade.keys().cloned().collect(),
+            unmade,
             start,
         }
     }
 
     /// Everything is as the code says again.
-    pub(crate) fn applied(&mut self, site: &SiteName) {
-        self.drifted.remove(site);
-        self.destroyed.remove(site);
+    pub(crate) fn apply(&mut self, name: &SiteName, site: &mut Site) {
+        self.drifted.remove(name);
+        self.pending.remove(name);
+        self.gone.remove(name);
+        if let Some(made) = self.unmade.remove(name) {
+            made.put(site);
+        }
     }
 
     /// Nothing that it made is left.
     pub(crate) fn destroy(&mut self, site: &SiteName) {
         self.drifted.remove(site);
-        self.destroyed.insert(site.clone());
+        self.pending.remove(site);
+        self.gone.insert(site.clone());
     }
 
     fn lock(&self, site: &SiteName, now: Instant) -> Option<Lock> {
@@ -71,7 +140,7 @@ impl Stack {
     fn difference(&self, site: &SiteName) -> Difference {
         let change = |address: &String| Change {
             address: address.clone(),
-            action: "update",
+            action: Action::Update,
         };
         let drifted: Vec<Change> = self
             .drifted
@@ -80,12 +149,20 @@ impl Stack {
             .flatten()
             .map(change)
             .collect();
-        let gone = self.destroyed.contains(site).then(|| Change {
-            address: "cluster".to_owned(),
-            action: "create",
+        let gone = self.gone.contains(site).then(|| Change {
+            address: match self.settings.makes {
+                Makes::Cluster => "cluster".to_owned(),
+                Makes::Platform => "platform".to_owned(),
+            },
+            action: Action::Create,
+        });
+        let pending = self.pending.get(site).into_iter().flatten();
+        let pending = pending.map(|pending| Change {
+            address: pending.address.clone(),
+            action: pending.action,
         });
         Difference {
-            changes: drifted.iter().cloned().chain(gone).collect(),
+            changes: drifted.iter().cloned().chain(gone).chain(pending).collect(),
             drifted,
         }
     }
@@ -106,7 +183,7 @@ struct Difference {
 #[derive(Clone, Serialize)]
 struct Change {
     address: String,
-    action: &'static str,
+    action: Action,
 }
 
 #[derive(Serialize)]
@@ -180,7 +257,7 @@ impl World {
                         stack.settings.apply,
                     ),
                     _ => (
-                        stack.destroyed.contains(&site),
+                        stack.gone.contains(&site),
                         Work::Destroy,
                         stack.settings.destroy,
                     ),
@@ -230,5 +307,7 @@ pub(crate) fn tear_down(site: &mut Site) {
     site.nodes = 0;
     site.conditions.clear();
     site.namespaces.clear();
+    site.objects.clear();
+    site.monitoring = Monitoring::default();
     site.certificates.clear();
 }

@@ -1,12 +1,12 @@
 //! `understudy:kubernetes/kubernetes`: objects that are applied are kept; Deployments of the scenario's applications, pods,
 //! namespaces, issuers, certificates and nodes are shown as they are.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::World;
 use super::super::cluster::condition;
-use super::super::site::Site;
+use super::super::site::{Site, object_key};
 use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Outcome, Reply, Request};
 use crate::name::SiteName;
@@ -28,10 +28,7 @@ struct ObjectRef {
 
 impl ObjectRef {
     fn key(&self) -> String {
-        format!(
-            "{}|{}|{}|{}",
-            self.api_version, self.kind, self.namespace, self.name
-        )
+        object_key(&self.api_version, &self.kind, &self.namespace, &self.name)
     }
 }
 
@@ -59,6 +56,19 @@ struct List {
     kind: String,
     namespace: String,
     label_selector: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ValueDigests {
+    made_with: String,
+    values: Vec<ValueDigest>,
+}
+
+#[derive(Serialize)]
+struct ValueDigest {
+    name: String,
+    digest: String,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +114,7 @@ impl World {
         let object = || args::<Object>(request).map(|args| args.object);
         match request.function.function.as_str() {
             "get-object" => ok(&self.object(&site, &object()?)?.to_string()),
+            "get-value-digests" => self.value_digests(&site, &object()?),
             "list-objects" => self.list_objects(&site, &args(request)?),
             "ensure-applied" => self.ensure_applied(&site, &args::<Apply>(request)?.manifest),
             "ensure-patched" => {
@@ -148,6 +159,8 @@ impl World {
             (Some((spec, status)), _) => {
                 merge(&mut shown, &json!({ "spec": spec, "status": status }))
             }
+            // As providers see one whose keys they are not granted.
+            (None, true) if object.kind == "Secret" => shown["data"] = json!({}),
             (None, true) => {}
             (None, false) => return Err(missing()),
         }
@@ -189,7 +202,10 @@ impl World {
             }
             "Node" => {
                 let known = (1..=site.nodes).any(|n| node_name(place, n) == object.name);
-                known.then(|| (json!({}), site.node_status(&object.name)))
+                known.then(|| {
+                    let spec = site.node_spec(place, &object.name);
+                    (spec, site.node_status(&object.name))
+                })
             }
             "Namespace" => {
                 let known = site.namespaces.contains_key(&object.name)
@@ -198,6 +214,38 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    /// By which the values of an object are compared. A host makes digests with a key of its own, and has none of those
+    /// before it.
+    fn value_digests(&self, place: &SiteName, object: &ObjectRef) -> Reply {
+        let (api_version, kind) = (object.api_version.as_str(), object.kind.as_str());
+        if !matches!((api_version, kind), ("v1", "Secret" | "ConfigMap")) {
+            return Err(CallError::Invalid(format!(
+                "{api_version}/{kind} has no keys whose values are compared"
+            )));
+        }
+        let key = object.key();
+        let found = self
+            .sites
+            .get(place)
+            .and_then(|site| site.objects.get(&key));
+        let found = found.ok_or_else(|| {
+            CallError::NotFound(format!("no {kind} `{}` at `{place}`", object.name))
+        })?;
+        let data = found.get("data").and_then(Value::as_object);
+        let digest = |(name, value): (&String, &Value)| {
+            let value = format!("{key}|{name}={value}");
+            let bits = self.draws.bits("value-digest", &value, self.dead_hosts);
+            ValueDigest {
+                name: name.clone(),
+                digest: format!("{bits:016x}"),
+            }
+        };
+        ok(&ValueDigests {
+            made_with: format!("host-{}", self.dead_hosts + 1),
+            values: data.into_iter().flatten().map(digest).collect(),
+        })
     }
 
     fn list_objects(&self, place: &SiteName, list: &List) -> Reply {

@@ -8,7 +8,7 @@ use super::{args, no_such_function, ok, outcome};
 use crate::call::{CallError, Operation, Outcome, Reply, Request};
 use crate::clock::Instant;
 use crate::name::SiteName;
-use crate::rehearsal::scenario::start::{Measure, Objective};
+use crate::rehearsal::scenario::start::{Measure, Objective, Targets};
 
 /// How often an objective that is to hold is looked at, in milliseconds: once a minute, as Prometheus evaluates alerting
 /// rules where nothing else is said (`evaluation_interval`).
@@ -27,6 +27,29 @@ struct Level {
 struct Outage {
     since: Instant,
     met_until: Instant,
+}
+
+/// `monitoring` of the contract.
+#[derive(Default, Serialize)]
+struct SelfReport {
+    jobs: Vec<Job>,
+    alerts: Vec<Alert>,
+}
+
+#[derive(Serialize)]
+struct Job {
+    name: String,
+    up: u32,
+    down: u32,
+    problem: String,
+}
+
+#[derive(Serialize)]
+struct Alert {
+    name: String,
+    works: bool,
+    firing: bool,
+    problem: String,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +75,7 @@ impl World {
         match request.function.function.as_str() {
             "observe-objective" => self.observe_objective(&site, &args::<Name>(request)?.objective),
             "observe-outage" => self.observe_outage(&site, &args::<Name>(request)?.objective),
+            "observe-monitoring" => self.observe_monitoring(&site),
             "ensure-held" => self.ensure_held(&site, &args(request)?),
             _ => no_such_function(request),
         }
@@ -92,6 +116,33 @@ impl World {
             since: failing.since,
             met_until: failing.met_until,
         }))
+    }
+
+    fn observe_monitoring(&mut self, place: &SiteName) -> Reply {
+        self.reach(place)?;
+        let Some(site) = self.sites.get(place) else {
+            return ok(&SelfReport::default());
+        };
+        let job = |(name, targets): (&String, &Targets)| Job {
+            name: name.clone(),
+            up: targets.up,
+            down: targets.down,
+            problem: if targets.down > 0 {
+                format!("{name}-1: connection refused")
+            } else {
+                String::new()
+            },
+        };
+        let alert = |(name, problem): (&String, &String)| Alert {
+            name: name.clone(),
+            works: problem.is_empty(),
+            firing: false,
+            problem: problem.clone(),
+        };
+        ok(&SelfReport {
+            jobs: site.monitoring.jobs.iter().map(job).collect(),
+            alerts: site.monitoring.alerts.iter().map(alert).collect(),
+        })
     }
 
     fn ensure_held(&mut self, site: &SiteName, held: &Held) -> Reply {

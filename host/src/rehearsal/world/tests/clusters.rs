@@ -133,3 +133,60 @@ fn namespaces_and_pods_are_those_of_the_scenario() {
     assert_eq!(names(listed(&mut hand, "Namespace", "", "")), ["app"]);
     assert_eq!(listed(&mut hand, "Pod", "platform", "").len(), 0);
 }
+
+#[test]
+fn values_of_secrets_are_compared_over_the_sites_by_one_host_and_never_shown() {
+    let mut hand = hand();
+    let object = |kind: &str, name: &str| json!({ "api-version": "v1", "kind": kind, "namespace": "app", "name": name });
+    let digests = |hand: &mut Hand, site: &str, kind: &str, name: &str| -> (Value, Vec<Value>) {
+        let args = json!({ "site": site, "object": object(kind, name) });
+        let told = hand.must("kubernetes/get-value-digests", args);
+        let values = told["values"].as_array().unwrap().clone();
+        (told["made-with"].clone(), values)
+    };
+    let there = digests(&mut hand, "pz", "Secret", "wordpress-database");
+    let here = digests(&mut hand, "bz", "Secret", "wordpress-database");
+    assert_eq!(there.0, here.0);
+    let differ: Vec<&str> = there
+        .1
+        .iter()
+        .zip(&here.1)
+        .filter(|(one, other)| one != other)
+        .map(|(one, _)| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(differ, ["endpoint"]);
+    hand.world.taken_over(1);
+    let later = digests(&mut hand, "bz", "Secret", "wordpress-database");
+    assert_ne!(later.0, here.0, "another host has another key");
+    assert_ne!(later.1, here.1);
+    let settings = digests(&mut hand, "bz", "ConfigMap", "wordpress-settings");
+    assert_eq!(settings.1.len(), 2);
+    let get = json!({ "site": "bz", "object": object("Secret", "wordpress-database") });
+    let shown = hand.must("kubernetes/get-object", get);
+    assert!(shown.as_str().unwrap().contains(r#""data":{}"#), "{shown}");
+    assert_eq!(listed(&mut hand, "Secret", "app", "").len(), 2);
+    let other = json!({ "site": "bz", "object": object("Pod", "wordpress-1") });
+    let refused = hand.once("kubernetes/get-value-digests", other);
+    assert!(matches!(refused, Err(CallError::Invalid(_))), "{refused:?}");
+    let absent = json!({ "site": "bz", "object": object("Secret", "nobody") });
+    let refused = hand.once("kubernetes/get-value-digests", absent);
+    assert!(
+        matches!(refused, Err(CallError::NotFound(_))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn clusters_tell_their_ranges_of_addresses() {
+    let mut hand = hand();
+    let nodes = listed(&mut hand, "Node", "", "");
+    let range = |node: &Value| node["spec"]["podCIDRs"][0].as_str().unwrap().to_owned();
+    let ranges: Vec<String> = nodes.iter().map(range).collect();
+    assert_eq!(ranges, ["10.245.0.0/24", "10.245.1.0/24", "10.245.2.0/24"]);
+    let args = json!({
+        "site": "bz", "api-version": "networking.k8s.io/v1", "kind": "ServiceCIDR", "namespace": "", "label-selector": "",
+    });
+    let told = hand.must("kubernetes/list-objects", args);
+    let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
+    assert_eq!(told[0]["spec"]["cidrs"], json!(["10.97.0.0/16"]));
+}

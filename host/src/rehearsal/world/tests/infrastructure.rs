@@ -111,3 +111,52 @@ fn a_destroyed_site_serves_nobody() {
             .any(|what| what.contains("`pz`, which users are led to"))
     );
 }
+
+#[test]
+fn what_was_never_applied_is_there_once_it_is() {
+    let never = |text: String, stack: &str, more: &str| {
+        let at = format!("[stacks.{stack}]\nsites = [\"pz\", \"bz\"]\n");
+        assert!(text.contains(&at), "{text}");
+        text.replacen(&at, &format!("{at}{more}\n"), 1)
+    };
+    let text = never(text("planned"), "zone", "absent = [\"bz\"]");
+    let pending =
+        "absent = [\"bz\"]\npending.bz = [{ address = \"volume.old\", action = \"destroy\" }]";
+    let text = never(text, "platform", pending);
+    let mut hand = Hand::new(&Scenario::parse(&text).unwrap(), 1);
+    let listed = |hand: &mut Hand, kind: &str| {
+        let args = json!({
+            "site": "bz", "api-version": "v1", "kind": kind, "namespace": "", "label-selector": "",
+        });
+        let text = hand.must("kubernetes/list-objects", args);
+        let all: Vec<Value> = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        all.len()
+    };
+    let monitoring = |hand: &mut Hand| {
+        let told = hand.must("metrics/observe-monitoring", json!({ "site": "bz" }));
+        told["jobs"].as_array().unwrap().len()
+    };
+    let of = |stack: &str| json!({ "site": "bz", "stack": stack });
+    let there = |hand: &mut Hand| {
+        let (nodes, namespaces) = (listed(hand, "Node"), listed(hand, "Namespace"));
+        (nodes, namespaces, monitoring(hand))
+    };
+    assert_eq!(there(&mut hand), (0, 0, 0));
+    let difference = hand.must("infrastructure/observe-difference", of("platform"));
+    assert_eq!(
+        difference["changes"],
+        json!([
+            { "address": "platform", "action": "create" },
+            { "address": "volume.old", "action": "destroy" },
+        ])
+    );
+    hand.must("infrastructure/ensure-applied", of("zone"));
+    assert_eq!(there(&mut hand), (3, 0, 0));
+    hand.must("infrastructure/ensure-applied", of("platform"));
+    assert_eq!(there(&mut hand), (3, 2, 3));
+    for stack in ["zone", "platform"] {
+        let difference = hand.must("infrastructure/observe-difference", of(stack));
+        assert_eq!(addresses(&difference), [""; 0]);
+    }
+    assert_eq!(harm(&hand), [""; 0], "nobody was led there");
+}

@@ -157,6 +157,9 @@ fn sample(function: &str, parameter: &str) -> Value {
         ("get-pod-logs", _) | (_, "label-selector") => json!(""),
         (_, "api-version") => json!("apps/v1"),
         (_, "namespace") => json!("app"),
+        ("get-value-digests", "object") => json!({
+            "api-version": "v1", "kind": "Secret", "namespace": "app", "name": "wordpress-database",
+        }),
         (_, "object") => object("Deployment", "wordpress"),
         (_, "manifest") => json!(
             r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"app"}}"#

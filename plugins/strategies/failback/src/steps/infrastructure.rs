@@ -1,14 +1,12 @@
 //! Infrastructure as code, once the recovery is over: what of it differs from its code now, and the site left destroyed where
 //! that was decided.
 
-use serde_json::json;
+use understudy_recovery::infrastructure::as_json;
 use understudy_recovery::plan::{At, Budget, KUBERNETES_LEAD, Move, Reversal};
 use understudy_recovery::recovery::{Recovery, attach, warn};
 use understudy_recovery::{Error, fault};
 use understudy_sdk::strategy::understudy::control::control::{self, Quantity};
-use understudy_sdk::strategy::understudy::infrastructure::infrastructure::{
-    self, Action, Change, Difference,
-};
+use understudy_sdk::strategy::understudy::infrastructure::infrastructure::{self, Difference};
 
 use crate::parameters::{Failback, StandDown};
 
@@ -96,22 +94,4 @@ fn address(found: &Difference) -> &str {
         .changes
         .first()
         .map_or("", |change| change.address.as_str())
-}
-
-fn as_json(found: &Difference) -> serde_json::Value {
-    let changes = |changes: &[Change]| -> Vec<serde_json::Value> {
-        let change =
-            |change: &Change| json!({"address": change.address, "action": word(change.action)});
-        changes.iter().map(change).collect()
-    };
-    json!({"changes": changes(&found.changes), "drifted": changes(&found.drifted)})
-}
-
-fn word(action: Action) -> &'static str {
-    match action {
-        Action::Create => "create",
-        Action::Update => "update",
-        Action::Replace => "replace",
-        Action::Destroy => "destroy",
-    }
 }

@@ -9,15 +9,19 @@ use understudy_recovery::{Context, Mode, Step};
 use super::STEPS;
 
 fn plan(data: &str) -> Vec<Step> {
-    of(data, 1)
+    of(data, 1, &["db"])
 }
 
-fn of(data: &str, min_nodes: u32) -> Vec<Step> {
+fn of(data: &str, min_nodes: u32, secrets: &[&str]) -> Vec<Step> {
+    let mirrored = secrets
+        .iter()
+        .map(|name| serde_json::json!({ "namespace": "app", "secret": name }));
     let config = serde_json::json!({
         "from": "pz", "to": "bz", "database": "d", "app": "a", "replicas": 2, "journeys": ["front-page"],
         "records": { "active": "active.test", "targets": { "pz": "pz.test", "bz": "bz.test" } },
         "certificate": { "name": "c", "issuer": "i", "dns-names": ["active.test", "bz.test"] },
         "media-bucket": "m", "data": data, "cluster": { "min-nodes": min_nodes },
+        "mirrored": mirrored.collect::<Vec<_>>(),
     });
     let context = Context {
         run: "r".to_owned(),
@@ -97,11 +101,12 @@ fn nothing_takes_over_exposes_or_touches_the_site_that_serves() {
 
 #[test]
 fn the_contract_of_clusters_is_used_where_a_cluster_is_looked_at_and_nowhere_else() {
-    let uses = |min_nodes: u32| -> Vec<String> {
-        let steps = of("replica", min_nodes).into_iter();
+    let uses = |min_nodes: u32, secrets: &[&str]| -> Vec<String> {
+        let steps = of("replica", min_nodes, secrets).into_iter();
         let steps = steps.filter(|step| step.uses.iter().any(|name| name == "kubernetes"));
         steps.map(|step| step.id).collect()
     };
-    assert_eq!(uses(3), ["check-cluster", "check-posture"]);
-    assert_eq!(uses(0), Vec::<String>::new());
+    assert_eq!(uses(3, &[]), ["check-cluster", "check-posture"]);
+    assert_eq!(uses(0, &["db"]), ["check-secrets", "check-posture"]);
+    assert_eq!(uses(0, &[]), Vec::<String>::new());
 }

@@ -8,7 +8,7 @@ use understudy_recovery::recovery::Recovery;
 use crate::cluster;
 use crate::parameters::Standby;
 
-/// Looks at nodes, namespaces and the platform's pods before anything is built on them. Changes nothing.
+/// Looks at nodes, namespaces, the platform's pods and ranges of addresses before anything is built on them. Changes nothing.
 pub(crate) const CHECK_CLUSTER: Move = Move {
     title: "Check that the cluster at {to} is whole",
     role: KUBERNETES_LEAD,
@@ -21,8 +21,5 @@ pub(crate) const CHECK_CLUSTER: Move = Move {
 
 fn check_cluster(recovery: &Recovery) -> Result<String, Error> {
     let own = Standby::of(recovery)?;
-    hold(
-        &cluster::findings(recovery.to(), &own.cluster),
-        "conditions",
-    )
+    hold(&cluster::findings(recovery, &own.cluster), "conditions")
 }
