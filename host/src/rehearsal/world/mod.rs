@@ -166,19 +166,18 @@ impl World {
                 Site::new(&declared.unwrap_or_default(), start),
             );
         }
-        let stacks = stacks(scenario, start, &mut all);
         let mut world = Self {
             draws,
             now: begin,
             primary: scenario.world.primary.clone(),
             dead_hosts: 0,
+            stacks: stacks(scenario, start, &mut all),
             sites: all,
             databases: databases(scenario, draws, begin),
             zone,
             population,
             issuers: issuers(scenario),
             buckets: scenario.buckets.clone(),
-            stacks,
             channels: channels(scenario),
             failed_apis: BTreeSet::new(),
             control_planes: scenario
