@@ -58,53 +58,7 @@ async fn a_zone_is_brought_to_where_it_waits_and_a_look_names_what_breaks_it() {
     names(&look, &[]);
     assert_eq!(look.said["ready"], true, "{}", look.said);
 
-    // Somebody has renewed a password in one zone alone, and added a key to the settings.
-    let password = database_password(&bz).await;
-    write(
-        &bz,
-        Kind::SECRET,
-        DATABASE_SECRET,
-        json!({ "stringData": { "password": RENEWED } }),
-    )
-    .await;
-    write(
-        &bz,
-        Kind::CONFIG_MAP,
-        SETTINGS,
-        json!({ "data": { "cache": "off" } }),
-    )
-    .await;
-    let look = host.look("standby").await.unwrap();
-    let secret = "wordpress-database-of-app-mirrored";
-    names(&look, &["wordpress-settings-of-app-mirrored", secret]);
-    let missed = look.missed();
-    assert_eq!(missed[secret], "`password` is another one at bz than at pz");
-    let settings = missed["wordpress-settings-of-app-mirrored"];
-    assert_eq!(settings, "pz has no `cache`");
-    let records = serde_json::to_string(&host.records().unwrap()).unwrap();
-    for hidden in [
-        RENEWED,
-        &password,
-        &BASE64.encode(RENEWED),
-        &BASE64.encode(&password),
-    ] {
-        assert!(!records.contains(hidden), "a value is on record");
-    }
-    write(
-        &bz,
-        Kind::SECRET,
-        DATABASE_SECRET,
-        json!({ "stringData": { "password": password } }),
-    )
-    .await;
-    write(
-        &bz,
-        Kind::CONFIG_MAP,
-        SETTINGS,
-        json!({ "data": { "cache": null } }),
-    )
-    .await;
-    names(&host.look("standby").await.unwrap(), &[]);
+    a_value_that_is_another_one_is_named(&host, &bz).await;
 
     expose(&bz).await;
     platform.databases.bz.stop_receiving().await.unwrap();
@@ -171,6 +125,57 @@ async fn expose(cluster: &Cluster) {
     });
     cluster.apply(ingress).await.unwrap();
     assert!(is_exposed(cluster).await.unwrap());
+}
+
+/// Somebody has renewed a password in one zone alone, and added a key to the settings: a look says so by the names of the keys,
+/// and no value is on record.
+async fn a_value_that_is_another_one_is_named(host: &Host, bz: &Cluster) {
+    let password = database_password(bz).await;
+    write(
+        bz,
+        Kind::SECRET,
+        DATABASE_SECRET,
+        json!({ "stringData": { "password": RENEWED } }),
+    )
+    .await;
+    write(
+        bz,
+        Kind::CONFIG_MAP,
+        SETTINGS,
+        json!({ "data": { "cache": "off" } }),
+    )
+    .await;
+    let look = host.look("standby").await.unwrap();
+    let secret = "wordpress-database-of-app-mirrored";
+    names(&look, &["wordpress-settings-of-app-mirrored", secret]);
+    let missed = look.missed();
+    assert_eq!(missed[secret], "`password` is another one at bz than at pz");
+    let settings = missed["wordpress-settings-of-app-mirrored"];
+    assert_eq!(settings, "pz has no `cache`");
+    let records = serde_json::to_string(&host.records().unwrap()).unwrap();
+    for hidden in [
+        RENEWED,
+        &password,
+        &BASE64.encode(RENEWED),
+        &BASE64.encode(&password),
+    ] {
+        assert!(!records.contains(hidden), "a value is on record");
+    }
+    write(
+        bz,
+        Kind::SECRET,
+        DATABASE_SECRET,
+        json!({ "stringData": { "password": password } }),
+    )
+    .await;
+    write(
+        bz,
+        Kind::CONFIG_MAP,
+        SETTINGS,
+        json!({ "data": { "cache": null } }),
+    )
+    .await;
+    names(&host.look("standby").await.unwrap(), &[]);
 }
 
 /// Merges this into an object of the application.

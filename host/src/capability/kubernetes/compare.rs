@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::Fault;
 use super::super::credential::Redactor;
@@ -39,13 +39,7 @@ pub(super) fn digests(
     let count = values.len();
     let value = |(name, digest)| json!({ "name": name, "digest": digest });
     let values: Vec<Value> = values.into_iter().map(value).collect();
-    let digests: Map<String, Value> = [
-        ("made-with".to_owned(), Value::from(key.name())),
-        ("values".to_owned(), Value::from(values)),
-    ]
-    .into_iter()
-    .collect();
-    Ok((Value::Object(digests), count))
+    Ok((json!({ "made-with": key.name(), "values": values }), count))
 }
 
 fn bytes(value: &Value, encoded: bool) -> Option<Vec<u8>> {

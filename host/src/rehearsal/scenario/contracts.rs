@@ -37,25 +37,28 @@ pub const WAITING: [&str; 7] = [
     "metrics/ensure-held",
 ];
 
+/// Functions of databases.
+const DATABASE: [&str; 13] = [
+    "observe",
+    "list-recovery-points",
+    "observe-restorable",
+    "observe-contents",
+    "observe-newest-write",
+    "ensure-fenced",
+    "ensure-promoted",
+    "ensure-replica-of",
+    "ensure-caught-up",
+    "ensure-restored",
+    "ensure-migrated",
+    "ensure-backup",
+    "ensure-write-probe",
+];
+
 /// Functions of a contract; none for one that the world does not serve.
 #[must_use]
 pub fn functions(contract: &str) -> &'static [&'static str] {
     match contract {
-        "database" => &[
-            "observe",
-            "list-recovery-points",
-            "observe-restorable",
-            "observe-contents",
-            "observe-newest-write",
-            "ensure-fenced",
-            "ensure-promoted",
-            "ensure-replica-of",
-            "ensure-caught-up",
-            "ensure-restored",
-            "ensure-migrated",
-            "ensure-backup",
-            "ensure-write-probe",
-        ],
+        "database" => &DATABASE,
         "dns" => &["get-record", "get-zone-limits", "ensure-record"],
         "kubernetes" => &[
             "get-object",

@@ -169,12 +169,12 @@ impl World {
                 Site::new(&declared.unwrap_or_default(), start),
             );
         }
-        let stacks = stacks(scenario, start, &mut all);
         let mut world = Self {
             draws,
             now: begin,
             primary: scenario.world.primary.clone(),
             dead_hosts: 0,
+            stacks: stacks(scenario, start, &mut all),
             sites: all,
             databases: databases(scenario, draws, begin),
             zone,
@@ -182,7 +182,6 @@ impl World {
             edge: edge(scenario, draws, begin),
             issuers: issuers(scenario),
             buckets: scenario.buckets.clone(),
-            stacks,
             channels: channels(scenario),
             failed_apis: BTreeSet::new(),
             control_planes: scenario

@@ -287,7 +287,9 @@ impl World {
             return;
         };
         for stack in self.stacks.values_mut() {
-            if stack.settings.sites.contains(&site) {
+            // What is installed in a cluster has no databases.
+            let has_databases = stack.settings.makes == Makes::Cluster;
+            if has_databases && stack.settings.sites.contains(&site) {
                 let drifted = stack.drifted.entry(site.clone()).or_default();
                 drifted.insert(format!("database.{database}"));
             }

@@ -160,7 +160,11 @@ impl World {
                 merge(&mut shown, &json!({ "spec": spec, "status": status }))
             }
             // As providers see one whose keys they are not granted.
-            (None, true) if object.kind == "Secret" => shown["data"] = json!({}),
+            (None, true) if object.kind == "Secret" => {
+                if let Some(fields) = shown.as_object_mut() {
+                    fields.insert("data".to_owned(), json!({}));
+                }
+            }
             (None, true) => {}
             (None, false) => return Err(missing()),
         }
