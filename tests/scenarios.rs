@@ -149,6 +149,8 @@ fn a_maintenance_that_reaches_replicas_later_than_the_fence_is_found() {
     let stage = unchanged().locked();
     let path = stage.path("scenarios/planned.toml");
     let shipped = std::fs::read_to_string(&path).unwrap();
+    // What is left after ten seconds of waiting has to be as long as clients wait.
+    let shipped = shipped.replace("[clients]\n", "[clients]\ntimeout = \"3s\"\n");
     for (settings, broken) in [("5s", false), ("15s", true)] {
         let slow = format!("{shipped}\n[durations]\nsettings = \"{settings}\"\n");
         std::fs::write(&path, slow).unwrap();

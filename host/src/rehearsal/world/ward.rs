@@ -116,10 +116,17 @@ impl World {
         }
     }
 
-    /// Takes note of what was foreseen of an effect, if it was accepted.
+    /// Takes note of what was foreseen of an effect, if it was accepted. One that is asked after again was accepted the first
+    /// time, and is not judged by what has become of the world since.
     pub(crate) fn keep_watch(&mut self, request: &Request, found: Found, reply: &Reply) {
-        let accepted = reply.as_ref().is_ok_and(|value| *value != "unchanged");
-        if !accepted || found.is_empty() || !self.ward.judged.insert(request.key.0.clone()) {
+        let Ok(answer) = reply else {
+            return;
+        };
+        let is_asked_after = answer.get("in-progress").is_some();
+        if *answer == "unchanged" || (found.is_empty() && !is_asked_after) {
+            return;
+        }
+        if !self.ward.judged.insert(request.key.0.clone()) {
             return;
         }
         let seen = found.into_iter().map(|(hazard, what)| Sighting {
