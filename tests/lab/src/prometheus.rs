@@ -130,7 +130,8 @@ impl Prometheus {
             &folder.join("prometheus.log"),
         )?;
         let http = client::plain()?;
-        let url = format!("http://{address}/api/v1/query?query=up");
+        // Of the exporter alone: what else is scraped may be down on purpose. The query is `up{job="lab"}`.
+        let url = format!("http://{address}/api/v1/query?query=up%7Bjob%3D%22lab%22%7D");
         eventually("prometheus to scrape", START_LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));

@@ -112,6 +112,14 @@ impl Editor {
         self.ask(request.body(zone.to_string())).await.map(drop)
     }
 
+    /// Whether the server has the zone.
+    pub(super) async fn has_zone(&self) -> Result<bool> {
+        let text = self.ask(self.http.get(self.url("/zones"))).await?;
+        let zones: Vec<Value> = serde_json::from_str(&text)?;
+        let name = format!("{ZONE}.");
+        Ok(zones.iter().any(|zone| zone["name"] == name.as_str()))
+    }
+
     /// Lets dynamic updates of the zone through that this key signs.
     pub(super) async fn let_update(&self, name: &str, secret: &str) -> Result<()> {
         let key = json!({ "name": name, "algorithm": "hmac-sha256", "key": secret });
