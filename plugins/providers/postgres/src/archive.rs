@@ -2,13 +2,13 @@
 //! of the operator lists them with the time at which each was last written at its origin, which is how far they reach;
 //! another tells the restored server of them (`restore_command`), and where to stop. Pure but for [`look`].
 
-use understudy_sdk::exec::{Command, Input, Output, Programs, last_words};
+use understudy_sdk::exec::Programs;
 use understudy_sdk::host::understudy::types::types::Error;
 use understudy_sdk::time::rfc3339;
 
 use crate::config::ArchivePrograms;
 use crate::database::RecoveryTarget;
-use crate::programs::gave_up;
+use crate::programs::run_to_end;
 use crate::wal::Lsn;
 
 /// The newest segment of an archive.
@@ -52,19 +52,8 @@ pub(crate) fn look(
     programs: &impl Programs,
     archive: &ArchivePrograms,
 ) -> Result<Option<Newest>, Error> {
-    let command = Command {
-        program: archive.list.clone(),
-        arguments: Vec::new(),
-        input: Input::Nothing,
-        output: Output::Captured,
-    };
-    let ended = programs.run(&command)?;
-    if ended.exit_code != 0 {
-        let (code, words) = (ended.exit_code, last_words(&ended));
-        return Err(gave_up(format!(
-            "listing the archive ended with exit code {code}: {words}"
-        )));
-    }
+    let what = "listing the archive";
+    let ended = run_to_end(programs, &archive.list, Vec::new(), what)?;
     Ok(newest(&String::from_utf8_lossy(&ended.stdout)))
 }
 

@@ -41,6 +41,26 @@ pub(crate) fn run(programs: &impl Programs, program: &str, what: &str) -> Result
     })
 }
 
+/// Runs `program` to its end with these arguments; `what` names the work for people. One that does not end well is an error.
+pub(crate) fn run_to_end(
+    programs: &impl Programs,
+    program: &str,
+    arguments: Vec<String>,
+    what: &str,
+) -> Result<Ended, Error> {
+    let command = Command {
+        program: program.to_owned(),
+        arguments,
+        input: Input::Nothing,
+        output: Output::Captured,
+    };
+    let ended = programs.run(&command)?;
+    match ended.exit_code {
+        0 => Ok(ended),
+        _ => Err(gave_up(words(what, &ended))),
+    }
+}
+
 /// What a program that gave up said, as an error.
 pub(crate) fn gave_up(words: String) -> Error {
     match OUT_OF_REACH.iter().any(|text| words.contains(text)) {

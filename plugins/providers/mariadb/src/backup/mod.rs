@@ -207,16 +207,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_becomes_a_files_name() {
-        assert_eq!(stem("r-1.restore/take-backup"), "r-1.restore_take-backup");
-        assert_eq!(stem(".hidden"), "_.hidden");
-        assert_eq!(
-            stem(&format!("{}-end", "a".repeat(200))).len(),
-            understudy_sdk::exec::MAX_STEM_BYTES
-        );
-    }
-
-    #[test]
     fn what_a_program_says_decides_whether_asking_again_helps() {
         let said = |stderr: &str| {
             gave_up(

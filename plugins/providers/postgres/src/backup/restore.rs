@@ -1,9 +1,9 @@
 //! Restoring: a server that does not write is stopped, emptied, and given a backup.
 //!
 //! *clear* → *unpack* → *detach* (it is told no source: a backup of a replica would replicate on) → *target* (where the log is
-//! archived: what to go on with, and where to stop) → *mark* (it comes up in recovery, and stays there: read-only until it is promoted) → *start* →
-//! *replay*. As in `reseed` the server does not answer meanwhile, so what is being done is kept in a file beside the backups,
-//! and every phase may be begun again.
+//! archived: what to go on with, and where to stop) → *mark* (it comes up in recovery, and stays there: read-only until it is
+//! promoted) → *start* → *replay*. As in `reseed` the server does not answer meanwhile, so what is being done is kept in a file
+//! beside the backups, and every phase may be begun again.
 //!
 //! Replay ends where the server pauses at its target, or where it has applied the newest segment of the archive. An instant
 //! later than that is refused before anything is touched. Both stay in the settings until the server is promoted
@@ -21,7 +21,7 @@ use crate::archive::{self, stop_at};
 use crate::config::{BackupPrograms, Config, ServerPrograms};
 use crate::database::RecoveryTarget;
 use crate::dialect::is_starting;
-use crate::programs::{Stand, gave_up, run};
+use crate::programs::{Stand, gave_up, run, run_to_end};
 use crate::server::{Server, look};
 
 /// Longest file of progress, in bytes.
@@ -230,21 +230,9 @@ impl<P: Programs> Restore<'_, P> {
 
     /// Tells it of the archive and where to stop. Begun again, this comes after unpacking, which takes it back.
     fn tell_of_archive(&self, program: &str) -> Result<(), Error> {
-        let command = Command {
-            program: program.to_owned(),
-            arguments: stop_at(self.target).into_iter().collect(),
-            input: Input::Nothing,
-            output: Output::Captured,
-        };
-        let ended = self.programs.run(&command)?;
-        if ended.exit_code == 0 {
-            return Ok(());
-        }
-        let (code, words) = (ended.exit_code, last_words(&ended));
-        Err(gave_up(format!(
-            "telling {} of the archive ended with exit code {code}: {words}",
-            self.site
-        )))
+        let arguments = stop_at(self.target).into_iter().collect();
+        let what = format!("telling {} of the archive", self.site);
+        run_to_end(self.programs, program, arguments, &what).map(drop)
     }
 
     fn start(&self, progress: Progress) -> Result<Outcome, Error> {
