@@ -28,6 +28,12 @@ pub const MAX_UNREAD: u64 = 1000;
 /// How long a process waits for another one's turn.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a mailbox that others are making is opened, before they are said to be in the way.
+const MAX_CONNECTS: u32 = 100;
+
+/// Pause between two attempts to open it.
+const CONNECT_AGAIN: Duration = Duration::from_millis(10);
+
 /// `PRAGMA application_id` of a mailbox: `UNMB` in ASCII.
 const APPLICATION_ID: i64 = 0x554e_4d42;
 
@@ -215,8 +221,22 @@ impl Mailbox {
     }
 }
 
-/// `None` for a database that is not a mailbox.
+/// `None` for a database that is not a mailbox. Where many open a new one at once, this waits its turn.
 fn connect(path: &Path) -> Result<Option<Connection>, rusqlite::Error> {
+    for _ in 1..MAX_CONNECTS {
+        match try_connect(path) {
+            Err(error) if is_busy(&error) => std::thread::sleep(CONNECT_AGAIN),
+            answer => return answer,
+        }
+    }
+    try_connect(path)
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
+fn try_connect(path: &Path) -> Result<Option<Connection>, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -234,7 +254,7 @@ fn connect(path: &Path) -> Result<Option<Connection>, rusqlite::Error> {
         transaction.execute_batch(LAYOUT)?;
     }
     transaction.commit()?;
-    // Persistent, so only the first changes anything; it waits its turn like a writer.
+    // Persistent, so only the first changes anything. SQLite's own waiting does not cover this switch.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     Ok(Some(connection))
 }
