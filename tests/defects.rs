@@ -300,7 +300,7 @@ fn destroying(change: &str) -> Stage {
     let find = "stand-down = \"scale-down\"\n";
     let stage = shipped::edited(|text| {
         assert_eq!(text.matches(find).count(), 1);
-        let destroys = "stand-down = \"destroy\"\nstack = \"zone\"\n";
+        let destroys = "stand-down = \"destroy\"\nstacks = [\"zone\", \"platform\"]\n";
         let grants = "[[grants]]\nstrategy = \"failback\"\nallow = \"infrastructure/*\"\n";
         format!("{}\n{grants}{change}", text.replacen(find, destroys, 1))
     });

@@ -11,7 +11,7 @@ use crate::journal::record::{Ending, Missed};
 use crate::rehearsal::truth::Truth;
 
 /// Figures of [`Truth`] that may be bounded (see `world/truth.rs` for each).
-pub const FIGURES: [&str; 16] = [
+pub const FIGURES: [&str; 17] = [
     "dns-convergence-half-ms",
     "dns-convergence-most-ms",
     "edge-convergence-most-ms",
@@ -22,6 +22,7 @@ pub const FIGURES: [&str; 16] = [
     "failback-edge-convergence-most-ms",
     "failback-lost-writes",
     "failback-rpo-ms",
+    "idle-nodes",
     "latency-p90-ms",
     "latency-p99-ms",
     "outage-at-ms",

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use super::contract::infrastructure::tear_down;
 use super::history::Point;
 use super::site::Condition;
 use super::{Event, World};
@@ -217,12 +216,7 @@ impl World {
                     stack.apply(&subject.site, site);
                 }
             }
-            Work::Destroy => {
-                tear_down(site);
-                if let Some(stack) = self.stacks.get_mut(&subject.name) {
-                    stack.destroy(&subject.site);
-                }
-            }
+            Work::Destroy => self.destroy_stack(subject),
             _ => {}
         }
     }

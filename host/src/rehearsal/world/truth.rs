@@ -5,8 +5,9 @@
 //! during which no majority was served, before and after the recovery), `dns-convergence-half-ms` and
 //! `dns-convergence-most-ms` (from the flip until half and 95 % of the clients got the new address; with `failback-`
 //! for the second flip), `edge-convergence-most-ms` (the same for 95 % of what caches in front of the service answer, where
-//! a scenario has some), `two-writers-ms`, `failback-lost-writes`, `failback-rpo-ms`, `outage-at-ms` (the instant of the
-//! outage, so that a report can count from where the clients do).
+//! a scenario has some), `two-writers-ms`, `failback-lost-writes`, `failback-rpo-ms`, `idle-nodes` (at the end, of the sites
+//! that the name does not lead to), `outage-at-ms` (the instant of the outage, so that a report can count from where the
+//! clients do).
 
 use std::time::Duration;
 

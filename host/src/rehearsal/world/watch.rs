@@ -354,6 +354,7 @@ impl World {
                 float(watch.down_after_ms),
             );
         }
+        figures.insert("idle-nodes".to_owned(), float(self.idle_nodes()));
         let legs = ["", "failback-"];
         for (flip, leg) in watch.flips.iter().zip(legs) {
             let reached = [
@@ -369,6 +370,15 @@ impl World {
             }
         }
         figures
+    }
+
+    /// Nodes of the sites that the name does not lead to.
+    fn idle_nodes(&self) -> u64 {
+        let address = self.current_address();
+        let used = address.and_then(|address| self.entry(&address));
+        let used = used.map(|(name, _, _)| name);
+        let idle = self.sites.iter().filter(|(name, _)| Some(*name) != used);
+        idle.map(|(_, site)| u64::from(site.nodes)).sum()
     }
 }
 

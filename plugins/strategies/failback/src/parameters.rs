@@ -27,7 +27,7 @@ pub(crate) enum StandDown {
     ScaleDown,
     /// Nothing: it stays as it is, in maintenance.
     Keep,
-    /// It is scaled down and closed, then everything that its stack made is destroyed.
+    /// It is scaled down and closed, then everything that its stacks made is destroyed.
     Destroy,
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct Failback {
     pub(crate) stand_down: StandDown,
     /// Replicas that stay at the site left: 0 cold, 1 warm.
     pub(crate) standby_replicas: u32,
-    /// Infrastructure as code that both sites are made of.
-    pub(crate) stack: Option<String>,
+    /// Infrastructure as code that both sites are made of, in the order in which it is applied.
+    pub(crate) stacks: Vec<String>,
 }
 
 impl Failback {
@@ -49,8 +49,8 @@ impl Failback {
     }
 
     fn problem(&self) -> Option<String> {
-        let nameless = self.stand_down == StandDown::Destroy && self.stack.is_none();
-        nameless.then(|| "`stand-down = \"destroy\"` needs a `stack`: what is destroyed".to_owned())
+        let nameless = self.stand_down == StandDown::Destroy && self.stacks.is_empty();
+        nameless.then(|| "`stand-down = \"destroy\"` needs `stacks`: what is destroyed".to_owned())
     }
 
     fn read(config: &str) -> Result<Self, Error> {
@@ -65,7 +65,7 @@ pub(crate) fn schema() -> String {
         r#""reseed":{"enum":["replica","restore"],"default":"replica","description":"How `to` gets its data"},
 "stand-down":{"enum":["scale-down","keep","destroy"],"default":"scale-down","description":"What becomes of `from`"},
 "standby-replicas":{"type":"integer","minimum":0,"maximum":10000,"default":0,"description":"Replicas that stay at `from`"},
-"stack":{"type":"string","minLength":1,"description":"Infrastructure as code that both sites are made of: compared with what is there at the end"},"#,
+"stacks":{"type":"array","items":{"type":"string","minLength":1},"default":[],"description":"Infrastructure as code that both sites are made of, in the order in which it is applied: compared with what is there at the end, and destroyed at `from` from the last to the first where that is decided"},"#,
     )
 }
 
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn the_schema_and_the_type_have_the_same_defaults() {
         let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-        let defaults: serde_json::Map<_, _> = ["reseed", "stand-down", "standby-replicas"]
+        let defaults: serde_json::Map<_, _> = ["reseed", "stand-down", "standby-replicas", "stacks"]
             .map(|name| {
                 (
                     name.to_owned(),

@@ -139,10 +139,10 @@ pub(crate) const STEPS: &[Row] = &[
     Row::new("destroy", infrastructure::DESTROY)
         .needs(&[after("stand-down")])
         .when(infrastructure::destroys)
-        .covers(&["S0-F5.2"]),
+        .covers(&["S0-F5.2", "S1-C3"]),
     Row::new("check-drift", infrastructure::CHECK_DRIFT)
         .needs(&[after("stand-down"), after("destroy")])
-        .when(infrastructure::has_stack)
+        .when(infrastructure::has_stacks)
         .covers(&["S0-X13"]),
     Row::new("restore-ttl", dns::RESTORE_TTL)
         .needs(&[after("check-records"), after("hold")])

@@ -121,11 +121,20 @@ impl Stack {
         }
     }
 
-    /// Nothing that it made is left.
-    pub(crate) fn destroy(&mut self, site: &SiteName) {
-        self.drifted.remove(site);
-        self.pending.remove(site);
-        self.gone.insert(site.clone());
+    /// Nothing that it made is left; applied again, it makes the same.
+    fn destroy(&mut self, name: &SiteName, site: &mut Site) {
+        self.drifted.remove(name);
+        self.pending.remove(name);
+        if self.gone.insert(name.clone()) {
+            let made = Made::take(self.settings.makes, site);
+            self.unmade.insert(name.clone(), made);
+        }
+    }
+
+    /// True where it goes when `other` is destroyed: itself, and what is installed in a cluster with the cluster.
+    fn goes_with(&self, other: &Self, own_name: &str, other_name: &str) -> bool {
+        own_name == other_name
+            || (self.settings.makes, other.settings.makes) == (Makes::Platform, Makes::Cluster)
     }
 
     fn lock(&self, site: &SiteName, now: Instant) -> Option<Lock> {
@@ -272,6 +281,23 @@ impl World {
         }
     }
 
+    /// Nothing is left at a site of what a stack made there, or of what stood on it.
+    pub(crate) fn destroy_stack(&mut self, subject: &Subject) {
+        let (Some(site), Some(gone)) = (
+            self.sites.get_mut(&subject.site),
+            self.stacks.get(&subject.name).cloned(),
+        ) else {
+            return;
+        };
+        for (name, stack) in &mut self.stacks {
+            let is_there = stack.settings.sites.contains(&subject.site);
+            if is_there && stack.goes_with(&gone, name, &subject.name) {
+                stack.destroy(&subject.site, site);
+            }
+        }
+        tear_down(site);
+    }
+
     /// Takes note of what an effect changed outside the code.
     pub(crate) fn note_drift(&mut self, short: &str, request: &Request, reply: &Reply) {
         let accepted = reply.as_ref().is_ok_and(|value| *value != "unchanged");
@@ -297,8 +323,8 @@ impl World {
     }
 }
 
-/// A site without its cluster.
-pub(crate) fn tear_down(site: &mut Site) {
+/// A site without what runs in its cluster.
+fn tear_down(site: &mut Site) {
     for app in site.apps.values_mut() {
         app.desired = 0;
         app.run(0);
@@ -306,10 +332,8 @@ pub(crate) fn tear_down(site: &mut Site) {
         app.address = None;
     }
     site.controller = false;
-    site.nodes = 0;
-    site.conditions.clear();
-    site.namespaces.clear();
-    site.objects.clear();
-    site.monitoring = Monitoring::default();
     site.certificates.clear();
+    if site.nodes == 0 {
+        site.conditions.clear();
+    }
 }

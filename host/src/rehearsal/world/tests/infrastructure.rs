@@ -159,4 +159,16 @@ fn what_was_never_applied_is_there_once_it_is() {
         assert_eq!(addresses(&difference), [""; 0]);
     }
     assert_eq!(harm(&hand), [""; 0], "nobody was led there");
+
+    // What is installed in a cluster goes with it, and all of it comes back.
+    hand.must("infrastructure/ensure-destroyed", of("zone"));
+    assert_eq!(there(&mut hand), (0, 0, 0));
+    let difference = hand.must("infrastructure/observe-difference", of("platform"));
+    assert_eq!(addresses(&difference), ["platform"]);
+    for stack in ["zone", "platform"] {
+        hand.must("infrastructure/ensure-applied", of(stack));
+    }
+    assert_eq!(there(&mut hand), (3, 2, 3));
+    hand.must("infrastructure/ensure-destroyed", of("platform"));
+    assert_eq!(there(&mut hand), (3, 0, 0));
 }

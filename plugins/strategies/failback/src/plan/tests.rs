@@ -10,7 +10,7 @@ fn the_table_is_as_it_should_be() {
         name: "failback",
         rows: STEPS,
         sites: ["bz", "pz"],
-        owns: |id| id.starts_with("S0-F") || ["S1-H13", "S1-H14", "S1-H15"].contains(&id),
+        owns: |id| id.starts_with("S0-F") || ["S1-C3", "S1-H13", "S1-H14", "S1-H15"].contains(&id),
         order: &[
             ("catch-up", "fence"),
             ("weigh-loss", "catch-up"),

@@ -10,7 +10,7 @@ use understudy_sdk::strategy::understudy::infrastructure::infrastructure::{self,
 
 use crate::parameters::{Failback, StandDown};
 
-/// Destroys what the stack made at the site left. Nobody is led there any more, and its data is protected elsewhere: the plan
+/// Destroys what the stacks made at the site left, from the last that was applied to the first. Nobody is led there any more, and its data is protected elsewhere: the plan
 /// is held to that.
 pub(crate) const DESTROY: Move = Move {
     title: "Destroy the infrastructure of {from}",
@@ -22,7 +22,7 @@ pub(crate) const DESTROY: Move = Move {
     perform: destroy,
 };
 
-/// Compares the code of both sites with what is there. A recovery promotes, restores and scales outside the code: whoever
+/// Compares the code of both sites with what is there, but for what was destroyed just now. A recovery promotes, restores and scales outside the code: whoever
 /// applies it next should know what it would take back.
 pub(crate) const CHECK_DRIFT: Move = Move {
     title: "Compare the infrastructure of both sites with its code",
@@ -34,9 +34,9 @@ pub(crate) const CHECK_DRIFT: Move = Move {
     perform: check_drift,
 };
 
-/// True where the parameters name a stack.
-pub(crate) fn has_stack(recovery: &Recovery) -> bool {
-    Failback::of(recovery).is_ok_and(|own| own.stack.is_some())
+/// True where the parameters name stacks.
+pub(crate) fn has_stacks(recovery: &Recovery) -> bool {
+    Failback::of(recovery).is_ok_and(|own| !own.stacks.is_empty())
 }
 
 /// True where the site left is destroyed.
@@ -44,49 +44,57 @@ pub(crate) fn destroys(recovery: &Recovery) -> bool {
     Failback::of(recovery).is_ok_and(|own| own.stand_down == StandDown::Destroy)
 }
 
-fn stack(recovery: &Recovery) -> Result<String, Error> {
-    let named = Failback::of(recovery)?.stack;
-    named.ok_or_else(|| Error::Invalid("the parameters name no `stack`".to_owned()))
-}
-
 fn destroy(recovery: &Recovery) -> Result<String, Error> {
-    let (from, stack) = (recovery.from(), stack(recovery)?);
-    infrastructure::ensure_destroyed(from, &stack)?;
-    Ok(format!("nothing of {stack} is left at {from}"))
+    let (from, stacks) = (recovery.from(), Failback::of(recovery)?.stacks);
+    for stack in stacks.iter().rev() {
+        infrastructure::ensure_destroyed(from, stack)?;
+    }
+    Ok(format!("nothing of {} is left at {from}", stacks.join(", ")))
 }
 
 fn check_drift(recovery: &Recovery) -> Result<String, Error> {
-    let stack = stack(recovery)?;
+    let own = Failback::of(recovery)?;
     let mut said = Vec::new();
-    for site in [recovery.to(), recovery.from()] {
-        match infrastructure::observe_difference(site, &stack) {
-            Ok(found) => {
-                let changes = u64::try_from(found.changes.len()).unwrap_or(u64::MAX);
-                control::measure(&format!("drift-{site}"), &Quantity::Count(changes))?;
-                attach(&format!("drift-{site}"), &as_json(&found))?;
-                if !found.changes.is_empty() {
-                    warn(&format!(
-                        "applying the code of {stack} at {site} would change {changes} resources, {} first: reconcile the code before",
-                        address(&found)
-                    ))?;
-                }
-                said.push(format!("{changes} at {site}"));
-            }
-            Err(error @ Error::Denied(_)) => return Err(error),
-            // The recovery is over, whatever the tool has to say.
-            Err(error) => {
-                let words = fault::say(&error);
-                warn(&format!(
-                    "{stack} at {site} could not be compared with its code: {words}"
-                ))?;
-                said.push(format!("unknown at {site}"));
+    for stack in &own.stacks {
+        for site in [recovery.to(), recovery.from()] {
+            let is_gone = own.stand_down == StandDown::Destroy && site == recovery.from();
+            if !is_gone {
+                said.push(drift_of(stack, site)?);
             }
         }
     }
     Ok(format!(
-        "resources that differ from the code of {stack}: {}",
+        "resources that differ from their code: {}",
         said.join(", ")
     ))
+}
+
+/// What differs from the code of a stack at a site, measured, attached and in words.
+fn drift_of(stack: &str, site: &str) -> Result<String, Error> {
+    match infrastructure::observe_difference(site, stack) {
+        Ok(found) => {
+            let changes = u64::try_from(found.changes.len()).unwrap_or(u64::MAX);
+            let name = format!("drift-of-{stack}-{site}");
+            control::measure(&name, &Quantity::Count(changes))?;
+            attach(&name, &as_json(&found))?;
+            if !found.changes.is_empty() {
+                warn(&format!(
+                    "applying the code of {stack} at {site} would change {changes} resources, {} first: reconcile the code before",
+                    address(&found)
+                ))?;
+            }
+            Ok(format!("{changes} of {stack} at {site}"))
+        }
+        Err(error @ Error::Denied(_)) => Err(error),
+        // The recovery is over, whatever the tool has to say.
+        Err(error) => {
+            let words = fault::say(&error);
+            warn(&format!(
+                "{stack} at {site} could not be compared with its code: {words}"
+            ))?;
+            Ok(format!("unknown of {stack} at {site}"))
+        }
+    }
 }
 
 fn address(found: &Difference) -> &str {
