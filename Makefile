@@ -8,7 +8,7 @@ BUILT      = -p understudy
 BOTH       = -p understudy -p understudy-lab
 PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/*/Cargo.toml))
 
-.PHONY: rehearse test lab zones lint mutants plugins host kubernetes setup clean-runs
+.PHONY: rehearse test lab zones lint mutants plugins host kubernetes mysql setup clean-runs
 
 ## Rehearse: the wordpress service fails over to its backup zone and back, in a simulated world.
 rehearse: plugins
@@ -16,7 +16,7 @@ rehearse: plugins
 
 ## Everything that can fail, with real servers on loopback.
 test: setup
-	$(MAKE) -j2 kubernetes plugins BUILT="$(BOTH)"
+	$(MAKE) -j2 kubernetes mysql plugins BUILT="$(BOTH)"
 	cargo test --workspace
 
 ## The game-day: there and back on two zones of real servers under traffic, and the table of what came of it.
@@ -47,6 +47,10 @@ plugins: host
 ## The programs of a Kubernetes control plane for tests/lab: found, or built once and kept (ten minutes or so).
 kubernetes:
 	tests/lab/kubernetes/build
+
+## A MySQL server for tests/lab: found, or fetched once and kept (a minute or so).
+mysql:
+	tests/lab/mysql/build
 
 setup:
 	.ci/setup

@@ -31,13 +31,14 @@ mod stage;
 const SCENARIOS: [&str; 2] = ["primary-lost.toml", "silent-commander.toml"];
 
 /// Scenarios that recover and whose runs report what the clients saw.
-const AGREEING: [&str; 15] = [
+const AGREEING: [&str; 16] = [
     "back-from-the-dead",
     "corrupt-backup",
     "dns-throttled",
     "host-killed",
     "issuer-limited",
     "late-return",
+    "managed",
     "no-backups",
     "planned",
     "primary-lost",

@@ -1,10 +1,22 @@
 //! Protection: a replica or a fresh backup exists again before a recovery is over.
+//!
+//! Where no backup can be asked for, one that was taken by itself since the move protects as well: a vendor of managed
+//! databases takes them daily and keeps the logs. One from before the move does not hold what was written since.
 
 use understudy_sdk::strategy::understudy::database::database;
 
+use understudy_sdk::strategy::understudy::control::control;
+
 use crate::plan::{At, Budget, DB_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, measure_text, recall_text, warn};
+use crate::recovery::{Recovery, measure_duration, measure_text, recall_text, warn};
 use crate::{Error, fault, loss, words};
+
+/// How often, in milliseconds, to look whether a backup was taken by itself.
+const LOOK_EVERY_MS: u64 = 60_000;
+
+/// How often to look at most: three quarters of an hour. The first backup of a database that was promoted is a matter of minutes, the next
+/// of a day.
+const MAX_LOOKS: u32 = 45;
 
 /// Makes the site left a replica of the new writer where it gave everything away cleanly; else takes a backup. Sets
 /// `protected`.
@@ -56,7 +68,10 @@ fn protect(recovery: &Recovery) -> Result<String, Error> {
         Ok(_) => {}
         Err(error) if fault::is_unsupported(&error) => {
             warn(&format!("no backup at {to}: {}", fault::say(&error)))?;
-            return protect_by_what_is_left(recovery);
+            return match protected_by_itself(recovery)? {
+                Some(said) => Ok(said),
+                None => protect_by_what_is_left(recovery),
+            };
         }
         Err(error) => return Err(error),
     }
@@ -65,6 +80,49 @@ fn protect(recovery: &Recovery) -> Result<String, Error> {
     Ok(format!(
         "backup {name} of {database} at {to}; there is no replica"
     ))
+}
+
+/// Looks for a backup that was taken by itself since the new writer was seen to take writes, and waits for one where there
+/// are older ones; none where there is none in time. Logs that reach beyond that moment do as well.
+fn protected_by_itself(recovery: &Recovery) -> Result<Option<String>, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let Some(moved) = control::recall_mark("writable", Some(to))? else {
+        return Ok(None);
+    };
+    for look in 1..=MAX_LOOKS {
+        let points = match database::list_recovery_points(to, database) {
+            Ok(points) => points,
+            Err(error) if fault::is_unsupported(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let complete = points.iter().filter(|point| point.complete);
+        let newest = complete.map(|point| point.taken_at_ms).max();
+        let logs = database::observe_restorable(to, database)?;
+        for (reaches, what) in [
+            (newest, "a backup that was taken by itself"),
+            (logs, "logs that reach to"),
+        ] {
+            if let Some(at) = reaches.filter(|at| *at >= moved) {
+                return rely_on(recovery, what, at).map(Some);
+            }
+        }
+        if newest.is_none() || look == MAX_LOOKS {
+            break;
+        }
+        control::sleep(LOOK_EVERY_MS)?;
+    }
+    Ok(None)
+}
+
+/// Says and keeps what protects the database, up to when.
+fn rely_on(recovery: &Recovery, what: &str, at: u64) -> Result<String, Error> {
+    let (to, database) = (recovery.to(), &recovery.parameters.database);
+    let age = control::now()?.saturating_sub(at);
+    measure_duration("protection-age", age)?;
+    let told = format!("{what} {} ago at {to}, no replica", words::duration(age));
+    measure_text(&word(recovery), told.clone())?;
+    recovery.mark_to("protected")?;
+    Ok(format!("{database} at {to} is protected by {told}"))
 }
 
 /// Where nothing takes backups only a replica protects: the site left, once it answers, and once what it alone holds
@@ -87,8 +145,8 @@ fn protect_by_what_is_left(recovery: &Recovery) -> Result<String, Error> {
         Ok(_) => {}
         Err(error) if fault::is_out_of_reach(&error) => {
             return Err(Error::Conflict(format!(
-                "nothing takes backups at {to} and {from} is out of reach ({}): bring {from} back and try again, or bind a \
-                 provider that takes backups",
+                "{to} has no backup since the move, none can be asked for, and {from} is out of reach ({}): bring {from} back \
+                 and try again, or bind a provider that takes backups",
                 fault::say(&error)
             )));
         }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use mysql_async::prelude::{ColumnIndex, Queryable as _};
 use mysql_async::{Conn, Opts, OptsBuilder, Row, SslOpts};
 
 use crate::authority::Certificate;
 use crate::clock::eventually;
+use crate::local::Local;
 use crate::process::Process;
 use crate::programs::Programs;
 
@@ -154,7 +154,7 @@ impl Server {
     /// # Errors
     /// Where the server does not answer.
     pub async fn root(&self) -> Result<Conn> {
-        self.session(&self.setup.passwords.root).await
+        self.as_root().session().await
     }
 
     /// A session over TCP as one of the users, TLS verified against the lab's root and the server's address.
@@ -171,12 +171,7 @@ impl Server {
     /// # Errors
     /// Where one is refused; the message holds it.
     pub async fn execute(&self, statements: &str) -> Result<()> {
-        let mut session = self.root().await?;
-        session
-            .query_drop(statements)
-            .await
-            .with_context(|| format!("{} refused {statements:?}", self.setup.name))?;
-        Ok(session.disconnect().await?)
+        self.as_root().execute(statements).await
     }
 
     /// First column of every row, as text, as `root`.
@@ -184,11 +179,7 @@ impl Server {
     /// # Errors
     /// Where the query is refused; the message holds it.
     pub async fn column(&self, query: &str) -> Result<Vec<String>> {
-        let mut values = Vec::new();
-        for row in self.rows(query).await? {
-            values.push(text(&row, 0)?);
-        }
-        Ok(values)
+        self.as_root().column(query).await
     }
 
     /// First column of the only row, as text, as `root`.
@@ -196,8 +187,7 @@ impl Server {
     /// # Errors
     /// Where the query is refused or answers no row.
     pub async fn value(&self, query: &str) -> Result<String> {
-        let first = self.column(query).await?.into_iter().next();
-        first.with_context(|| format!("{} answers no row to {query:?}", self.setup.name))
+        self.as_root().value(query).await
     }
 
     /// Newest position of this server's history: its own changes and those it applied.
@@ -268,22 +258,19 @@ impl Server {
     }
 
     async fn rows(&self, query: &str) -> Result<Vec<Row>> {
-        let mut session = self.root().await?;
-        let rows = session
-            .query(query)
-            .await
-            .with_context(|| format!("{} refused {query:?}", self.setup.name))?;
-        session.disconnect().await?;
-        Ok(rows)
+        self.as_root().rows(query).await
     }
 
-    async fn session(&self, password: &str) -> Result<Conn> {
-        let options = OptsBuilder::default()
-            .socket(Some(self.socket().display().to_string()))
-            .user(Some("root"))
-            // An empty password is not the same as none: the server refuses its proof.
-            .pass((!password.is_empty()).then_some(password));
-        Ok(Conn::new(options).await?)
+    fn as_root(&self) -> Local {
+        self.local(&self.setup.passwords.root)
+    }
+
+    fn local(&self, password: &str) -> Local {
+        Local {
+            name: self.setup.name.clone(),
+            socket: self.socket(),
+            password: password.to_owned(),
+        }
     }
 
     fn socket(&self) -> PathBuf {
@@ -371,7 +358,7 @@ impl Server {
                     return Ok(Some(Err(ended)));
                 }
             }
-            self.session(password).await?.disconnect().await?;
+            self.local(password).session().await?.disconnect().await?;
             Ok(Some(Ok(())))
         });
         waited.await?
@@ -395,12 +382,6 @@ pub fn client_options(address: SocketAddr, root: &Path, user: &str, password: &s
         .prefer_socket(false)
         .ssl_opts(tls);
     Opts::from(options)
-}
-
-/// A column of a row as text; empty for NULL.
-fn text(row: &Row, column: impl ColumnIndex) -> Result<String> {
-    let value = row.get_opt::<Option<String>, _>(column);
-    Ok(value.context("no such column")??.unwrap_or_default())
 }
 
 /// Small files, quick starts.

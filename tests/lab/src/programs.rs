@@ -177,7 +177,7 @@ impl ZonePrograms {
             cp: missing.program("cp", "coreutils"),
         };
         missing.refuse()?;
-        let assets = kubernetes_assets()?;
+        let assets = assets(KUBERNETES_VARIABLE, "kubernetes")?;
         for (program, name) in [
             (&mut programs.kube_apiserver, "kube-apiserver"),
             (
@@ -196,17 +196,73 @@ impl ZonePrograms {
     }
 }
 
-/// Where the control plane's programs are: as told, or where they are built.
-fn kubernetes_assets() -> Result<PathBuf> {
+/// Where programs are that no package installs: as told by a variable, or where `name` is kept.
+fn assets(variable: &str, name: &str) -> Result<PathBuf> {
     let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(assets) = folder(KUBERNETES_VARIABLE) {
+    if let Some(assets) = folder(variable) {
         return Ok(assets.into());
     }
     let cache = match folder("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => PathBuf::from(folder("HOME").context("HOME is not set")?).join(".cache"),
     };
-    Ok(cache.join("understudy-lab/kubernetes"))
+    Ok(cache.join("understudy-lab").join(name))
+}
+
+/// Folder of a MySQL server, as [`MYSQL_BUILD`] keeps it.
+const MYSQL_VARIABLE: &str = "UNDERSTUDY_MYSQL";
+/// What fetches it where nobody has it, from the repository's root.
+const MYSQL_BUILD: &str = "tests/lab/mysql/build";
+
+/// Programs of MySQL, all of one release.
+#[derive(Debug, Clone)]
+pub struct MysqlPrograms {
+    /// Starts a child that dies with us.
+    pub setpriv: PathBuf,
+    /// Copies folders.
+    pub cp: PathBuf,
+    /// The server.
+    pub mysqld: PathBuf,
+    /// The client.
+    pub mysql: PathBuf,
+    /// Reads binary logs.
+    pub mysqlbinlog: PathBuf,
+    /// Folder of the server's plugins.
+    pub plugins: PathBuf,
+    /// Folder of its messages and character sets.
+    pub share: PathBuf,
+}
+
+impl MysqlPrograms {
+    /// Finds every program.
+    ///
+    /// # Errors
+    /// Names what is missing and what installs or fetches it.
+    pub fn locate() -> Result<Self> {
+        let mut missing = Missing::default();
+        let setpriv = missing.program("setpriv", "util-linux");
+        let cp = missing.program("cp", "coreutils");
+        missing.refuse()?;
+        let folder = assets(MYSQL_VARIABLE, "mysql")?;
+        let part = |name: &str| {
+            let path = folder.join(name);
+            ensure!(
+                path.exists(),
+                "the lab needs {}: run {MYSQL_BUILD}, or let {MYSQL_VARIABLE} name a folder that has it",
+                path.display()
+            );
+            Ok(path)
+        };
+        Ok(Self {
+            setpriv,
+            cp,
+            mysqld: part("bin/mysqld")?,
+            mysql: part("bin/mysql")?,
+            mysqlbinlog: part("bin/mysqlbinlog")?,
+            plugins: part("lib/plugin")?,
+            share: part("share")?,
+        })
+    }
 }
 
 /// One program that not every lab needs.

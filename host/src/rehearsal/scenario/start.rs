@@ -362,6 +362,9 @@ pub struct Backups {
     pub every: Length,
     /// Time until it can be restored at another site.
     pub copy: Range,
+    /// Whether one is taken when it is asked for. A vendor of managed databases may take them by itself alone.
+    #[serde(default = "on_request")]
+    pub on_request: bool,
     /// How many are kept.
     #[serde(default = "keep")]
     pub keep: u32,
@@ -371,6 +374,10 @@ pub struct Backups {
     /// Logs leave the site this often: what is younger dies with it.
     #[serde(default)]
     pub log_every: Length,
+}
+
+fn on_request() -> bool {
+    true
 }
 
 fn keep() -> u32 {

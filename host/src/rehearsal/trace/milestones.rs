@@ -24,7 +24,11 @@ pub(super) const EARNED_BY: [(&str, &[&str], bool); 8] = [
     ("converged", &["probe/ensure-converged"], false),
     (
         "protected",
-        &["database/ensure-backup", "database/ensure-caught-up"],
+        &[
+            "database/ensure-backup",
+            "database/ensure-caught-up",
+            "database/list-recovery-points",
+        ],
         false,
     ),
 ];

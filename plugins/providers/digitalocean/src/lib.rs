@@ -12,8 +12,9 @@
 //! with it every answer would hold the cluster's passwords. Scopes are not per cluster, so hold the grants for `http`
 //! to `/v2/databases`, and `DELETE` out of them where nothing is to be destroyed.
 //!
-//! For `sql`: an administering user with PROCESS, CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN (or SUPER) and REPLICATION
-//! CLIENT, and an ordinary client's. The cluster's CA certificate belongs into the binding's `trust`.
+//! For `sql`: an administering user with PROCESS, CONNECTION_ADMIN, SYSTEM_VARIABLES_ADMIN and REPLICATION CLIENT, which
+//! suffice without SUPER (tried with MySQL 9.7), and everything on the application's schema; and an ordinary client's. The
+//! cluster's CA certificate belongs into the binding's `trust`.
 //!
 //! # What each function does there
 //! * `observe`: name, role, status and trusted sources from the API; lag, position and `read_only` from SQL where
@@ -26,9 +27,11 @@
 //! * `ensure-replica-of`: makes a replica in the site's region, and waits until it is online. What is in the way is
 //!   destroyed only where it is fenced and `may-destroy` is set.
 //! * `list-recovery-points`, `ensure-restored`: the daily backups, and any instant since the oldest of them. A restore
-//!   is a new cluster, fenced from its beginning, with the token as a tag.
+//!   is a new cluster, fenced from its beginning, with the token as a tag. Backups of a cluster behind a fence are listed
+//!   only while no other one lets clients in: the vendor goes on taking them of data that does not change any more.
 //! * `observe-restorable`: none. The API does not tell how far the logs reach; `latest` takes all of them.
-//! * `ensure-backup`: `invalid`. The vendor takes backups daily by itself, and none on request.
+//! * `ensure-backup`: `invalid`. The vendor takes backups daily by itself, and none on request; a recovery then relies on
+//!   the first one that it takes of the new primary.
 //! * `observe-newest-write`, `observe-contents`, `ensure-caught-up`, `ensure-migrated`, `ensure-write-probe`: SQL only.
 //!
 //! # Limits

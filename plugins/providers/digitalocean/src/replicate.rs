@@ -6,6 +6,7 @@ use understudy_sdk::mysql::Sql;
 
 use crate::cluster::{Cloud, Found};
 use crate::fence::{accepts_writes, open};
+use crate::server::look;
 
 /// See `ensure-promoted`.
 pub(crate) fn ensure_promoted(
@@ -25,6 +26,7 @@ pub(crate) fn ensure_promoted(
             Ok(cloud.waiting("promote", &spec.name, "not online yet"))
         }
         Found::Cluster(cluster) => {
+            has_schema(cloud, sql, site, schema)?;
             if !accepts_writes(cloud, sql, site, &cluster, schema)? {
                 others_are_fenced(cloud, sql, site, schema)?;
             }
@@ -33,6 +35,7 @@ pub(crate) fn ensure_promoted(
         Found::Replica { of, replica } => {
             // One that is being promoted is not online; one that is being made cannot be.
             if replica.is_online() {
+                has_schema(cloud, sql, site, schema)?;
                 others_are_fenced(cloud, sql, site, schema)?;
                 let path = format!("{}/promote", replica.path(&of));
                 cloud.api.change("PUT", &path, None)?;
@@ -40,6 +43,20 @@ pub(crate) fn ensure_promoted(
             }
             Ok(cloud.waiting("promote", &spec.name, &replica.status))
         }
+    }
+}
+
+/// Refuses where the server is known not to have the database. One that cannot be reached is not known to.
+fn has_schema(cloud: &Cloud<'_>, sql: &impl Sql, site: &str, schema: &str) -> Result<(), Error> {
+    let Some(connection) = cloud.config.connection(site) else {
+        return Ok(());
+    };
+    match look(sql, connection, schema) {
+        Ok(server) if !server.has_schema => Err(Error::NotFound(format!(
+            "no schema `{schema}` at {site}; name the database's under `schemas`"
+        ))),
+        Err(Error::Denied(denial)) => Err(Error::Denied(denial)),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -72,9 +89,15 @@ pub(crate) fn ensure_replica_of(
             "{site} cannot be a replica of itself"
         )));
     }
-    let of = match cloud.clusters()?.remove(source) {
-        Some(cluster) => cluster,
-        None => {
+    let of = match cloud.look(source)? {
+        Found::Cluster(cluster) => cluster,
+        Found::Replica { of, .. } => {
+            return Err(Error::Conflict(format!(
+                "{source} is a replica of {} itself, and only a cluster has replicas: promote {source} first",
+                of.name
+            )));
+        }
+        Found::Absent => {
             return Err(Error::NotFound(format!(
                 "no cluster {} at {source} to make a replica of",
                 from.name

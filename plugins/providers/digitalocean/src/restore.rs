@@ -51,13 +51,22 @@ struct Backup {
     size_gigabytes: f64,
 }
 
-/// See `list-recovery-points`: of every cluster that can be restored at the site, which is every other site's, and its
-/// own as long as it is there.
+/// See `list-recovery-points`: of every cluster that lets clients in, at whichever site. Of those behind a fence only where
+/// none does: the vendor goes on with their backups, which look newer than the data in them is.
 pub(crate) fn list(cloud: &Cloud<'_>, site: &str) -> Result<Vec<Point>, Error> {
     cloud.config.spec(site)?;
-    let mut points = Vec::new();
-    for cluster in cloud.clusters()?.values() {
-        points.extend(of(cloud, cluster)?);
+    let (mut points, mut fenced) = (Vec::new(), Vec::new());
+    let mut all_fenced = true;
+    for (site, cluster) in cloud.clusters()? {
+        if cloud.is_closed(cloud.config.spec(&site)?, &cluster)? {
+            fenced.extend(of(cloud, &cluster)?);
+        } else {
+            all_fenced = false;
+            points.extend(of(cloud, &cluster)?);
+        }
+    }
+    if all_fenced {
+        points = fenced;
     }
     points.sort_by_key(|point| std::cmp::Reverse(point.taken_at));
     points.truncate(MAX_POINTS);
@@ -257,6 +266,16 @@ mod tests {
                 json!({ "replicas": [] }),
             )
             .with("POST", "/databases", 201, json!({}))
+            .with("GET", &firewall(PZ), 200, open())
+            .with("GET", &firewall(BZ), 200, open())
+    }
+
+    fn firewall(of: &str) -> String {
+        format!("/databases/{of}/firewall")
+    }
+
+    fn open() -> Value {
+        json!({ "rules": [{ "type": "tag", "value": "open" }] })
     }
 
     fn restore(script: &Script, target: &Target) -> Result<Outcome, Error> {
@@ -285,6 +304,28 @@ mod tests {
             }
         );
         assert_eq!(points.len(), 2);
+    }
+
+    #[test]
+    fn what_is_backed_up_behind_a_fence_is_no_newer_than_what_is_open() {
+        let config = example();
+        let fenced = json!({ "rules": config.spec("pz").unwrap().fence_sources });
+        let points = |bz: Option<Value>| {
+            // The first answer that fits is given.
+            let script = Script::default().with("GET", &firewall(PZ), 200, fenced.clone());
+            let more = self::script(bz);
+            let script = Script {
+                answers: script.answers.into_iter().chain(more.answers).collect(),
+                ..Script::default()
+            };
+            let cloud = Cloud {
+                api: Api::new(&script, &config),
+                config: &config,
+            };
+            list(&cloud, "bz").unwrap().len()
+        };
+        assert_eq!(points(None), 2);
+        assert_eq!(points(Some(cluster("bz", "online"))), 0);
     }
 
     #[test]

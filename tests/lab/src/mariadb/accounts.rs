@@ -50,7 +50,7 @@ pub(super) async fn create(server: &Server) -> Result<()> {
         repl,
         understudy,
     } = &server.setup.passwords;
-    let mut session = server.session("").await?;
+    let mut session = server.local("").session().await?;
     let schemas: String = OPERATOR_SCHEMAS
         .iter()
         .map(|schema| format!("GRANT ALL PRIVILEGES ON {schema}.* TO understudy;\n"))

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::{Server, text};
+use super::Server;
+use crate::local::text;
 
 /// How a replica stands, in the server's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]

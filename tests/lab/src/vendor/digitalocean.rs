@@ -2,17 +2,36 @@
 //!
 //! What takes time there takes looks here: a replica that is forking, a promotion, a restore are done after
 //! [`Digitalocean::looks`] lists of clusters or replicas.
+//!
+//! An account with an [`Estate`] has real servers: what is made, promoted, restored or destroyed here is a MySQL server, an
+//! address that answers names is one that leads there, the trusted sources are enforced (those of type `ip_addr`; the
+//! others trust nobody here), and what is slow is as slow as it really is. A replica trusts whom its cluster trusts. The
+//! vendor's own backups are one of each cluster once it is online, and those that [`Digitalocean::back_up`] adds.
 
 #![expect(
     clippy::indexing_slicing,
     reason = "fields of JSON values: one that is missing reads as null"
 )]
 
-use anyhow::Result;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Vendor};
+use super::{Answer, Call, Standin, Vendor};
+use crate::clock::eventually;
 use crate::openapi::Document;
+use door::Way;
+use estate::{Backup, Machine, Restored, Work};
+
+mod binding;
+mod door;
+mod estate;
+
+pub use binding::{APPLICATION, BZ, PZ, RECOVERY};
+pub use estate::Estate;
 
 /// Operation that lists clusters.
 pub const LIST: &str = "databases_list_clusters";
@@ -32,6 +51,15 @@ pub const PROMOTE: &str = "databases_promote_replica";
 /// A password that every answer about a cluster holds, as for a token with the scope `database:view_credentials`.
 pub const PASSWORD: &str = "wv78n3zpz42xezdk";
 
+/// Size of what is there from the beginning.
+const SIZE: &str = "db-s-1vcpu-1gb";
+
+/// How long a replica may take to run on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(180);
+
+/// How the address within the vendor's network begins.
+const PRIVATE: &str = "private-";
+
 const TIME: &str = "2026-01-01T00:00:00Z";
 
 /// An account.
@@ -39,8 +67,9 @@ const TIME: &str = "2026-01-01T00:00:00Z";
 pub struct Digitalocean {
     clusters: Vec<Cluster>,
     made: u64,
-    /// How many looks what is slow takes.
+    /// How many looks what is slow takes, at least.
     pub looks: u32,
+    estate: Option<Estate>,
 }
 
 #[derive(Debug)]
@@ -51,6 +80,10 @@ struct Cluster {
     replicas: Vec<Replica>,
     /// Looks until it is online.
     left: u32,
+    machine: Option<Machine>,
+    /// What the backups hold, oldest first.
+    kept: Vec<Backup>,
+    backing_up: Option<Work<Backup>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +92,7 @@ struct Replica {
     /// Looks until it is online, or promoted.
     left: u32,
     promoting: bool,
+    machine: Option<Machine>,
 }
 
 impl Digitalocean {
@@ -71,16 +105,86 @@ impl Digitalocean {
         }
     }
 
-    /// Adds a cluster that is online and lets everybody in, with backups of these instants.
-    pub fn add_cluster(&mut self, name: &str, region: &str, backups: &[&str]) -> String {
-        let fields = json!({ "name": name, "engine": "mysql", "region": region, "num_nodes": 1, "size": "db-s-1vcpu-1gb" });
-        let id = self.make(&fields, 0);
-        let backup =
-            |at: &&str| json!({ "created_at": at, "size_gigabytes": 0.25, "incremental": false });
-        if let Some(cluster) = self.find(&id) {
-            cluster.backups = backups.iter().map(backup).collect();
+    /// An account whose clusters are servers.
+    #[must_use]
+    pub fn with(estate: Estate) -> Self {
+        Self {
+            estate: Some(estate),
+            ..Self::new()
         }
-        id
+    }
+
+    /// The servers.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub fn estate(&mut self) -> Result<&mut Estate> {
+        self.estate.as_mut().context("the account has no servers")
+    }
+
+    /// Adds a cluster that is online and lets everybody in: an empty server with its users.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn open_cluster(&mut self, name: &str, region: &str) -> Result<()> {
+        let machine = self.estate()?.first().await?;
+        self.make(&cluster(name, region), 0, Some(machine))?;
+        self.arrange();
+        Ok(())
+    }
+
+    /// Adds a replica of a cluster, and waits until it is online.
+    ///
+    /// # Errors
+    /// Where there is no such cluster, or the replica does not run.
+    pub async fn open_replica(&mut self, of: &str, name: &str, region: &str) -> Result<()> {
+        let source = self.cluster(of)["id"].clone();
+        let path = HashMap::from([("database_cluster_uuid".to_owned(), text(&source))]);
+        let body = json!({ "name": name, "region": region, "size": SIZE });
+        let answer = self.answer(&Call {
+            operation: REPLICATE,
+            path: &path,
+            query: &[],
+            body: &body,
+        });
+        ensure!(answer.status == 201, "no replica of {of}: {answer:?}");
+        eventually(name, START_LIMIT, async || {
+            self.pass()?;
+            let mut replicas = self.clusters.iter().flat_map(|cluster| &cluster.replicas);
+            let online = |replica: &Replica| {
+                replica.fields["name"] == name && replica.fields["status"] == "online"
+            };
+            Ok(replicas.any(online).then_some(()))
+        })
+        .await?;
+        self.arrange();
+        Ok(())
+    }
+
+    /// Begins a backup of a cluster, which is listed once it is done.
+    ///
+    /// # Errors
+    /// Where there is no such cluster, or it has no server.
+    pub fn back_up(&mut self, name: &str) -> Result<()> {
+        let folder = self.estate()?.folder().to_owned();
+        let mut clusters = self.clusters.iter_mut();
+        let named = clusters.find(|cluster| cluster.fields["name"] == name);
+        let cluster = named.with_context(|| format!("no cluster {name}"))?;
+        let machine = cluster.machine.as_ref().context("it has no server")?;
+        cluster.backing_up = Some(machine.back_up(&folder));
+        Ok(())
+    }
+
+    /// Adds a cluster without a server that is online and lets everybody in, with backups of these instants.
+    ///
+    /// # Errors
+    /// Where nothing can be listened on.
+    pub fn add_cluster(&mut self, name: &str, region: &str, backups: &[&str]) -> Result<()> {
+        let id = self.make(&cluster(name, region), 0, None)?;
+        if let Some(cluster) = find(&mut self.clusters, &id) {
+            cluster.backups = backups.iter().map(|at| backup(at)).collect();
+        }
+        Ok(())
     }
 
     /// Names of the clusters.
@@ -134,20 +238,34 @@ impl Digitalocean {
         format!("9cc10173-e9ea-4176-9dbc-{:012x}", self.made)
     }
 
-    fn find(&mut self, id: &str) -> Option<&mut Cluster> {
-        let mut clusters = self.clusters.iter_mut();
-        clusters.find(|cluster| cluster.fields["id"] == id)
+    /// Where clients find what has a name.
+    fn address(&mut self, name: &str) -> Result<Value> {
+        let (host, port) = match &mut self.estate {
+            Some(estate) => {
+                let door = estate.door(name.trim_start_matches(PRIVATE))?;
+                (door.ip().to_string(), door.port())
+            }
+            None => (format!("{name}-do-user-1-0.db.ondigitalocean.com"), 25060),
+        };
+        let uri = format!("mysql://doadmin:{PASSWORD}@{host}:{port}/defaultdb?ssl-mode=REQUIRED");
+        Ok(
+            json!({ "host": host, "port": port, "user": "doadmin", "password": PASSWORD, "database": "defaultdb",
+            "ssl": true, "uri": uri }),
+        )
     }
 
-    fn make(&mut self, asked: &Value, left: u32) -> String {
-        let id = self.fresh_id();
+    fn make(&mut self, asked: &Value, left: u32, machine: Option<Machine>) -> Result<String> {
+        let id = match asked["id"].as_str() {
+            Some(id) => id.to_owned(),
+            None => self.fresh_id(),
+        };
         let mut fields = asked.clone();
         let name = text(&asked["name"]);
         fields["id"] = id.clone().into();
         fields["created_at"] = TIME.into();
         fields["status"] = if left > 0 { "forking" } else { "online" }.into();
-        fields["connection"] = address(&name);
-        fields["private_connection"] = address(&format!("private-{name}"));
+        fields["connection"] = self.address(&name)?;
+        fields["private_connection"] = self.address(&format!("{PRIVATE}{name}"))?;
         let rules = asked["rules"].as_array().cloned().unwrap_or_default();
         self.clusters.push(Cluster {
             rules: rules.iter().map(|rule| ruled(rule, &id)).collect(),
@@ -155,98 +273,133 @@ impl Digitalocean {
             backups: Vec::new(),
             replicas: Vec::new(),
             left,
+            machine,
+            kept: Vec::new(),
+            backing_up: None,
         });
-        id
+        Ok(id)
     }
 
     /// Time goes by.
-    fn pass(&mut self) {
+    fn pass(&mut self) -> Result<()> {
+        let folder = self.estate.as_ref().map(Estate::folder);
         let mut promoted = Vec::new();
         for cluster in &mut self.clusters {
-            cluster.left = cluster.left.saturating_sub(1);
-            if cluster.left == 0 {
-                cluster.fields["status"] = "online".into();
-            }
-            for replica in &mut cluster.replicas {
-                replica.left = replica.left.saturating_sub(1);
-                if replica.left == 0 && !replica.promoting {
-                    replica.fields["status"] = "online".into();
-                }
-            }
-            let size = cluster.fields["size"].clone();
-            cluster.replicas.retain(|replica| {
-                let is_done = replica.promoting && replica.left == 0;
-                if is_done {
-                    let mut fields = replica.fields.clone();
-                    fields["size"] = size.clone();
-                    fields["engine"] = "mysql".into();
-                    fields["num_nodes"] = 1.into();
-                    promoted.push(fields);
-                }
-                !is_done
-            });
+            cluster.pass(folder)?;
+            let (done, replicas) = std::mem::take(&mut cluster.replicas)
+                .into_iter()
+                .partition(|replica| replica.promoting && replica.left == 0);
+            cluster.replicas = replicas;
+            let done: Vec<Replica> = done;
+            promoted.extend(done.into_iter().map(|replica| {
+                let mut fields = replica.fields;
+                fields["size"] = cluster.fields["size"].clone();
+                fields["engine"] = "mysql".into();
+                fields["num_nodes"] = 1.into();
+                (fields, replica.machine)
+            }));
         }
-        for fields in promoted {
+        for (fields, machine) in promoted {
             // Nobody is named as trusted, so everybody is let in.
-            let id = self.make(&fields, 0);
-            if let Some(cluster) = self.find(&id) {
-                cluster.fields["id"] = fields["id"].clone();
-            }
+            self.make(&fields, 0, machine)?;
         }
+        Ok(())
     }
 
-    fn create(&mut self, call: &Call<'_>) -> Answer {
+    /// Leads every port to what there is.
+    fn arrange(&self) {
+        let Some(estate) = &self.estate else { return };
+        let mut ways = BTreeMap::new();
+        for cluster in &self.clusters {
+            let named = |rule: &Value| rule["value"].as_str()?.parse().ok();
+            let trusted: Vec<_> = cluster.rules.iter().filter_map(named).collect();
+            let trusted = (!cluster.rules.is_empty()).then_some(trusted);
+            let replicas = cluster.replicas.iter();
+            let all = replicas.map(|replica| (&replica.fields, replica.machine.as_ref()));
+            for (fields, machine) in all.chain([(&cluster.fields, cluster.machine.as_ref())]) {
+                let is_made = fields["status"] != "forking";
+                let to = machine.filter(|_| is_made).map(Machine::address);
+                let trusted = trusted.clone();
+                ways.insert(text(&fields["name"]), Way { to, trusted });
+            }
+        }
+        estate.arrange(ways);
+    }
+
+    fn create(&mut self, call: &Call<'_>) -> Result<Answer> {
         let name = text(&call.body["name"]);
         if self.names().contains(&name) {
-            return Self::refusal(422, "cluster name is not available");
+            return Ok(Self::refusal(422, "cluster name is not available"));
         }
         let restored = &call.body["backup_restore"];
+        let mut machine = None;
         if restored.is_object() {
             let source = text(&restored["database_name"]);
-            if !self.names().contains(&source) {
-                return Self::refusal(422, "the database to restore from does not exist");
+            let mut clusters = self.clusters.iter();
+            let Some(source) = clusters.find(|cluster| text(&cluster.fields["name"]) == source)
+            else {
+                return Ok(Self::refusal(
+                    422,
+                    "the database to restore from does not exist",
+                ));
+            };
+            if let (Some(estate), Some(server)) = (&mut self.estate, &source.machine) {
+                let Some(wanted) = wanted(&source.kept, &restored["backup_created_at"]) else {
+                    return Ok(Self::refusal(422, "no backup reaches back that far"));
+                };
+                machine = Some(estate.restored(server, wanted)?);
             }
         }
         let left = self.looks;
-        let id = self.make(call.body, left);
-        let fields = self.find(&id).map(|cluster| shown(&cluster.fields));
-        Answer::new(201, json!({ "database": fields }))
+        let id = self.make(call.body, left, machine)?;
+        let fields = find(&mut self.clusters, &id).map(|cluster| shown(&cluster.fields));
+        Ok(Answer::new(201, json!({ "database": fields })))
     }
 
-    fn replicate(&mut self, call: &Call<'_>) -> Answer {
+    fn replicate(&mut self, call: &Call<'_>) -> Result<Answer> {
         let (id, left) = (self.fresh_id(), self.looks);
         let name = text(&call.body["name"]);
         if self.names().contains(&name) {
-            return Self::refusal(422, "replica name is not available");
+            return Ok(Self::refusal(422, "replica name is not available"));
         }
-        let Some(cluster) = self.find(call.path("database_cluster_uuid")) else {
-            return Self::refusal(404, "no such cluster");
+        let addresses = [
+            self.address(&name)?,
+            self.address(&format!("{PRIVATE}{name}"))?,
+        ];
+        let Some(cluster) = find(&mut self.clusters, call.path("database_cluster_uuid")) else {
+            return Ok(Self::refusal(404, "no such cluster"));
         };
         if cluster
             .replicas
             .iter()
             .any(|replica| replica.fields["name"] == name.as_str())
         {
-            return Self::refusal(422, "replica name is not available");
+            return Ok(Self::refusal(422, "replica name is not available"));
         }
+        let machine = match (&mut self.estate, &cluster.machine) {
+            (Some(estate), Some(source)) => Some(estate.replica_of(source)?),
+            _ => None,
+        };
         let mut fields = call.body.clone();
         fields["id"] = id.into();
         fields["status"] = "forking".into();
         fields["created_at"] = TIME.into();
-        fields["connection"] = address(&name);
-        fields["private_connection"] = address(&format!("private-{name}"));
+        let [public, private] = addresses;
+        fields["connection"] = public;
+        fields["private_connection"] = private;
         let answer = Answer::new(201, json!({ "replica": fields }));
         cluster.replicas.push(Replica {
             fields,
             left,
             promoting: false,
+            machine,
         });
-        answer
+        Ok(answer)
     }
 
     fn of_replica(&mut self, call: &Call<'_>) -> Answer {
         let (looks, name) = (self.looks, call.path("replica_name"));
-        let Some(cluster) = self.find(call.path("database_cluster_uuid")) else {
+        let Some(cluster) = find(&mut self.clusters, call.path("database_cluster_uuid")) else {
             return Self::refusal(404, "no such cluster");
         };
         let at = cluster
@@ -264,8 +417,11 @@ impl Digitalocean {
             Some(replica) if replica.promoting || replica.fields["status"] == "online" => {
                 if !replica.promoting {
                     replica.promoting = true;
-                    replica.left = looks;
+                    replica.left = looks.max(1);
                     replica.fields["status"] = "migrating".into();
+                    if let Some(machine) = &mut replica.machine {
+                        machine.promote();
+                    }
                 }
                 Answer::done()
             }
@@ -275,7 +431,7 @@ impl Digitalocean {
 
     fn of_cluster(&mut self, call: &Call<'_>) -> Answer {
         let id = call.path("database_cluster_uuid").to_owned();
-        let Some(cluster) = self.find(&id) else {
+        let Some(cluster) = find(&mut self.clusters, &id) else {
             return Self::refusal(404, "The resource you requested could not be found.");
         };
         match call.operation {
@@ -307,27 +463,63 @@ impl Digitalocean {
     }
 }
 
+impl Cluster {
+    /// Time goes by; `folder` is where backups are kept.
+    fn pass(&mut self, folder: Option<&Path>) -> Result<()> {
+        self.left = self.left.saturating_sub(1);
+        let made = self.machine.as_mut().map_or(Ok(true), Machine::is_ready)?;
+        if self.left == 0 && made {
+            self.fields["status"] = "online".into();
+        }
+        for replica in &mut self.replicas {
+            replica.left = replica.left.saturating_sub(1);
+            let made = replica
+                .machine
+                .as_mut()
+                .map_or(Ok(true), Machine::is_ready)?;
+            match replica.promoting {
+                // The last look is the one at which it is done.
+                true if !made => replica.left = replica.left.max(1),
+                false if made && replica.left == 0 => replica.fields["status"] = "online".into(),
+                _ => {}
+            }
+        }
+        if let Some(done) = self.backing_up.as_mut().and_then(Work::over) {
+            self.backing_up = None;
+            let done = done?;
+            self.backups.push(backup(&done.taken_at));
+            self.kept.push(done);
+        }
+        if let (Some(machine), Some(folder)) = (&self.machine, folder)
+            && self.fields["status"] == "online"
+            && self.kept.is_empty()
+            && self.backing_up.is_none()
+        {
+            self.backing_up = Some(machine.back_up(folder));
+        }
+        Ok(())
+    }
+}
+
 impl Vendor for Digitalocean {
     fn document() -> Result<Document> {
         Document::load("digitalocean")
     }
 
     fn answer(&mut self, call: &Call<'_>) -> Answer {
-        match call.operation {
-            LIST => {
-                self.pass();
-                let clusters: Vec<Value> = self
-                    .clusters
-                    .iter()
-                    .map(|cluster| shown(&cluster.fields))
-                    .collect();
+        let answer = match call.operation {
+            LIST => self.pass().map(|()| {
+                let clusters = self.clusters.iter();
+                let clusters: Vec<Value> = clusters.map(|cluster| shown(&cluster.fields)).collect();
                 Answer::new(200, json!({ "databases": clusters }))
-            }
+            }),
             CREATE => self.create(call),
             REPLICATE => self.replicate(call),
-            PROMOTE | DESTROY_REPLICA => self.of_replica(call),
-            _ => self.of_cluster(call),
-        }
+            PROMOTE | DESTROY_REPLICA => Ok(self.of_replica(call)),
+            _ => Ok(self.of_cluster(call)),
+        };
+        self.arrange();
+        answer.unwrap_or_else(|error| Self::refusal(500, &format!("the stand-in: {error:#}")))
     }
 
     fn refusal(status: u16, text: &str) -> Answer {
@@ -356,10 +548,41 @@ fn ruled(rule: &Value, cluster: &str) -> Value {
     json!({ "uuid": cluster, "cluster_uuid": cluster, "created_at": TIME, "type": rule["type"], "value": rule["value"] })
 }
 
-fn address(name: &str) -> Value {
-    let host = format!("{name}-do-user-1-0.db.ondigitalocean.com");
-    let uri = format!("mysql://doadmin:{PASSWORD}@{host}:25060/defaultdb?ssl-mode=REQUIRED");
-    json!({ "host": host, "port": 25060, "user": "doadmin", "password": PASSWORD, "database": "defaultdb", "ssl": true, "uri": uri })
+/// A cluster that somebody asks for.
+fn cluster(name: &str, region: &str) -> Value {
+    json!({ "name": name, "engine": "mysql", "region": region, "num_nodes": 1, "size": SIZE })
+}
+
+fn backup(at: &str) -> Value {
+    json!({ "created_at": at, "size_gigabytes": 0.25, "incremental": false })
+}
+
+fn find<'c>(clusters: &'c mut [Cluster], id: &str) -> Option<&'c mut Cluster> {
+    clusters
+        .iter_mut()
+        .find(|cluster| cluster.fields["id"] == id)
+}
+
+/// What a restore is made of: the newest backup that is no younger than what is asked for, and what the logs add to it.
+/// Null asks for everything.
+fn wanted(kept: &[Backup], asked: &Value) -> Option<Restored> {
+    let Some(asked) = asked.as_str() else {
+        let backup = kept.last()?.clone();
+        return Some(Restored {
+            backup,
+            logs: Some(None),
+        });
+    };
+    // `YYYY-MM-DDThh:mm:ss`: parts of a second are left out.
+    let second = |at: &str| at.get(..19).map(str::to_owned);
+    let asked = second(asked)?;
+    let mut newest = kept.iter().rev();
+    let backup = newest.find(|backup| second(&backup.taken_at).is_some_and(|at| at <= asked))?;
+    let is_all = second(&backup.taken_at).as_deref() == Some(asked.as_str());
+    Some(Restored {
+        backup: backup.clone(),
+        logs: (!is_all).then(|| Some(asked.replace('T', " "))),
+    })
 }
 
 fn text(value: &Value) -> String {

@@ -1,4 +1,5 @@
-//! The `digitalocean` provider against the stand-in. Its SQL is not asked here: no connection is bound.
+//! The `digitalocean` provider against the stand-in: without SQL, where no connection is bound and no server runs, and with
+//! real servers behind it.
 
 use serde_json::{Value, json};
 use understudy_lab::vendor::digitalocean::{
@@ -23,8 +24,8 @@ struct Stage {
 async fn stage(may_destroy: bool) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let mut account = Digitalocean::new();
-    account.add_cluster(PZ, "fra1", &BACKUPS);
-    account.add_cluster("reports", "nyc3", &BACKUPS);
+    account.add_cluster(PZ, "fra1", &BACKUPS).unwrap();
+    account.add_cluster("reports", "nyc3", &BACKUPS).unwrap();
     let vendor = Standin::start(folder.path(), account).await.unwrap();
     let binding = binding(&vendor, may_destroy);
     let host = Host::new("digitalocean", binding, token(vendor.token()));
@@ -310,10 +311,8 @@ async fn the_way_back_destroys_what_is_fenced_and_never_a_writer() {
         let stage = stage(may_destroy).await;
         let ran = stage.host.calls(failover.clone()).await;
         assert_eq!(ran.answers[3], changed());
-        assert!(
-            ran.answers[1]["err"]["not-found"].is_string(),
-            "bz is no cluster yet"
-        );
+        let early = ran.answers[1]["err"]["conflict"].as_str().unwrap();
+        assert!(early.contains("promote bz first"), "{early}");
         if may_destroy {
             assert_eq!(ran.answers[4], changed());
             assert_eq!(ran.answers[5]["ok"]["role"], "Replica");

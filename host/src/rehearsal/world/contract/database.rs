@@ -384,11 +384,13 @@ impl World {
                 place.database, place.site
             )));
         }
-        if database.settings.backups.is_none() {
-            return Err(CallError::Invalid(format!(
-                "the scenario keeps no backups of `{}`",
-                place.database
-            )));
+        let why = match &database.settings.backups {
+            None => "the scenario keeps no backups",
+            Some(backups) if !backups.on_request => "no backups are taken on request",
+            Some(_) => "",
+        };
+        if !why.is_empty() {
+            return Err(CallError::Invalid(format!("{why} of `{}`", place.database)));
         }
         let length = transfer(
             database.settings.size_gib,

@@ -136,7 +136,7 @@ impl World {
             .collect()
     }
 
-    /// Databases whose writer has neither a replica nor a recovery point of its own.
+    /// Databases whose writer has neither a replica nor a recovery point of its own, nor logs that lead there from one.
     pub(super) fn unprotected(&self) -> Found {
         let unprotected = self
             .databases
@@ -147,7 +147,9 @@ impl World {
                     |copy| matches!(&copy.state, State::Replica(follower) if follower.source == *site),
                 );
                 let backup = database.kept.iter().any(|kept| kept.point.branch == branch);
-                (!replica && !backup).then(|| {
+                let of_writer = |(logged, _): (usize, _)| logged == branch;
+                let logs = database.logs.is_some_and(of_writer) && !database.kept.is_empty();
+                (!replica && !backup && !logs).then(|| {
                     format!("`{}` at `{site}` has neither a replica nor a backup", database.name)
                 })
             })
