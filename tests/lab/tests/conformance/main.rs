@@ -1,9 +1,9 @@
 //! Shipped providers that need a real server (or a vendor's stand-in) are held to the conformance kit, as whoever
 //! writes one would do it: `understudy plugin test`.
 //!
-//! `pair` is the small lab, `acme` adds an authority to it, `postgres` two servers of their own, `zones` the two with clusters,
-//! `vendors` what no software here stands in for. Which checks are not run is written down for each, so that none is left out
-//! unseen.
+//! `pair` is the small lab, `acme` adds an authority to it, `postgres` two servers of their own, `terraform` code of its own,
+//! `zones` the two with clusters, `vendors` what no software here stands in for. Which checks are not run is written down for
+//! each, so that none is left out unseen.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
 mod acme;
 mod pair;
 mod postgres;
+mod terraform;
 mod vendors;
 mod zones;
 
