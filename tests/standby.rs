@@ -190,6 +190,27 @@ fn a_look_names_what_does_not_hold_and_what_nobody_answered() {
     assert_eq!(unknown.status.code(), Some(2));
 }
 
+#[test]
+fn a_look_at_a_scenario_is_with_the_overlays_that_it_is_for() {
+    let stage = shipped::edited(|text| text).locked();
+    let look = |overlays: &[&str]| {
+        let args = ["check", "runbook.toml", "--live", "--procedure", "failover"];
+        let world = ["--scenario", "stale-pages", "-o", "json"];
+        let output = stage.run(&[&args[..], overlays, &world].concat());
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = said["strategies"][0]["findings"].as_array().unwrap();
+        let cached = |found: &&Value| found["id"] == "cache-of-wp-active.example.test";
+        assert_eq!(findings.iter().filter(cached).count(), 1, "{said}");
+        let run = said["run"].as_str().unwrap();
+        let journal = stage.run(&["report", run, "--format", "journal"]);
+        let begun = &records(&text(&journal.stdout))[0];
+        let overlays = begun["body"]["overlays"].as_array().unwrap();
+        assert_eq!(overlays.len(), 1, "{begun}");
+    };
+    look(&[]);
+    look(&["--overlay", "vendors.toml"]);
+}
+
 /// What a look misses in the quiet scenario, changed like this.
 fn missed(change: &dyn Fn(String) -> String) -> Vec<String> {
     let stage = quiet(|text| {

@@ -118,17 +118,7 @@ async fn decide_until_ended(host: &Host, running: &mut Child) -> Result<ExitStat
         }
         for gate in host.open_gates()? {
             if decided.insert(gate.clone()) {
-                let mut decide = host.about("decide")?;
-                decide.args([
-                    &gate,
-                    "go",
-                    "--as",
-                    "incident-commander",
-                    "--by",
-                    "a person",
-                ]);
-                let said = said(decide).await?;
-                ensure!(said.code == Some(0), "{}", said.text);
+                host.say_go(&gate, "incident-commander").await?;
             }
         }
         Ok(None)

@@ -1,18 +1,25 @@
 //! The runbook over two whole zones: WordPress in Kubernetes, the public way in and certificates are the clusters' own,
-//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs; `standby` is the
-//! zone that waits.
+//! and users publish posts and pictures all the while. `deaths` are the host's, `plugs` those of what it needs, `troubled` is
+//! what breaks the service after a flip; `standby` is the zone that waits, and `built` one that is made of code and watched.
 
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+mod built;
 mod deaths;
 mod plugs;
 #[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
 mod standby;
+#[expect(clippy::unwrap_used, reason = "what does not hold must end the test")]
+mod troubled;
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::json;
 use understudy_lab::clock::eventually;
-use understudy_lab::kubernetes::cluster::{Cluster, Kind};
-use understudy_lab::kubernetes::objects::{APP, WORDPRESS};
+use understudy_lab::kubernetes::cluster::{Cluster, Kind, text};
+use understudy_lab::kubernetes::objects::{APP, DATABASE_SECRET, WORDPRESS};
 use understudy_lab::lab::Options;
 use understudy_lab::platform::Platform;
 use understudy_lab::powerdns::ZONE;
@@ -45,6 +52,23 @@ async fn complete(platform: &Platform, zone: &str, log: &Log) -> Result<()> {
 async fn is_exposed(cluster: &Cluster) -> Result<bool> {
     let ingress = cluster.get(Kind::INGRESS, APP, WORDPRESS).await?;
     Ok(ingress.is_some())
+}
+
+/// The password by which the application reaches its database.
+async fn database_password(cluster: &Cluster) -> Result<String> {
+    let secret = cluster.get(Kind::SECRET, APP, DATABASE_SECRET).await?;
+    let secret = secret.context("there is no such Secret")?;
+    let password = BASE64.decode(text(&secret, "/data/password"))?;
+    Ok(String::from_utf8(password)?)
+}
+
+/// Renews that password there and nowhere else.
+async fn set_database_password(cluster: &Cluster, password: &str) -> Result<()> {
+    let change = json!({ "stringData": { "password": password } });
+    cluster
+        .patch(Kind::SECRET, APP, DATABASE_SECRET, &change)
+        .await
+        .map(drop)
 }
 
 #[tokio::test]

@@ -41,6 +41,11 @@ impl Args {
     /// Everything that is wrong, each with its place and the way out.
     pub(super) fn run(&self, context: &Context) -> Result<(), CommandError> {
         let runbook = Arc::new(wanted::load(&self.runbook, &self.overlay)?);
+        let written = self.look.written(&runbook.folder)?;
+        let (runbook, overlays) = match &written {
+            Some(written) => written.laid_over(&runbook, &self.runbook, &self.overlay)?,
+            None => (runbook, self.overlay.clone()),
+        };
         self.locked(&runbook)?;
         let order = stage::order_to_look(context, &runbook)?;
         let engines = context.engines()?;
@@ -51,9 +56,9 @@ impl Args {
             let checked = Checked {
                 runbook,
                 path: &self.runbook,
-                overlays: &self.overlay,
+                overlays: &overlays,
             };
-            return self.look.look(context, &engines, &checked);
+            return self.look.look(context, &engines, &checked, written);
         }
         tell(context, &runbook, &plans)?;
         stage::refuse_broken(&broken)

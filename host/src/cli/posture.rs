@@ -1,6 +1,6 @@
 //! `understudy check RUNBOOK --live`: whether the strategies could begin now, by looking at the world and changing nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -49,7 +49,16 @@ pub(super) struct Checked<'a> {
 }
 
 impl LiveArgs {
-    /// Looks, says what was found, and answers with the exit code.
+    /// The scenario of the simulated world, where one is looked at.
+    ///
+    /// # Errors
+    /// There is none of that name, or it cannot be read.
+    pub(super) fn written(&self, folder: &Path) -> Result<Option<Written>, CommandError> {
+        let name = self.scenario.as_deref();
+        name.map(|name| Written::read(folder, name)).transpose()
+    }
+
+    /// Looks at the world, or at that of the scenario, says what was found, and answers with the exit code.
     ///
     /// # Errors
     /// A procedure there is not; something that does not hold or could not be asked.
@@ -58,13 +67,10 @@ impl LiveArgs {
         context: &Context,
         engines: &Engines,
         checked: &Checked<'_>,
+        written: Option<Written>,
     ) -> Result<(), CommandError> {
         let runbook = &checked.runbook;
         let strategies = self.strategies(runbook)?;
-        let scenario = self.scenario.as_deref();
-        let written = scenario
-            .map(|name| Written::read(&runbook.folder, name))
-            .transpose()?;
         let world = written.as_ref().and_then(|written| written.scenario.mode);
         let run = stage::new_run(context, &runbook.name)?;
         let order = Order {

@@ -119,11 +119,8 @@ impl Args {
         written: &Written,
     ) -> Result<Rehearsal, CommandError> {
         let scenario = &written.scenario;
-        let overlays = self.overlays(scenario, &runbook.folder);
-        let runbook = match scenario.overlays.as_slice() {
-            [] => Arc::clone(runbook),
-            _ => Arc::new(wanted::load(&self.wanted.runbook, &overlays)?),
-        };
+        let (path, given) = (&self.wanted.runbook, &self.wanted.overlay);
+        let (runbook, overlays) = written.laid_over(runbook, path, given)?;
         let procedure = self
             .wanted
             .strategies_or(&runbook, scenario.procedure.as_deref())?;
@@ -146,15 +143,6 @@ impl Args {
             scenario_name: written.name.clone(),
             host_version: stage::VERSION.to_owned(),
         })
-    }
-
-    /// The overlays of the command line, then those that the scenario is for.
-    fn overlays(&self, scenario: &Scenario, folder: &Path) -> Vec<PathBuf> {
-        let given = self.wanted.overlay.iter();
-        let known: BTreeSet<String> = given.map(|path| stage::absolute(path)).collect();
-        let own = scenario.overlays.iter().map(|path| folder.join(path));
-        let own = own.filter(|path| !known.contains(&stage::absolute(path)));
-        self.wanted.overlay.iter().cloned().chain(own).collect()
     }
 
     /// Where troubles beyond the scenario come from.
@@ -251,6 +239,31 @@ impl Written {
             text,
             scenario,
         })
+    }
+
+    /// The runbook with the overlays that the scenario is for on top of those that were `given`, and all of them in order.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files then.
+    pub(super) fn laid_over(
+        &self,
+        runbook: &Arc<Runbook>,
+        path: &Path,
+        given: &[PathBuf],
+    ) -> Result<(Arc<Runbook>, Vec<PathBuf>), CommandError> {
+        let known: BTreeSet<String> = given.iter().map(|path| stage::absolute(path)).collect();
+        let own = &self.scenario.overlays;
+        let own = own.iter().map(|path| runbook.folder.join(path));
+        let own: Vec<PathBuf> = own
+            .filter(|path| !known.contains(&stage::absolute(path)))
+            .collect();
+        let overlays = [given, &own].concat();
+        let runbook = if own.is_empty() {
+            Arc::clone(runbook)
+        } else {
+            Arc::new(wanted::load(path, &overlays)?)
+        };
+        Ok((runbook, overlays))
     }
 
     /// Checks that what the scenario names of the runbook is there.

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 use understudy_sdk::strategy::understudy::control::control;
-use understudy_sdk::strategy::understudy::probe::probe::{self, Entry};
+use understudy_sdk::strategy::understudy::probe::probe::{self, Entry, JourneyReport};
 use understudy_sdk::strategy::understudy::storage::storage;
 
 use crate::diagnose::diagnose;
 use crate::plan::{At, Budget, DNS_LEAD, KUBERNETES_LEAD, Move, Reversal};
-use crate::recovery::{Recovery, attach, measure_duration};
+use crate::recovery::{Recovery, attach, measure_duration, settled, warn};
 use crate::{Error, certify, words};
 
 /// Walks every journey at the site's own address: what users would get after the flip.
@@ -22,7 +22,8 @@ pub const VALIDATE_DIRECT: Move = Move {
 };
 
 /// Waits until the first journey passes from more than half of the vantage points and sets `served` then; then walks every
-/// journey by the public name. Every answer must come from the site.
+/// journey by the public name. Every answer must come from the site. Where the site itself does not serve for a while, warns of
+/// what is found behind it, and waits on.
 pub const VALIDATE_PUBLIC: Move = Move {
     title: "Walk every journey as users come, served by {to}",
     role: KUBERNETES_LEAD,
@@ -76,16 +77,36 @@ pub fn walk(site: &str, journey: &str, entry: Entry, consecutive: u32) -> Result
         &format!("journey-{journey}"),
         &json!({"passed": report.passed, "steps": requests}),
     )?;
-    let missed = report.steps.iter().find_map(|step| {
-        step.problem
-            .as_ref()
-            .map(|problem| format!("{} (HTTP {}): {problem}", step.name, step.status))
-    });
-    match missed {
-        Some(missed) => Err(Error::Conflict(format!(
-            "journey `{journey}` does not pass at {site}: {missed}"
-        ))),
+    match missed(&report) {
+        Some(missed) => Err(Error::Conflict(not_passed(site, journey, &missed))),
         None => Err(error),
+    }
+}
+
+/// The first request that missed what it expects.
+fn missed(report: &JourneyReport) -> Option<String> {
+    report.steps.iter().find_map(|step| {
+        let problem = step.problem.as_ref()?;
+        Some(format!("{} (HTTP {}): {problem}", step.name, step.status))
+    })
+}
+
+fn not_passed(site: &str, journey: &str, missed: &str) -> String {
+    format!("journey `{journey}` does not pass at {site}: {missed}")
+}
+
+/// Where the site itself does not serve for a while, warns of what is found behind it: whoever mends it should not wait until
+/// the step gives up. Resolvers that still lead elsewhere are no such case.
+fn explain(recovery: &Recovery, journey: &str) -> Result<(), Error> {
+    let to = recovery.to();
+    let look = || probe::observe_journey(to, journey, Entry::Direct);
+    // What cannot be looked at is no finding: the wait that follows says what came of it.
+    let Ok(report) = settled(look, |report| report.passed) else {
+        return Ok(());
+    };
+    match missed(&report) {
+        Some(missed) => warn(&diagnose(recovery, &not_passed(to, journey, &missed))?),
+        None => Ok(()),
     }
 }
 
@@ -135,10 +156,11 @@ fn validate_public(recovery: &Recovery) -> Result<String, Error> {
 
 fn serves_users(recovery: &Recovery) -> Result<String, Error> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);
-    if let Some(journey) = parameters.journeys.first() {
-        await_most(recovery, journey)?;
-    }
-    for journey in &parameters.journeys {
+    for (place, journey) in parameters.journeys.iter().enumerate() {
+        explain(recovery, journey)?;
+        if place == 0 {
+            await_most(recovery, journey)?;
+        }
         walk(to, journey, Entry::Public, 1)?;
     }
     certify::look(recovery, "certificate-after-flip")?;

@@ -150,6 +150,13 @@ impl Host {
         Ok(self)
     }
 
+    /// The same with one more secret, in the environment variable of this name.
+    #[must_use]
+    pub fn with_secret(mut self, variable: &str, secret: &str) -> Self {
+        self.secrets.insert(variable.to_owned(), secret.to_owned());
+        self
+    }
+
     /// Begins a run in which everybody says go.
     ///
     /// # Errors
@@ -319,6 +326,18 @@ impl Host {
             }
         }
         Ok(open)
+    }
+
+    /// Says go to a question of the newest run, as somebody in this role.
+    ///
+    /// # Errors
+    /// Where the answer is not taken; the message holds what was said.
+    pub async fn say_go(&self, gate: &str, role: &str) -> Result<()> {
+        let mut decide = self.about("decide")?;
+        decide.args([gate, "go", "--as", role, "--by", "a person"]);
+        let said = said(decide).await?;
+        ensure!(said.code == Some(0), "{}", said.text);
+        Ok(())
     }
 
     fn open_journal(&self) -> Result<Connection> {

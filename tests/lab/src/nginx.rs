@@ -1,6 +1,6 @@
 //! nginx: what every configuration begins with, and starting it. One worker is enough here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -24,7 +24,7 @@ pub(crate) fn start(
         "-c".into(),
         path("nginx.conf"),
         "-e".into(),
-        path("nginx.err"),
+        errors(folder).into_os_string(),
     ];
     Process::start_with_children(
         setpriv,
@@ -44,10 +44,16 @@ pub(crate) fn frame(folder: &Path) -> String {
         ""
     };
     format!(
-        "{user}daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx.err warn;\n\
+        "{user}daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log {errors} warn;\n\
          events {{ worker_connections 256; }}\n",
-        folder = folder.display()
+        folder = folder.display(),
+        errors = errors(folder).display(),
     )
+}
+
+/// Where it says what is wrong.
+pub(crate) fn errors(folder: &Path) -> PathBuf {
+    folder.join("nginx.err")
 }
 
 /// The first lines of an `http` block: files of its own, none shared with another nginx.

@@ -278,6 +278,31 @@ pub fn program(name: &str, package: &'static str) -> Result<PathBuf> {
     bail!("cannot find {name}; as root: apt-get install -y --no-install-recommends {package}")
 }
 
+/// Path of Terraform, where it is in none of the folders that are searched.
+const TERRAFORM_VARIABLE: &str = "UNDERSTUDY_TERRAFORM";
+
+/// Terraform: as told, or as it is found. No package of Debian holds it.
+///
+/// # Errors
+/// Says where it comes from where it is missing.
+pub fn terraform() -> Result<PathBuf> {
+    let told = std::env::var_os(TERRAFORM_VARIABLE).filter(|value| !value.is_empty());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
+    let found = match told {
+        Some(told) => Some(PathBuf::from(told)).filter(|path| path.is_file()),
+        None => folders
+            .map(|folder| folder.join("terraform"))
+            .find(|path| path.is_file()),
+    };
+    found.with_context(|| {
+        format!(
+            "cannot find terraform, 1.5 or later, which Debian does not package: put the program of its makers \
+             (https://developer.hashicorp.com/terraform/install) on PATH, or let {TERRAFORM_VARIABLE} name it"
+        )
+    })
+}
+
 /// What was not found.
 #[derive(Default)]
 struct Missing {

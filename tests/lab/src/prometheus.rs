@@ -46,7 +46,14 @@ impl Exporter {
     /// # Errors
     /// Where nothing can be listened on.
     pub async fn start() -> Result<Self> {
-        let address = SocketAddr::new(HOST, free_port(&[HOST])?);
+        Self::start_at(SocketAddr::new(HOST, free_port(&[HOST])?)).await
+    }
+
+    /// Starts one at an address, for example where another one was.
+    ///
+    /// # Errors
+    /// Where it cannot be listened on.
+    pub async fn start_at(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen at {address}"))?;
@@ -61,6 +68,12 @@ impl Exporter {
             series,
             _serving: serving,
         })
+    }
+
+    /// Where it is scraped.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Sets a gauge, for example `errors{zone="bz"}`.

@@ -50,9 +50,12 @@ if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
 ";
 
-/// Ready means that the database answers; maintenance is no reason to take a pod out.
+/// Ready means that the database answers; maintenance is no reason to take a pod out. Why it is not ready is in its log.
 const READY: &str = r"<?php
 define('WP_INSTALLING', true);
+register_shutdown_function(function () {
+    if (http_response_code() >= 500) error_log('not ready: ' . mysqli_connect_error());
+});
 require __DIR__ . '/wp-load.php';
 if ($wpdb->get_var('SELECT 1') !== '1') http_response_code(500);
 ";

@@ -10,11 +10,11 @@ use understudy_lab::clock::eventually;
 use understudy_lab::host::{Host, Look};
 use understudy_lab::kubernetes::cluster::{Cluster, Kind, is_condition_true, text};
 use understudy_lab::kubernetes::objects::{
-    APP, DATABASE_SECRET, INGRESS_CLASS, PLATFORM, SETTINGS, TLS_SECRET, WORDPRESS,
+    APP, INGRESS_CLASS, PLATFORM, SETTINGS, TLS_SECRET, WORDPRESS,
 };
 use understudy_lab::powerdns::ZONE;
 
-use super::{PACE, is_exposed, zones};
+use super::{PACE, database_password, is_exposed, set_database_password, zones};
 use crate::LIMIT;
 
 /// A password that nothing has but one zone's Secret.
@@ -100,7 +100,7 @@ async fn a_zone_is_brought_to_where_it_waits_and_a_look_names_what_breaks_it() {
 }
 
 /// Exactly these do not hold, and the exit code says whether there are any.
-fn names(look: &Look, wanted: &[&str]) {
+pub(super) fn names(look: &Look, wanted: &[&str]) {
     let missed = look.missed();
     let named: BTreeSet<&str> = missed.keys().copied().collect();
     let wanted: BTreeSet<&str> = wanted.iter().copied().collect();
@@ -130,21 +130,16 @@ async fn expose(cluster: &Cluster) {
 /// Somebody has renewed a password in one zone alone, and added a key to the settings: a look says so by the names of the keys,
 /// and no value is on record.
 async fn a_value_that_is_another_one_is_named(host: &Host, bz: &Cluster) {
-    let password = database_password(bz).await;
-    write(
-        bz,
-        Kind::SECRET,
-        DATABASE_SECRET,
-        json!({ "stringData": { "password": RENEWED } }),
-    )
-    .await;
-    write(
-        bz,
-        Kind::CONFIG_MAP,
-        SETTINGS,
-        json!({ "data": { "cache": "off" } }),
-    )
-    .await;
+    let password = database_password(bz).await.unwrap();
+    let set_password = async |value: &str| set_database_password(bz, value).await.unwrap();
+    let set_cache = async |value: Value| {
+        let change = json!({ "data": { "cache": value } });
+        bz.patch(Kind::CONFIG_MAP, APP, SETTINGS, &change)
+            .await
+            .unwrap();
+    };
+    set_password(RENEWED).await;
+    set_cache("off".into()).await;
     let look = host.look("standby").await.unwrap();
     let secret = "wordpress-database-of-app-mirrored";
     names(&look, &["wordpress-settings-of-app-mirrored", secret]);
@@ -161,34 +156,9 @@ async fn a_value_that_is_another_one_is_named(host: &Host, bz: &Cluster) {
     ] {
         assert!(!records.contains(hidden), "a value is on record");
     }
-    write(
-        bz,
-        Kind::SECRET,
-        DATABASE_SECRET,
-        json!({ "stringData": { "password": password } }),
-    )
-    .await;
-    write(
-        bz,
-        Kind::CONFIG_MAP,
-        SETTINGS,
-        json!({ "data": { "cache": null } }),
-    )
-    .await;
+    set_password(&password).await;
+    set_cache(Value::Null).await;
     names(&host.look("standby").await.unwrap(), &[]);
-}
-
-/// Merges this into an object of the application.
-async fn write(cluster: &Cluster, kind: Kind, name: &str, change: Value) {
-    cluster.patch(kind, APP, name, &change).await.unwrap();
-}
-
-/// The password by which the application reaches its database.
-async fn database_password(cluster: &Cluster) -> String {
-    let secret = cluster.get(Kind::SECRET, APP, DATABASE_SECRET).await;
-    let secret = secret.unwrap().unwrap();
-    let password = BASE64.decode(text(&secret, "/data/password")).unwrap();
-    String::from_utf8(password).unwrap()
 }
 
 /// What people and strategies have decided about the application there.

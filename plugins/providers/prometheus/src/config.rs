@@ -42,6 +42,8 @@ struct Declared {
     threshold: f64,
     unit: String,
     #[serde(default)]
+    over_ms: u64,
+    #[serde(default)]
     met: Met,
     #[serde(default)]
     sites: BTreeMap<String, Different>,
@@ -77,6 +79,8 @@ pub(crate) struct Objective {
     pub(crate) outage_query: Option<String>,
     pub(crate) threshold: f64,
     pub(crate) unit: String,
+    /// How much of the past the query's number is of.
+    pub(crate) over_ms: u64,
     pub(crate) met: Met,
 }
 
@@ -126,6 +130,7 @@ impl Config {
             outage_query: outage_query.map(at),
             threshold: here.threshold.unwrap_or(declared.threshold),
             unit: declared.unit.clone(),
+            over_ms: declared.over_ms,
             met: declared.met,
         })
     }

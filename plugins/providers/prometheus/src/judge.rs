@@ -106,6 +106,7 @@ mod tests {
             outage_query: None,
             threshold: 0.1,
             unit: "ratio".to_owned(),
+            over_ms: 0,
             met,
         }
     }

@@ -15,7 +15,8 @@
 //! * `observe-monitoring`: the active targets by their label `job`, and the alerting rules by name. What was not scraped
 //!   or evaluated yet is not up and does not work. A server that only answers queries knows neither: `not-found`.
 //! * `ensure-held`: a range query per objective over the window up to now. An instant without data is an instant at
-//!   which it was not held.
+//!   which it was not held. Where an objective is measured over some time (`over-ms`), the window begins so much later: what
+//!   was before it is in none of its numbers.
 //!
 //! # Limits
 //! * Time is the server's: its clock against the host's decides when a window ends.
@@ -140,6 +141,12 @@ impl metrics::Guest for Prometheus {
     ) -> Result<metrics::Outcome, Error> {
         let config = CONFIG.get()?;
         let server = config.server(&site)?;
+        let objectives = objectives.iter();
+        let objectives: Vec<Objective> = objectives
+            .map(|name| config.objective(&site, name))
+            .collect::<Result<_, _>>()?;
+        let over_ms = objectives.iter().map(|objective| objective.over_ms).max();
+        let since = since.saturating_add(over_ms.unwrap_or(0));
         let now = api::now(server)?;
         let until = since.saturating_add(window);
         let step = config
@@ -147,10 +154,9 @@ impl metrics::Guest for Prometheus {
             .max(window.div_ceil(INSTANTS_PER_WINDOW));
         if since <= now {
             let span = (since, now.min(until), step);
-            for name in &objectives {
-                let objective = config.objective(&site, name)?;
+            for objective in &objectives {
                 let samples = api::range(server, &objective.query, span)?;
-                judge::held(&samples, &objective, span)
+                judge::held(&samples, objective, span)
                     .map_err(|problem| Error::Conflict(format!("{problem}, at {site}")))?;
             }
         }

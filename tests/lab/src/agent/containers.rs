@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{Config, logs};
+use super::{Config, ingress, logs};
 use crate::clock::now_ms;
 use crate::kubernetes::cluster::{Cluster, Kind, list, text};
 use crate::kubernetes::objects::{CONTROLLER_IMAGE, WORDPRESS_IMAGE};
@@ -114,8 +115,15 @@ impl Host<'_> {
     async fn start(self, object: &Value, address: IpAddr) -> Container {
         let named = text(object, "/spec/containers/0/image");
         let image = named.split([':', '@']).next().unwrap_or_default();
+        let (namespace, name) = (
+            text(object, "/metadata/namespace"),
+            text(object, "/metadata/name"),
+        );
+        let kept = |log: &Path| logs::keep(self.config, namespace, name, log);
+        let unkept = |error| Container::Waiting("CreateContainerError", format!("{error:#}"));
         if image == CONTROLLER_IMAGE {
-            return Container::Controller(false);
+            let kept = kept(&ingress::errors(self.config));
+            return kept.map_or_else(unkept, |()| Container::Controller(false));
         }
         if image != WORDPRESS_IMAGE {
             return Container::Waiting(
@@ -132,15 +140,14 @@ impl Host<'_> {
         // Short, since a socket lies in it.
         let id = text(object, "/metadata/uid");
         let setup = Setup {
-            name: text(object, "/metadata/name").to_owned(),
+            name: name.to_owned(),
             folder: self.config.folder.join(id.get(..8).unwrap_or(id)),
             address: SocketAddr::new(address, port(object)),
             environment,
         };
         let files = Files::at(&self.config.wordpress);
-        let namespace = text(object, "/metadata/namespace");
-        if let Err(error) = logs::keep(self.config, namespace, &setup.name, &setup.log()) {
-            return Container::Waiting("CreateContainerError", format!("{error:#}"));
+        if let Err(error) = kept(&setup.log()) {
+            return unkept(error);
         }
         match Server::start(&self.config.setpriv, &self.config.programs, &files, &setup) {
             Ok(server) => Container::Running(Box::new(server), FAILURES),

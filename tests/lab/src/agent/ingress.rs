@@ -34,6 +34,20 @@ pub(super) struct Controller<'a> {
     serving: bool,
 }
 
+fn folder(config: &Config) -> PathBuf {
+    config.folder.join("ingress")
+}
+
+/// Where a zone's controller keeps one line for each request that it answered: host and status.
+pub(crate) fn requests(config: &Config) -> PathBuf {
+    folder(config).join("requests.log")
+}
+
+/// Where it says what is wrong.
+pub(super) fn errors(config: &Config) -> PathBuf {
+    nginx::errors(&folder(config))
+}
+
 /// A host and what is behind it.
 struct Host {
     name: String,
@@ -205,8 +219,11 @@ impl<'a> Controller<'a> {
     fn configuration(&self, hosts: &[Host]) -> Result<String> {
         let (frame, files) = (nginx::frame(&self.folder()), nginx::files(&self.folder()));
         let (address, zone) = (self.address(), &self.config.zone);
+        let requests = requests(self.config);
+        let requests = requests.display();
         let mut text = format!(
-            "{frame}http {{\n{files}    keepalive_timeout 0;\n    add_header X-Zone {zone} always;\n"
+            "{frame}http {{\n{files}    keepalive_timeout 0;\n    add_header X-Zone {zone} always;\n    \
+             log_format answered '$host $status';\n"
         );
         let mut server = |names: &str, certificate: &Certificate, answer: &str| {
             write!(
@@ -232,7 +249,7 @@ impl<'a> Controller<'a> {
                 )
             };
             let answer = format!(
-                "server_name {};\n        # {}\n        {answer}",
+                "server_name {};\n        # {}\n        access_log {requests} answered;\n        {answer}",
                 host.name, host.certificate_version
             );
             server("", &host.certificate, &answer)?;
@@ -254,7 +271,7 @@ impl<'a> Controller<'a> {
     }
 
     fn folder(&self) -> PathBuf {
-        self.config.folder.join("ingress")
+        folder(self.config)
     }
 
     fn address(&self) -> SocketAddr {

@@ -40,6 +40,12 @@ impl Platform {
         set(&mut parameters, "media-bucket", BUCKET.into());
         let pods =
             json!({ "namespace": CONTROLLER_NAMESPACE, "selector": format!("app={CONTROLLER}") });
+        let logs = json!([{ "namespace": APP }, pods]);
+        set(
+            &mut parameters,
+            "diagnosis",
+            json!({ "nodes": true, "logs": logs }),
+        );
         let cluster = json!({
             "min-nodes": 1,
             "max-nodes": 1,
@@ -259,7 +265,8 @@ fn objects() -> Value {
                 "",
                 &[],
             ),
-            grant(&["list"], &["v1/Pod"], CONTROLLER_NAMESPACE, &[]),
+            grant(&["list", "logs"], &["v1/Pod"], APP, &[]),
+            grant(&["list", "logs"], &["v1/Pod"], CONTROLLER_NAMESPACE, &[]),
             grant(&["compare"], &["v1/Secret"], APP, &[DATABASE_SECRET]),
             grant(&["compare"], &["v1/ConfigMap"], APP, &[SETTINGS]),
         ],

@@ -27,6 +27,9 @@ const WORKERS: u32 = 3;
 /// Variable with the root by which the database is verified; PHP wants a file.
 const ROOT_VARIABLE: &str = "WORDPRESS_DB_CA";
 
+/// Variable with how many requests may wait for a worker; those beyond it are answered 502. Left out, thousands may.
+pub const QUEUE_VARIABLE: &str = "PHP_FPM_QUEUE";
+
 /// Where and with what it runs.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -126,15 +129,19 @@ impl Server {
 fn php(setup: &Setup) -> Result<String> {
     let folder = setup.folder.display();
     let mut text = format!(
-        "[global]\nerror_log = {}\ndaemonize = no\npid = {folder}/php.pid\n\
+        "[global]\nerror_log = {log}\ndaemonize = no\npid = {folder}/php.pid\n\
          [www]\nlisten = {folder}/php.sock\npm = static\npm.max_children = {WORKERS}\n\
          request_terminate_timeout = {REQUEST_SECONDS}s\ncatch_workers_output = yes\n\
+         php_admin_flag[log_errors] = on\nphp_admin_value[error_log] = {log}\n\
          php_admin_value[openssl.cafile] = {folder}/ca.pem\nphp_admin_value[sys_temp_dir] = {folder}/tmp\n\
          php_admin_value[upload_tmp_dir] = {folder}/tmp\n\
          php_admin_value[default_socket_timeout] = {DATABASE_SECONDS}\n\
          php_admin_value[mysqlnd.net_read_timeout] = {DATABASE_SECONDS}\n",
-        setup.log().display(),
+        log = setup.log().display(),
     );
+    if let Some(waiting) = setup.environment.get(QUEUE_VARIABLE) {
+        writeln!(text, "listen.backlog = {waiting}")?;
+    }
     if rustix::process::geteuid().is_root() {
         text.push_str("user = root\ngroup = root\n");
     }

@@ -1,10 +1,9 @@
 //! Shipped providers that need a real server (or a vendor's stand-in) are held to the conformance kit, as whoever
 //! writes one would do it: `understudy plugin test`.
 //!
-//! `pair` is the small lab, `acme` adds an authority to it, `postgres` two servers of their own, `managed`
-//! a vendor with servers, `zones` the two with clusters,
-//! `vendors` what no software here stands in for. Which checks are not run is written down for each, so that none is left out
-//! unseen.
+//! `pair` is the small lab, `acme` adds an authority to it, `postgres` two servers of their own, `managed` a vendor with servers
+//! behind it, `terraform` code of its own, `zones` the two with clusters, `vendors` what no software here stands in for. Which
+//! checks are not run is written down for each, so that none is left out unseen.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +15,7 @@ mod acme;
 mod managed;
 mod pair;
 mod postgres;
+mod terraform;
 mod vendors;
 mod zones;
 

@@ -125,7 +125,6 @@ async fn objects(platform: &Platform, overlay: &str) {
             json!(["get", "watch", "patch", "scale"]),
             "apps/v1/Deployment",
         ),
-        (json!(["list", "logs"]), "v1/Pod"),
     ];
     let grants = bindings[0]["kubernetes"].as_array_mut().unwrap();
     grants.extend(more.map(|(verbs, kind)| {

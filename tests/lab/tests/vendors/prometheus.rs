@@ -47,6 +47,9 @@ async fn stage() -> Stage {
     let objective = |query: &str| json!({ "query": query, "threshold": 0.1, "unit": "ratio" });
     let mut errors = objective(r#"errors{zone="${site}"}"#);
     errors["outage-query"] = r#"errors{zone="bz"}"#.into();
+    let worst = objective(r#"max_over_time(errors{zone="bz"}[5s])"#);
+    let mut worst_since = worst.clone();
+    worst_since["over-ms"] = 5_000.into();
     let binding = json!({
         "contract": "understudy:metrics/metrics@0.1.0",
         "config": {
@@ -57,6 +60,8 @@ async fn stage() -> Stage {
                 "requests": { "query": r#"requests{zone="${site}"}"#, "threshold": 10, "unit": "1/s", "met": "at-least",
                     "sites": { "bz": { "threshold": 2 } } },
                 "several": objective("requests"),
+                "worst": worst,
+                "worst-since": worst_since,
                 "undefined": objective("vector(0) / vector(0)"),
                 "misspelt": objective("sum(errors"),
             },
@@ -220,6 +225,27 @@ async fn a_window_is_waited_for_and_a_miss_in_it_is_a_conflict() {
         text.contains("`errors` was 0.5") && text.contains("at most 0.1 ratio"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_before_a_window_is_in_no_number_of_it() {
+    let stage = stage().await;
+    stage.exporter.set(ERRORS, 0.5);
+    stage.server.scraped(ERRORS, "0.5", 1).await.unwrap();
+    stage.exporter.set(ERRORS, 0.0);
+    stage.server.scraped(ERRORS, "0", 1).await.unwrap();
+    let since = now_ms();
+    let held = |objective: &str| json!({ "call": "ensure-held", "site": "bz", "objectives": [objective], "window": 1_000, "since": since });
+    let ran = stage
+        .host
+        .calls(json!([held("worst"), held("worst-since")]))
+        .await;
+    let text = ran.answers[0]["err"]["conflict"].as_str().unwrap();
+    assert!(
+        text.contains("`worst` was 0.5 0 s into the window"),
+        "{text}"
+    );
+    assert_eq!(ran.answers[1], json!({ "ok": "changed" }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,13 @@
-//! The `terraform` provider: against the real Terraform where somebody has it, and against a script that answers as it does
-//! where what is tested is how it fails.
+//! The `terraform` provider: against the real Terraform, and against a script that answers as it does where what is tested is
+//! how it fails.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use understudy_lab::terraform::{self, Code};
 
 use crate::host::Host;
 
@@ -54,41 +54,8 @@ fn call(function: &str, site: &str) -> Value {
     json!({ "call": function, "site": site, "stack": "zone" })
 }
 
-/// A binding of `program` in `folder`.
-fn binding(program: &Path, folder: &Path) -> Value {
-    let place = |site: &str| json!({ "program": format!("terraform-{site}"), "workspace": format!("prod-{site}"), "var-files": [format!("{site}.tfvars")] });
-    let entry = |site: &str| {
-        let (lock, file) = ("-lock-timeout={name}", "-var-file={path}...");
-        let changing =
-            |verb: &str| json!([verb, "-input=false", "-json", "-auto-approve", lock, file]);
-        json!({
-            "program": program,
-            "directory": folder,
-            "arguments": [
-                ["workspace", "select", "{name}"],
-                ["output", "-json"],
-                ["state", "list"],
-                ["plan", "-input=false", "-json", "-detailed-exitcode", lock, file],
-                changing("apply"),
-                changing("destroy"),
-            ],
-            "environment": {
-                "PATH": "/usr/bin:/bin", "HOME": folder, "TF_DATA_DIR": folder.join(format!("data-{site}")),
-                "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1",
-            },
-            "secrets": { "TF_VAR_token": { "env": "TOKEN" } },
-            "time-limit": "2m",
-        })
-    };
-    json!({
-        "contract": "understudy:infrastructure/infrastructure@0.1.0",
-        "config": { "stacks": { "zone": { "pz": place("pz"), "bz": place("bz") } }, "lock-timeout-seconds": 0 },
-        "programs": { "terraform-pz": entry("pz"), "terraform-bz": entry("bz") },
-    })
-}
-
 fn stage(program: &Path, folder: TempDir) -> Stage {
-    let binding = binding(program, folder.path());
+    let binding = terraform::binding(program, &[("zone", folder.path())], &["pz", "bz"]);
     let host = Host::new("terraform", binding, crate::token(SECRET));
     Stage { folder, host }
 }
@@ -179,47 +146,14 @@ async fn what_terraform_says_of_a_failure_is_told_and_holds_no_secret() {
     assert_eq!(stage.read("asked"), asked);
 }
 
-/// Where the real one is.
-fn terraform() -> PathBuf {
-    let folders = ["/usr/local/bin", "/usr/bin"];
-    let found = folders
-        .iter()
-        .map(|folder| Path::new(folder).join("terraform"));
-    let found = found.into_iter().find(|path| path.is_file());
-    // Whoever asks for this test has it.
-    found.unwrap()
-}
-
-/// Runs the real one by hand, as its operator does.
-fn by_hand(folder: &Path, site: &str, arguments: &[&str]) -> std::process::Output {
-    let output = Command::new(terraform())
-        .current_dir(folder)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", folder)
-        .env("CHECKPOINT_DISABLE", "1")
-        .env("TF_VAR_token", SECRET)
-        .env("TF_DATA_DIR", folder.join(format!("data-{site}")))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    output
-}
-
 #[tokio::test]
-#[ignore = "needs Terraform, which Debian does not package"]
 #[expect(clippy::too_many_lines, reason = "the life of one stack")]
 async fn the_real_one_is_looked_at_applied_and_destroyed() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("main.tf"), CODE).unwrap();
-    for site in ["pz", "bz"] {
-        fs::write(folder.path().join(format!("{site}.tfvars")), "size = 1\n").unwrap();
-        by_hand(folder.path(), site, &["init", "-input=false"]);
-    }
-    by_hand(folder.path(), "bz", &["workspace", "new", "prod-bz"]);
-    let stage = stage(&terraform(), folder);
+    let sites = [("pz", "size = 1\n"), ("bz", "size = 1\n")];
+    let code = Code::initialised(folder.path(), CODE, &sites, SECRET).unwrap();
+    code.begin_workspace("bz").unwrap();
+    let stage = stage(code.program(), folder);
     let missing = stage.host.call(call("observe-difference", "pz")).await;
     assert!(
         missing["err"]["not-found"]
@@ -262,17 +196,11 @@ async fn the_real_one_is_looked_at_applied_and_destroyed() {
     assert_eq!(ran.answers[5]["ok"], Value::Null);
 
     // While somebody applies by hand, they hold the lock.
-    stage.write("bz.tfvars", "size = 2\nslow = 20\n");
-    let folder = stage.folder.path().to_owned();
-    let mut somebody = Command::new(terraform())
-        .current_dir(&folder)
-        .args(["apply", "-auto-approve", "-var-file=bz.tfvars"])
-        .env("CHECKPOINT_DISABLE", "1")
-        .env("TF_VAR_token", SECRET)
-        .env("TF_DATA_DIR", folder.join("data-bz"))
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    code.set("bz", "size = 2\nslow = 20\n").unwrap();
+    let apply = ["apply", "-auto-approve", "-var-file=bz.tfvars"];
+    let mut somebody = code.command("bz", &apply);
+    somebody.stdout(std::process::Stdio::null());
+    let mut somebody = somebody.spawn().unwrap();
     let lock = understudy_lab::clock::eventually(
         "the lock",
         std::time::Duration::from_secs(20),
@@ -298,7 +226,7 @@ async fn the_real_one_is_looked_at_applied_and_destroyed() {
     assert!(somebody.wait().unwrap().success());
 
     // Replacing it takes longer than a look: the host waits and asks again.
-    stage.write("bz.tfvars", "size = 3\nslow = 7\n");
+    code.set("bz", "size = 3\nslow = 7\n").unwrap();
     let ran = stage
         .host
         .calls(json!([
@@ -315,6 +243,5 @@ async fn the_real_one_is_looked_at_applied_and_destroyed() {
     );
     assert_eq!(ran.answers[3], json!({ "ok": "unchanged" }));
     assert!(!ran.of("waiting").is_empty(), "it never waited");
-    let left = by_hand(stage.folder.path(), "bz", &["state", "list"]);
-    assert!(left.stdout.is_empty());
+    assert_eq!(code.by_hand("bz", &["state", "list"]).unwrap(), "");
 }

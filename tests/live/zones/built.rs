@@ -1,0 +1,201 @@
+//! The backup zone is made of code that Terraform applies, and is watched by a Prometheus: a run builds what was never built,
+//! and a look names what differs from the code and what is not measured any more.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use understudy_lab::clock::eventually;
+use understudy_lab::host::Host;
+use understudy_lab::kubernetes::cluster::text;
+use understudy_lab::monitoring::{ALERT, Monitoring};
+use understudy_lab::prometheus::Exporter;
+use understudy_lab::terraform::{self, Code, TOKEN_VARIABLE};
+
+use super::standby::names;
+use super::{PACE, zones};
+use crate::LIMIT;
+
+/// The secret that the code is given.
+const TOKEN: &str = "a-token-of-the-cloud";
+/// What is measured of the zone once it is built.
+const JOB: &str = "node";
+
+/// A node that is made anew where its size changes.
+const ZONE: &str = r#"
+variable "size" { type = number }
+variable "token" { type = string }
+resource "terraform_data" "node" {
+  input            = var.size
+  triggers_replace = var.size
+}
+output "size" { value = terraform_data.node.output }
+"#;
+
+/// Has the zone's node be measured.
+const PLATFORM: &str = r#"
+variable "file" { type = string }
+variable "target" { type = string }
+variable "token" { type = string }
+resource "terraform_data" "measured" {
+  input = var.file
+  provisioner "local-exec" {
+    command     = "printf %s \"$TARGETS\" > \"$FILE\""
+    environment = {
+      FILE    = var.file
+      TARGETS = jsonencode([{ targets = [var.target], labels = { job = "node" } }])
+    }
+  }
+}
+"#;
+
+#[tokio::test]
+async fn a_zone_of_code_is_built_by_the_run_and_a_look_names_what_differs_and_what_is_silent() {
+    let platform = zones().await.unwrap();
+    let monitoring = Monitoring::start(&platform).await.unwrap();
+    let node = Exporter::start().await.unwrap();
+    let at = node.address();
+    let targets = monitoring.folder.join("bz.targets.json");
+    let measured = format!("file = {targets:?}\ntarget = \"{at}\"\n");
+    let [zone, code] = [
+        ("zone", ZONE, "size = 1\n"),
+        ("platform", PLATFORM, &measured),
+    ]
+    .map(|(stack, text, variables)| {
+        let folder = platform.folder().join(format!("{stack}-code"));
+        let code = Code::initialised(&folder, text, &[("bz", variables)], TOKEN).unwrap();
+        code.begin_workspace("bz").unwrap();
+        code
+    });
+    let stacks = [("zone", zone.folder()), ("platform", code.folder())];
+    let watched = json!({ "site": "bz", "jobs": [JOB], "alerts": [ALERT] });
+    let parameters = json!({ "stacks": ["zone", "platform"], "monitoring": [watched] });
+    let overlay = json!({
+        "strategies": { "standby": { "parameters": parameters } },
+        "bindings": [
+            monitoring.binding(),
+            terraform::binding(zone.program(), &stacks, &["bz"]),
+        ],
+    });
+    let overlay = toml::to_string(&overlay).unwrap();
+    let host = Host::of_zones(&platform).unwrap();
+    let host = host.laid_over("built", &overlay).unwrap();
+    let host = host.with_secret(TOKEN_VARIABLE, TOKEN);
+    let users = platform.users(PACE);
+    users.acknowledged_by("pz", 5, LIMIT).await.unwrap();
+
+    let look = host.look("standby").await.unwrap();
+    let unbuilt = [
+        "app-in-maintenance",
+        "stack-platform-built",
+        "stack-zone-built",
+        "targets-of-bz-up",
+    ];
+    names(&look, &unbuilt);
+    let missed = look.missed();
+    assert_eq!(
+        missed["stack-zone-built"],
+        "applying zone would create terraform_data.node"
+    );
+    assert_eq!(
+        missed["targets-of-bz-up"],
+        format!("nothing is measured as `{JOB}`")
+    );
+    assert!(!targets.exists());
+
+    host.ends_well(host.run("standby", "graceful").unwrap())
+        .await
+        .unwrap();
+    assert!(
+        fs::read_to_string(&targets)
+            .unwrap()
+            .contains(&at.to_string())
+    );
+    assert_eq!(
+        zone.by_hand("bz", &["output", "-raw", "size"]).unwrap(),
+        "1"
+    );
+    assert_eq!(applied(&host), ["zone", "platform"]);
+    monitoring.server.looked().await.unwrap();
+    names(&host.look("standby").await.unwrap(), &[]);
+
+    // The code has gone on, and what is measured is silent.
+    zone.set("bz", "size = 2\n").unwrap();
+    drop(node);
+    monitoring
+        .server
+        .scraped(&format!("up{{job=\"{JOB}\"}}"), "0", 2)
+        .await
+        .unwrap();
+    let look = host.look("standby").await.unwrap();
+    names(&look, &["stack-zone-built", "targets-of-bz-up"]);
+    let missed = look.missed();
+    assert_eq!(
+        missed["stack-zone-built"],
+        "applying zone would replace terraform_data.node"
+    );
+    let silent = missed["targets-of-bz-up"];
+    assert!(
+        silent.starts_with(&format!("1 of 1 targets of `{JOB}` are not up ({at}: ")),
+        "{silent}"
+    );
+    assert!(silent.contains("connection refused"), "{silent}");
+
+    // The run asks before it loses a node, and names the silence until somebody has ended it.
+    let mut running = host.run("standby", "graceful").unwrap();
+    eventually("the silence to be named", LIMIT, async || {
+        assert_eq!(running.try_wait()?, None, "{}", host.log());
+        Ok(
+            failed(&host, "standby/check-monitoring")
+                .filter(|why| why.contains("targets-of-bz-up")),
+        )
+    })
+    .await
+    .unwrap();
+    let _node = Exporter::start_at(at).await.unwrap();
+    host.ends_well(running).await.unwrap();
+    assert_eq!(applied(&host), ["zone"]);
+    let asked = host.records().unwrap();
+    let asked = asked
+        .iter()
+        .filter(|record| record["type"] == "gate-opened");
+    let titles: Vec<&str> = asked
+        .map(|record| text(&record["body"], "/title"))
+        .collect();
+    let lost = "Apply zone at bz, which loses 1 resources?";
+    assert!(titles.contains(&lost), "{titles:?}");
+    assert_eq!(
+        zone.by_hand("bz", &["output", "-raw", "size"]).unwrap(),
+        "2"
+    );
+    names(&host.look("standby").await.unwrap(), &[]);
+    users.acknowledged_by("pz", 5, LIMIT).await.unwrap();
+    for written in host.written().unwrap() {
+        assert!(
+            !String::from_utf8_lossy(&written).contains(TOKEN),
+            "a token is on record"
+        );
+    }
+}
+
+/// Stacks that the newest run has applied, in the order of time.
+fn applied(host: &Host) -> Vec<String> {
+    let records = host.records().unwrap();
+    let intents = records.iter().filter(|record| record["type"] == "intent");
+    let applied = intents
+        .map(|record| &record["body"])
+        .filter(|body| body["function"]["function"] == "ensure-applied");
+    applied
+        .map(|body| text(body, "/args/stack").to_owned())
+        .collect()
+}
+
+/// Why a step of the newest run has failed, where it has.
+fn failed(host: &Host, step: &str) -> Option<String> {
+    let is_failure = |record: &&Value| {
+        let body = &record["body"];
+        record["type"] == "step-changed" && body["step"] == step && body["to"] == "failed"
+    };
+    let records = host.records().unwrap_or_default();
+    let found = records.iter().find(is_failure)?;
+    Some(text(&found["body"], "/detail").to_owned())
+}
