@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 use understudy_lab::clock::eventually;
-use understudy_lab::kubernetes::cluster::{Cluster, Kind, text};
+use understudy_lab::kubernetes::cluster::{Cluster, Kind, is_condition_true, text};
 use understudy_lab::kubernetes::objects::{APP, DATABASE_SECRET, WORDPRESS};
 use understudy_lab::lab::Options;
 use understudy_lab::platform::Platform;
@@ -69,6 +69,15 @@ async fn set_database_password(cluster: &Cluster, password: &str) -> Result<()> 
         .patch(Kind::SECRET, APP, DATABASE_SECRET, &change)
         .await
         .map(drop)
+}
+
+/// Waits until a cluster has missed a node that says nothing any more.
+async fn node_missed(cluster: &Cluster, name: &str) -> Result<()> {
+    eventually("the node to be missed", LIMIT, async || {
+        let node = cluster.get(Kind::NODE, "", name).await?;
+        Ok((!is_condition_true(&node.unwrap_or_default(), "Ready")).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test]

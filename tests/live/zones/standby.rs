@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use understudy_lab::clock::eventually;
 use understudy_lab::host::{Host, Look};
-use understudy_lab::kubernetes::cluster::{Cluster, Kind, is_condition_true, text};
+use understudy_lab::kubernetes::cluster::{Cluster, Kind, text};
 use understudy_lab::kubernetes::objects::{
     APP, INGRESS_CLASS, PLATFORM, SETTINGS, TLS_SECRET, WORDPRESS,
 };
 use understudy_lab::powerdns::ZONE;
 
-use super::{PACE, database_password, is_exposed, set_database_password, zones};
+use super::{PACE, database_password, is_exposed, node_missed, set_database_password, zones};
 use crate::LIMIT;
 
 /// A password that nothing has but one zone's Secret.
@@ -70,12 +69,7 @@ async fn a_zone_is_brought_to_where_it_waits_and_a_look_names_what_breaks_it() {
 
     platform.bz.agent.kill().unwrap();
     bz.delete(Kind::NAMESPACE, "", PLATFORM).await.unwrap();
-    eventually("the node to be missed", LIMIT, async || {
-        let node = bz.get(Kind::NODE, "", "bz-1").await?.unwrap_or_default();
-        Ok((!is_condition_true(&node, "Ready")).then_some(()))
-    })
-    .await
-    .unwrap();
+    node_missed(&bz, "bz-1").await.unwrap();
     let look = host.look("standby").await.unwrap();
     let broken = [
         "app-waits",

@@ -20,7 +20,7 @@ use understudy_lab::monitoring::{ERROR_RATE, Monitoring};
 use understudy_lab::platform::Platform;
 use understudy_lab::wordpress::server::QUEUE_VARIABLE;
 
-use super::{PACE, complete, database_password, set_database_password, zones};
+use super::{PACE, complete, database_password, node_missed, set_database_password, zones};
 use crate::LIMIT;
 
 /// Who is asked before the step that is to notice.
@@ -81,8 +81,7 @@ fn evidence(host: &Host, step: &str, name: &str) -> String {
         let body = &record["body"];
         record["type"] == "attached" && body["step"] == step && body["name"] == name
     });
-    let attached = attached.unwrap_or_else(|| panic!("{step} attached no {name}"));
-    text(&attached["body"], "/content").to_owned()
+    text(&attached.unwrap()["body"], "/content").to_owned()
 }
 
 /// Has every pod of the application begin anew.
@@ -110,10 +109,22 @@ async fn a_cause_is_found_on_the_cluster_and_the_run_ends_well_once_it_is_gone()
     let users = platform.users(PACE);
     users.acknowledged_by("pz", 5, LIMIT).await.unwrap();
 
-    // The password in one zone's Secret is wrong, and every pod there is a new one.
+    a_wrong_password(&platform, &host).await;
+    users.acknowledged_by("bz", 5, LIMIT).await.unwrap();
+    a_node_that_is_gone(&mut platform, &host).await;
+    users.acknowledged_by("pz", 5, LIMIT).await.unwrap();
+    let report = host.report().await.unwrap();
+    assert_eq!(report["conclusion"]["ending"], "recovered", "{report}");
+    complete(&platform, "pz", &users.stop().await)
+        .await
+        .unwrap();
+}
+
+/// The password in one zone's Secret is wrong, and every pod there is a new one: said by the step, and in the pods' logs.
+async fn a_wrong_password(platform: &Platform, host: &Host) {
     let step = "replica/validate-public";
     let mut running = host.run("failover", "graceful").unwrap();
-    let gate = asked(&host, &mut running, step).await.unwrap();
+    let gate = asked(host, &mut running, step).await.unwrap();
     let bz = platform.bz.cluster().await.unwrap();
     let password = database_password(&bz).await.unwrap();
     set_database_password(&bz, "no-password-of-anything")
@@ -125,51 +136,41 @@ async fn a_cause_is_found_on_the_cluster_and_the_run_ends_well_once_it_is_gone()
         .await
         .unwrap();
     host.say_go(&gate, ON_CALL).await.unwrap();
-    let said = found(&host, &mut running, step).await.unwrap();
+    let said = found(host, &mut running, step).await.unwrap();
     assert!(
         said.contains("journey `front-page` does not pass at bz"),
         "{said}"
     );
     assert!(said.contains("replicas-ready (0 of 1 are)"), "{said}");
     assert!(!said.contains("nodes-well"), "{said}");
-    let log = evidence(&host, step, &format!("logs-{APP}"));
+    let log = evidence(host, step, &format!("logs-{APP}"));
     assert!(log.contains("Access denied for user"), "{log}");
     assert!(!log.contains(&password), "a password is on record");
 
     set_database_password(&bz, &password).await.unwrap();
     begin_anew(&bz).await;
     host.ends_well(running).await.unwrap();
-    users.acknowledged_by("bz", 5, LIMIT).await.unwrap();
+}
 
-    // The only node of the zone is gone, and with it the way in.
+/// The only node of the zone is gone, and with it the way in. Its database is elsewhere.
+async fn a_node_that_is_gone(platform: &mut Platform, host: &Host) {
     let step = "failback/validate-public";
     let mut running = host.run("failback", "graceful").unwrap();
-    let gate = asked(&host, &mut running, step).await.unwrap();
+    let gate = asked(host, &mut running, step).await.unwrap();
     platform.pz.agent.kill().unwrap();
     let pz = platform.pz.cluster().await.unwrap();
-    eventually("the node to be missed", LIMIT, async || {
-        let node = pz.get(Kind::NODE, "", "pz-1").await?.unwrap_or_default();
-        Ok((!is_condition_true(&node, "Ready")).then_some(()))
-    })
-    .await
-    .unwrap();
+    node_missed(&pz, "pz-1").await.unwrap();
     host.say_go(&gate, ON_CALL).await.unwrap();
-    let said = found(&host, &mut running, step).await.unwrap();
+    let said = found(host, &mut running, step).await.unwrap();
     for cause in ["nodes-well (pz-1 is not", "way-in-open", "replicas-ready"] {
         assert!(said.contains(cause), "{cause}: {said}");
     }
     assert!(!said.contains("database-writes"), "{said}");
-    let log = evidence(&host, step, &format!("logs-{CONTROLLER_NAMESPACE}"));
+    let log = evidence(host, step, &format!("logs-{CONTROLLER_NAMESPACE}"));
     assert!(log.starts_with("no logs: "), "{log}");
 
     platform.pz.agent.restart().unwrap();
     host.ends_well(running).await.unwrap();
-    users.acknowledged_by("pz", 5, LIMIT).await.unwrap();
-    let report = host.report().await.unwrap();
-    assert_eq!(report["conclusion"]["ending"], "recovered", "{report}");
-    complete(&platform, "pz", &users.stop().await)
-        .await
-        .unwrap();
 }
 
 /// How many want the same page at once, each again as soon as they have it.
@@ -282,6 +283,17 @@ async fn a_service_level_that_is_missed_is_met_again_with_more_replicas() {
     bz.rolled_out(APP, WORDPRESS, SCALE_OUT.into(), LIMIT)
         .await
         .unwrap();
+    scaled_out_once(&host, step);
+    let report = host.report().await.unwrap();
+    assert_eq!(report["conclusion"]["ending"], "recovered", "{report}");
+    drop(rush);
+    complete(&platform, "bz", &users.stop().await)
+        .await
+        .unwrap();
+}
+
+/// The step has scaled out once, and says why.
+fn scaled_out_once(host: &Host, step: &str) {
     let records = host.records().unwrap();
     let scaled = records.iter().filter(|record| {
         let body = &record["body"];
@@ -290,7 +302,7 @@ async fn a_service_level_that_is_missed_is_met_again_with_more_replicas() {
             && body["args"]["replicas"] == SCALE_OUT
     });
     assert_eq!(scaled.count(), 1);
-    let said = found_by_a_step(&host, step);
+    let said = last_line(host, step);
     assert!(said.contains(&format!("`{ERROR_RATE}` was ")), "{said}");
     assert!(
         said.contains(&format!("with {SCALE_OUT} replicas, as ")),
@@ -303,16 +315,10 @@ async fn a_service_level_that_is_missed_is_met_again_with_more_replicas() {
         quantity.unwrap()["body"]["quantity"],
         json!({ "count": SCALE_OUT })
     );
-    let report = host.report().await.unwrap();
-    assert_eq!(report["conclusion"]["ending"], "recovered", "{report}");
-    drop(rush);
-    complete(&platform, "bz", &users.stop().await)
-        .await
-        .unwrap();
 }
 
 /// The line with which a step was done.
-fn found_by_a_step(host: &Host, step: &str) -> String {
+fn last_line(host: &Host, step: &str) -> String {
     let records = host.records().unwrap();
     let done = records.iter().find(|record| {
         let body = &record["body"];
