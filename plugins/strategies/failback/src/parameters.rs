@@ -89,15 +89,16 @@ mod tests {
     #[test]
     fn the_schema_and_the_type_have_the_same_defaults() {
         let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
-        let defaults: serde_json::Map<_, _> = ["reseed", "stand-down", "standby-replicas", "stacks"]
-            .map(|name| {
-                (
-                    name.to_owned(),
-                    schema["properties"][name]["default"].clone(),
-                )
-            })
-            .into_iter()
-            .collect();
+        let defaults: serde_json::Map<_, _> =
+            ["reseed", "stand-down", "standby-replicas", "stacks"]
+                .map(|name| {
+                    (
+                        name.to_owned(),
+                        schema["properties"][name]["default"].clone(),
+                    )
+                })
+                .into_iter()
+                .collect();
         let told = Failback::read(&serde_json::Value::Object(defaults).to_string()).unwrap();
         let untold = Failback::read("{}").unwrap();
         assert_eq!(format!("{told:?}"), format!("{untold:?}"));

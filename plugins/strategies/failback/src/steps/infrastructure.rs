@@ -49,7 +49,10 @@ fn destroy(recovery: &Recovery) -> Result<String, Error> {
     for stack in stacks.iter().rev() {
         infrastructure::ensure_destroyed(from, stack)?;
     }
-    Ok(format!("nothing of {} is left at {from}", stacks.join(", ")))
+    Ok(format!(
+        "nothing of {} is left at {from}",
+        stacks.join(", ")
+    ))
 }
 
 fn check_drift(recovery: &Recovery) -> Result<String, Error> {
