@@ -14,11 +14,12 @@ use tokio::process::Child;
 use tokio::task::JoinSet;
 use understudy_lab::clock::eventually;
 use understudy_lab::host::Host;
-use understudy_lab::kubernetes::cluster::{Cluster, Kind, is_condition_true, text};
+use understudy_lab::kubernetes::cluster::{Cluster, Kind, text};
 use understudy_lab::kubernetes::objects::{APP, CONTROLLER_NAMESPACE, WORDPRESS};
 use understudy_lab::monitoring::{ERROR_RATE, Monitoring};
 use understudy_lab::platform::Platform;
 use understudy_lab::wordpress::server::QUEUE_VARIABLE;
+use understudy_lab::zone::Zone;
 
 use super::{PACE, complete, database_password, node_missed, set_database_password, zones};
 use crate::LIMIT;
@@ -84,19 +85,33 @@ fn evidence(host: &Host, step: &str, name: &str) -> String {
     text(&attached.unwrap()["body"], "/content").to_owned()
 }
 
-/// Has every pod of the application begin anew.
+/// Has every pod of the application begin anew, and waits until those that were there are gone.
 async fn begin_anew(cluster: &Cluster) {
-    for pod in cluster.list(Kind::POD, APP).await.unwrap() {
-        let name = text(&pod, "/metadata/name");
+    let pods = cluster.list(Kind::POD, APP).await.unwrap();
+    for pod in &pods {
+        let name = text(pod, "/metadata/name");
         cluster.delete(Kind::POD, APP, name).await.unwrap();
     }
+    eventually("pods to be gone", LIMIT, async || {
+        for pod in &pods {
+            let left = cluster.get(Kind::POD, APP, text(pod, "/metadata/name"));
+            ensure!(left.await?.is_none(), "one is left");
+        }
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
 }
 
-/// No pod of the application is ready, and there are some.
-async fn none_is_ready(cluster: &Cluster) -> Result<Option<()>> {
-    let pods = cluster.list(Kind::POD, APP).await?;
-    let ready = pods.iter().any(|pod| is_condition_true(pod, "Ready"));
-    Ok((!pods.is_empty() && !ready).then_some(()))
+/// Waits until a zone serves nobody any more.
+async fn serves_nobody(platform: &Platform, zone: &Zone) {
+    let client = zone.client(&platform.roots, &Platform::name()).unwrap();
+    eventually("a zone that does not serve", LIMIT, async || {
+        let answer = client.get(platform.home()).send().await?;
+        Ok(answer.status().is_server_error().then_some(()))
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -131,10 +146,7 @@ async fn a_wrong_password(platform: &Platform, host: &Host) {
         .await
         .unwrap();
     begin_anew(&bz).await;
-    let broken = async || none_is_ready(&bz).await;
-    eventually("pods that are not ready", LIMIT, broken)
-        .await
-        .unwrap();
+    serves_nobody(platform, &platform.bz).await;
     host.say_go(&gate, ON_CALL).await.unwrap();
     let said = found(host, &mut running, step).await.unwrap();
     assert!(
