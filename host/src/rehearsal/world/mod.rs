@@ -141,6 +141,24 @@ pub struct World {
     ward: Ward,
 }
 
+/// The sites of a runbook and those that a scenario says more of.
+fn known_sites(
+    scenario: &Scenario,
+    sites: &[SiteName],
+    start: Instant,
+) -> BTreeMap<SiteName, Site> {
+    let site = |name: &SiteName| {
+        let declared = scenario.sites.get(name).map(|site| site.as_ref().clone());
+        let site = Site::new(&declared.unwrap_or_default(), start);
+        (name.clone(), site)
+    };
+    sites
+        .iter()
+        .chain(scenario.sites.keys())
+        .map(site)
+        .collect()
+}
+
 impl World {
     /// The world of a scenario with the sites of a runbook, for a run that starts at `start`. It has lived through
     /// whatever the scenario puts before that.
@@ -161,14 +179,7 @@ impl World {
             draws,
             begin,
         );
-        let mut all: BTreeMap<SiteName, Site> = BTreeMap::new();
-        for name in sites.iter().chain(scenario.sites.keys()) {
-            let declared = scenario.sites.get(name).map(|site| site.as_ref().clone());
-            all.insert(
-                name.clone(),
-                Site::new(&declared.unwrap_or_default(), start),
-            );
-        }
+        let mut all = known_sites(scenario, sites, start);
         let mut world = Self {
             draws,
             now: begin,

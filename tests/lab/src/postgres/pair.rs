@@ -152,11 +152,11 @@ impl Pair {
             });
             backups.insert(site.to_owned(), programs_of);
             for (kind, command) in commands(server, source) {
-                let mut program = self.program(server, command);
-                if kind == "target" {
-                    program["arguments"] = json!([[], [AT_ONCE], [AT_AN_INSTANT]]);
-                }
-                programs.insert(of(kind), program);
+                let arguments = match kind {
+                    "target" => json!([[], [AT_ONCE], [AT_AN_INSTANT]]),
+                    _ => json!([[]]),
+                };
+                programs.insert(of(kind), self.program(server, command, &arguments));
             }
         }
         let mut all = json!({
@@ -183,12 +183,12 @@ impl Pair {
         })
     }
 
-    /// A program on the machine of a server, as a binding has it.
-    fn program(&self, server: &Server, command: Vec<String>) -> Value {
+    /// A program on the machine of a server, as a binding has it, with the patterns of what it may be given.
+    fn program(&self, server: &Server, command: Vec<String>, arguments: &Value) -> Value {
         json!({
             "program": keeper::on_path(&server.setup.folder),
             "leading": command,
-            "arguments": [[]],
+            "arguments": arguments,
             "environment": { "HOME": server.setup.folder, "LC_ALL": "C" },
             "secrets": { "PGPASSWORD": { "env": "LAB_POSTGRES_REPLICATION_PASSWORD" } },
             "files": self.folder.join(COPIES),
@@ -209,24 +209,24 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 1
         command.extend(arguments);
         command
     };
+    let tool = |program: &str, arguments: &[&str]| {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned());
+        as_user(Path::new(program), arguments.collect())
+    };
     let data = server.data().display().to_string();
-    let everything = [data.as_str(), "-mindepth", "1", "-delete"];
     let mark = format!("{data}/standby.signal");
     let settings = format!("{data}/postgresql.auto.conf");
     let archive = server.setup.restores_from.display().to_string();
     let restore = format!("--expression=$a restore_command = 'cp {archive}/%f %p'");
+    let own = "/^primary_conninfo/d; /^restore_command/d; /^recovery_target/d";
+    let (find, sed) = ("/usr/bin/find", "/usr/bin/sed");
+    let files = ["-maxdepth", "1", "-type", "f", "-printf", "%T@ %f\\n"];
     let programs = &server.programs;
     [
         ("stop", vec![control.clone(), "stop".to_owned()]),
         ("restart", vec![control, "restart".to_owned()]),
-        ("standby", as_user(Path::new("/usr/bin/touch"), vec![mark])),
-        (
-            "clear",
-            as_user(
-                Path::new("/usr/bin/find"),
-                everything.map(str::to_owned).to_vec(),
-            ),
-        ),
+        ("standby", tool("/usr/bin/touch", &[&mark])),
+        ("clear", tool(find, &[&data, "-mindepth", "1", "-delete"])),
         (
             "rewind",
             as_user(&programs.pg_rewind, server.rewind_arguments(source)),
@@ -239,51 +239,12 @@ fn commands(server: &Server, source: &Server) -> [(&'static str, Vec<String>); 1
             "backup",
             as_user(&programs.pg_basebackup, server.backup_arguments()),
         ),
-        (
-            "unpack",
-            as_user(
-                Path::new("/usr/bin/tar"),
-                ["-x", "-C", data.as_str()].map(str::to_owned).to_vec(),
-            ),
-        ),
-        (
-            "detach",
-            as_user(
-                Path::new("/usr/bin/sed"),
-                [
-                    "-i",
-                    "/^primary_conninfo/d; /^restore_command/d; /^recovery_target/d",
-                    settings.as_str(),
-                ]
-                .map(str::to_owned)
-                .to_vec(),
-            ),
-        ),
-        (
-            "target",
-            as_user(
-                Path::new("/usr/bin/sed"),
-                ["-i", &restore, settings.as_str()]
-                    .map(str::to_owned)
-                    .to_vec(),
-            ),
-        ),
+        ("unpack", tool("/usr/bin/tar", &["-x", "-C", &data])),
+        ("detach", tool(sed, &["-i", own, &settings])),
+        ("target", tool(sed, &["-i", &restore, &settings])),
         (
             "archived",
-            as_user(
-                Path::new("/usr/bin/find"),
-                [
-                    archive.as_str(),
-                    "-maxdepth",
-                    "1",
-                    "-type",
-                    "f",
-                    "-printf",
-                    "%T@ %f\\n",
-                ]
-                .map(str::to_owned)
-                .to_vec(),
-            ),
+            tool(find, &[&[archive.as_str()], &files[..]].concat()),
         ),
     ]
 }
