@@ -45,13 +45,16 @@ pub(super) async fn observe(
         ..WatchParams::default()
     };
     let request = granted.requests().watch(&params, version);
-    let (response, _) = match granted.server.open(&granted.asked(), request).await {
-        // The version is older than what the server remembers, so much has changed.
-        Err(fault) if fault.is_code("CP0027") => return Ok(true),
-        opened => opened?,
+    let watching = async {
+        let (response, _) = match granted.server.open(&granted.asked(), request).await {
+            // The version is older than what the server remembers, so much has changed.
+            Err(fault) if fault.is_code("CP0027") => return Ok(true),
+            opened => opened?,
+        };
+        first_event(granted, response).await
     };
-    let end = now.after(wait);
-    timeout_at(clock, end, first_event(granted, response))
+    // A watch that is not even opened in time shows no change either: whoever waits looks at the object again.
+    timeout_at(clock, now.after(wait), watching)
         .await
         .unwrap_or(Ok(false))
 }

@@ -452,6 +452,22 @@ async fn a_wait_ends_with_the_first_event_or_its_time() {
     assert_eq!(used.reply, Ok(json!(true)));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_whose_watch_is_not_opened_ends_with_its_time() {
+    let server = StandIn::start(|_, _| {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        Response::new(Body::from("{\"type\":\"DELETED\",\"object\":{}}\n"))
+    })
+    .await;
+    let args = json!({ "cluster": "pz", "object": deployment(), "resource-version": "41", "at-most-ms": 50 });
+    let used = ask(
+        &server.capabilities(deployments()),
+        ("observe-change", args),
+    )
+    .await;
+    assert_eq!(used.reply, Ok(json!(false)));
+}
+
 #[tokio::test]
 async fn logs_are_the_end_of_them_and_the_time_is_the_servers() {
     let server = StandIn::start(|_, path| match path {
