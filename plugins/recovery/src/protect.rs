@@ -3,9 +3,8 @@
 //! Where no backup can be asked for, one that was taken by itself since the move protects as well: a vendor of managed
 //! databases takes them daily and keeps the logs. One from before the move does not hold what was written since.
 
-use understudy_sdk::strategy::understudy::database::database;
-
 use understudy_sdk::strategy::understudy::control::control;
+use understudy_sdk::strategy::understudy::database::database;
 
 use crate::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use crate::recovery::{Recovery, measure_duration, measure_text, recall_text, warn};
@@ -14,8 +13,8 @@ use crate::{Error, fault, loss, words};
 /// How often, in milliseconds, to look whether a backup was taken by itself.
 const LOOK_EVERY_MS: u64 = 60_000;
 
-/// How often to look at most: three quarters of an hour. The first backup of a database that was promoted is a matter of minutes, the next
-/// of a day.
+/// How often to look at most: three quarters of an hour. The first backup of a database that was promoted is a matter of
+/// minutes, the next of a day.
 const MAX_LOOKS: u32 = 45;
 
 /// Makes the site left a replica of the new writer where it gave everything away cleanly; else takes a backup. Sets
