@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -233,49 +233,61 @@ fn basic(user: &str, secret: &Secret) -> String {
     BASE64.encode(format!("{user}:{}", secret.expose()))
 }
 
-/// Takes secrets out of whatever is about to leave the host's hands.
-#[derive(Clone, Default)]
+/// Takes secrets out of whatever is about to leave the host's hands. Its clones know what it knows, also what it learns
+/// later.
+#[derive(Clone)]
 pub struct Redactor {
-    texts: Arc<[String]>,
+    texts: Arc<Mutex<Vec<String>>>,
     spellings: redact::Redactor,
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} forms)", self.texts.len())
+        write!(f, "Redactor({} forms)", self.texts().len())
     }
 }
 
 impl Redactor {
-    /// Knows these texts, longest first, and every way to spell them.
+    /// Knows these texts and every way to spell them.
     #[must_use]
     pub fn new(texts: impl IntoIterator<Item = String>) -> Self {
-        let mut texts: Vec<String> = texts
+        let redactor = Self {
+            texts: Arc::default(),
+            spellings: redact::Redactor::none(),
+        };
+        redactor.learn(texts);
+        redactor
+    }
+
+    /// Comes to know these as well: to be called before anything is sent with them.
+    pub fn learn(&self, texts: impl IntoIterator<Item = String>) {
+        let mut known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new: Vec<String> = texts
             .into_iter()
-            .filter(|text| text.len() >= MIN_SECRET_BYTES)
+            .filter(|text| text.len() >= MIN_SECRET_BYTES && !known.contains(text))
             .collect();
-        texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        texts.dedup();
         // Shortest first: most forms are spellings of the secret itself and need not be looked for once more.
-        let mut wanted: Vec<&str> = Vec::new();
-        let mut spellings = redact::Redactor::none();
-        for text in texts.iter().rev() {
-            if spellings.redact_bytes(text.as_bytes()).is_none() {
-                wanted.push(text);
-                let named = wanted.iter().map(|text| ("secret", text.as_bytes()));
-                spellings = redact::Redactor::new(named).0;
+        new.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+        new.dedup();
+        for text in new {
+            if self.spellings.redact_bytes(text.as_bytes()).is_none() {
+                self.spellings.learn([("secret", text.as_bytes())]);
             }
-        }
-        Self {
-            texts: texts.into(),
-            spellings,
+            known.push(text);
         }
     }
 
-    /// Every text that must not be written anywhere: the journal's redactor takes them.
+    /// Every text that must not be written anywhere, as far as it is known by now.
     #[must_use]
-    pub fn texts(&self) -> &[String] {
-        &self.texts
+    pub fn texts(&self) -> Vec<String> {
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.clone()
+    }
+
+    /// What a journal needs, to hold none of them.
+    #[must_use]
+    pub fn for_journal(&self) -> &redact::Redactor {
+        &self.spellings
     }
 
     /// `text` without secrets.

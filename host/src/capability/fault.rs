@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::credential::Redactor;
+use super::network::NetworkError;
 use super::{MAX_FOREIGN_TEXT_BYTES, Used};
 use crate::call::{CallError, Denial, RetryHint};
 
@@ -57,6 +58,19 @@ impl Fault {
         Self::new(Class::Unavailable { after_ms: None }, code, text)
     }
 
+    /// A host that cannot be connected to; `grant` is the line that would allow a private address.
+    pub(crate) fn unreached(problem: &NetworkError, grant: String) -> Self {
+        match problem {
+            NetworkError::Refused { realm, .. } => {
+                let allowed = realm.allowed(true).then_some(grant);
+                Self::denied("CP0003", problem.to_string(), allowed.unwrap_or_default())
+            }
+            NetworkError::Unresolved { .. } | NetworkError::TooMany { .. } => {
+                Self::unavailable("CP0013", problem.to_string())
+            }
+        }
+    }
+
     /// Asked to come back, after this long where it says so.
     pub(crate) fn busy(code: &'static str, text: impl Into<String>, after_ms: Option<u64>) -> Self {
         Self::new(Class::Unavailable { after_ms }, code, text)
@@ -104,6 +118,14 @@ impl Fault {
     pub(crate) fn no_function(interface: &str, function: &str) -> Self {
         let text = format!("`{interface}` has no function `{function}`");
         Self::invalid("CP0016", text)
+    }
+
+    /// The same, and before it what it was about.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self {
+            text: format!("{what}: {}", self.text),
+            ..self
+        }
     }
 
     /// True where the thing asked for does not exist.

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode};
 use rustls::ClientConfig;
 use serde_json::{Map, Value, json};
@@ -21,7 +22,7 @@ use crate::clock::{BoxFuture, timeout_at};
 use crate::runbook::types::HttpGrant;
 
 use super::credential::{Attachment, Redactor};
-use super::network::{self, NetworkError};
+use super::network;
 use super::trust::Trust;
 use super::{Asked, Capability, Facilities, Fault, Used};
 
@@ -42,6 +43,9 @@ pub const MAX_REDIRECTS: usize = 5;
 /// Longest time to a connection with its TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest wait in seconds that is believed of a `Retry-After` header: one hour.
+const MAX_RETRY_AFTER_SECONDS: u64 = 3600;
+
 /// Headers of a response that are not the provider's to see: cookies are credentials, the others speak of the
 /// connection or of a length that redaction may change.
 const WITHHELD: [&str; 9] = [
@@ -59,7 +63,7 @@ const WITHHELD: [&str; 9] = [
 /// The capability.
 pub struct Http {
     grants: Vec<HttpGrant>,
-    attachments: BTreeMap<String, Attachment>,
+    attachments: Arc<BTreeMap<String, Attachment>>,
     trust: Trust,
     redactor: Redactor,
     facilities: Facilities,
@@ -68,7 +72,7 @@ pub struct Http {
 impl Http {
     pub(crate) fn new(
         grants: Vec<HttpGrant>,
-        attachments: BTreeMap<String, Attachment>,
+        attachments: Arc<BTreeMap<String, Attachment>>,
         trust: Trust,
         redactor: Redactor,
         facilities: Facilities,
@@ -181,7 +185,10 @@ impl Http {
         let resolver = self.facilities.resolver.as_ref();
         let addresses = network::reach(resolver, &host, target.port(), private)
             .await
-            .map_err(|problem| refused(&problem, parsed, target))?;
+            .map_err(|problem| {
+                let grant = grant::line(parsed.method.as_str(), target, true);
+                Fault::unreached(&problem, grant)
+            })?;
         client(self.trust.config(), &host, &addresses)
             .map_err(|reason| Fault::other("CP0009", reason))
     }
@@ -301,6 +308,13 @@ impl Capability for Http {
     }
 }
 
+/// `Retry-After` in seconds, which is how APIs give it; at most an hour is believed.
+pub(crate) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds: u64 = seconds.trim().parse().ok()?;
+    Some(seconds.min(MAX_RETRY_AFTER_SECONDS) * 1000)
+}
+
 /// A client with this TLS configuration, and that reaches `host` at these addresses and nowhere else. It knows no proxy,
 /// follows no redirect, sends nothing twice and keeps no connection.
 pub(crate) fn client(
@@ -352,22 +366,6 @@ fn followed(parsed: &Parsed, response: &Response) -> Option<String> {
     };
     let location = response.headers().get(LOCATION).filter(|_| followed)?;
     location.to_str().ok().map(str::to_owned)
-}
-
-fn refused(problem: &NetworkError, parsed: &Parsed, target: &Target) -> Fault {
-    match problem {
-        NetworkError::Refused { realm, .. } => {
-            let grant = if realm.allowed(true) {
-                grant::line(parsed.method.as_str(), target, true)
-            } else {
-                String::new()
-            };
-            Fault::denied("CP0003", problem.to_string(), grant)
-        }
-        NetworkError::Unresolved { .. } | NetworkError::TooMany { .. } => {
-            Fault::unavailable("CP0013", problem.to_string())
-        }
-    }
 }
 
 fn too_long(parsed: &Parsed, status: StatusCode) -> Fault {

@@ -18,10 +18,12 @@ use crate::clock::{BoxFuture, Instant, timeout_at};
 use crate::runbook::types::{KubernetesGrant, KubernetesVerb};
 
 use super::credential::Redactor;
+use super::handout::Desk;
 use super::{Asked, Capability, Facilities, Fault, Used, arguments};
 
 mod args;
 mod change;
+pub(crate) mod cluster;
 mod compare;
 mod discovery;
 pub mod grant;
@@ -34,9 +36,9 @@ use args::{
     ApplyArgs, ChangeArgs, DeleteArgs, ListArgs, LogArgs, ObjectArgs, PatchArgs, PatchKind,
     ScaleArgs, StatusArgs, TimeArgs,
 };
+use cluster::{Entry, Reached};
 use discovery::{Discovery, Served};
 use grant::Wanted;
-use kubeconfig::Access;
 use object::{ObjectRef, Place};
 pub use server::MAX_ANSWER_BYTES;
 use server::{Answer, Server};
@@ -62,9 +64,16 @@ pub const MAX_LOG_LINES: u32 = 5_000;
 /// Most bytes of a log: as `wit/kubernetes` says.
 pub const MAX_LOG_BYTES: usize = 64 * 1024;
 
+/// Code of an API server that does not know who asks.
+const UNKNOWN: &str = "CP0025";
+
+/// Code of an API server that is not believed.
+const UNBELIEVED: &str = "CP0011";
+
 /// The capability.
 pub struct Kubernetes {
-    clusters: BTreeMap<String, Access>,
+    clusters: BTreeMap<String, Entry>,
+    desk: Desk,
     grants: Vec<KubernetesGrant>,
     discovery: Discovery,
     redactor: Redactor,
@@ -116,13 +125,15 @@ impl Granted<'_> {
 
 impl Kubernetes {
     pub(crate) fn new(
-        clusters: BTreeMap<String, Access>,
+        clusters: BTreeMap<String, Entry>,
+        desk: Desk,
         grants: Vec<KubernetesGrant>,
         redactor: Redactor,
         facilities: Facilities,
     ) -> Self {
         Self {
             clusters,
+            desk,
             grants,
             discovery: Discovery::default(),
             redactor,
@@ -134,20 +145,32 @@ impl Kubernetes {
         // Made more exact as soon as it is known what is done to what.
         let mut action = format!("kubernetes {}", asked.function);
         let deadline = asked.deadline;
-        let serving = self.function(asked, &mut action);
+        let serving = self.known(&asked, &mut action);
         let done = timeout_at(self.facilities.clock.as_ref(), deadline, serving).await;
         let done = done.unwrap_or_else(|| Err(Fault::timed_out(&action)));
         Used::of(&action, done, &self.redactor)
     }
 
-    async fn function(&self, asked: Asked<'_>, action: &mut String) -> Done {
-        let Asked {
-            function,
-            args,
-            deadline,
-            ..
-        } = asked;
-        match function {
+    /// Serves it, with a new kubeconfig where the API server does not know who asks and somebody hands one out. Nothing is
+    /// done twice: a function makes one change at most, and what is answered 401 is not done.
+    async fn known(&self, asked: &Asked<'_>, action: &mut String) -> Done {
+        let done = self.function(asked, action).await;
+        let Err(fault) = &done else { return done };
+        let cluster = asked.args.get("cluster").and_then(Value::as_str);
+        let entry = cluster.and_then(|name| self.clusters.get(name));
+        let stale = fault.is_code(UNKNOWN) || fault.is_code(UNBELIEVED);
+        let (Some(entry), true) = (entry, stale) else {
+            return done;
+        };
+        if entry.forget().await && fault.is_code(UNKNOWN) {
+            return self.function(asked, action).await;
+        }
+        done
+    }
+
+    async fn function(&self, asked: &Asked<'_>, action: &mut String) -> Done {
+        let (args, deadline) = (asked.args.clone(), asked.deadline);
+        match asked.function {
             "get-object" => self.get(args, action).await,
             "get-value-digests" => self.compare(args, action).await,
             "list-objects" => self.list(args, action).await,
@@ -165,16 +188,23 @@ impl Kubernetes {
     }
 
     /// A cluster of the binding.
-    fn server(&self, cluster: &str) -> Result<Server<'_>, Fault> {
-        let access = self.clusters.get(cluster).ok_or_else(|| {
+    fn cluster(&self, cluster: &str) -> Result<&Entry, Fault> {
+        self.clusters.get(cluster).ok_or_else(|| {
             let grant = format!(r#"clusters.{cluster} = {{ kubeconfig = {{ file = "PATH" }} }}"#);
             let text = format!("the binding has no cluster `{cluster}`");
             Fault::denied("CP0021", text, grant)
-        })?;
-        Ok(Server {
-            access,
-            facilities: &self.facilities,
         })
+    }
+
+    /// Its API server. What had to be asked to know how it is reached is said in `action`.
+    async fn server(&self, entry: &Entry, action: &mut String) -> Result<Server<'_>, Fault> {
+        let facilities = &self.facilities;
+        let reached = entry.reach(&self.desk, &self.redactor, facilities).await;
+        let Reached { access, asked } = reached?;
+        if let Some(asked) = asked {
+            action.push_str(&format!(", its kubeconfig by {asked}"));
+        }
+        Ok(Server { access, facilities })
     }
 
     /// Granted, and found in the API server's discovery.
@@ -187,10 +217,11 @@ impl Kubernetes {
     ) -> Result<Granted<'a>, Fault> {
         let wanted = place.wanted(cluster, verb);
         *action = format!("kubernetes {wanted}");
-        let server = self.server(cluster)?;
+        let entry = self.cluster(cluster)?;
         let grants = wanted.granted(&self.grants)?;
         let keys = grants.iter().flat_map(|grant| &grant.keys);
         let keys = keys.map(String::as_str).collect();
+        let server = self.server(entry, action).await?;
         let served = self.discovery.find(&server, cluster, &place.kind).await?;
         served.fits(place)?;
         Ok(Granted {
@@ -428,7 +459,7 @@ impl Kubernetes {
         let TimeArgs { cluster } = arguments(args)?;
         let asked = format!("get the time in {cluster}");
         *action = format!("kubernetes {asked}");
-        let server = self.server(&cluster)?;
+        let server = self.server(self.cluster(&cluster)?, action).await?;
         let request = kube::core::Request::new(server.path(""));
         let request = request.get("version", &GetParams::default());
         let (response, _) = server.send(&asked, request).await?;

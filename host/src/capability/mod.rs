@@ -21,7 +21,9 @@ use crate::runbook::types::{
 
 use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
 use digest::DigestKey;
-use kubernetes::kubeconfig::{Access, KubeconfigError};
+use handout::Desk;
+use kubernetes::cluster::Entry;
+use kubernetes::kubeconfig::KubeconfigError;
 use network::Resolve;
 use trust::{SystemRoots, Trust, TrustError};
 
@@ -31,6 +33,7 @@ pub mod digest;
 pub mod dns_update;
 pub mod exec;
 mod fault;
+pub mod handout;
 pub mod http;
 pub mod kubernetes;
 pub mod network;
@@ -53,7 +56,7 @@ pub const PAGES: &[(&str, &str)] = crate::explain::pages![
     "CP0028", "CP0029", "CP0030", "CP0031", "CP0032", "CP0033", "CP0034", "CP0035", "CP0036",
     "CP0037", "CP0038", "CP0039", "CP0040", "CP0041", "CP0042", "CP0050", "CP0051", "CP0052",
     "CP0053", "CP0054", "CP0055", "CP0056", "CP0057", "CP0058", "CP0059", "CP0060", "CP0061",
-    "CP0062", "CP0063", "CP0064", "CP0065", "CP0066",
+    "CP0062", "CP0063", "CP0064", "CP0065", "CP0066", "CP0067",
 ];
 
 /// Longest text taken over from another side into an error or a result line, in bytes.
@@ -184,6 +187,8 @@ impl Capabilities {
         let programs = secrets.programs(&binding.programs)?;
         let name_servers = secrets.name_servers(&binding.name_servers)?;
         let redactor = secrets.redactor();
+        let attachments = Arc::new(attachments);
+        let desk = Desk::new(Arc::clone(&attachments), trust.clone(), facilities.clone());
         let http = http::Http::new(
             binding.http.clone(),
             attachments,
@@ -191,9 +196,16 @@ impl Capabilities {
             redactor.clone(),
             facilities.clone(),
         );
-        let sql = sql::Sql::new(logins, slots, &trust, redactor.clone(), facilities.clone());
+        let sql = sql::Sql::new(
+            logins,
+            slots,
+            desk.clone(),
+            redactor.clone(),
+            facilities.clone(),
+        );
         let kubernetes = kubernetes::Kubernetes::new(
             clusters,
+            desk,
             binding.kubernetes.clone(),
             redactor.clone(),
             facilities.clone(),
@@ -374,10 +386,10 @@ impl<'a> SecretShelf<'a> {
         &mut self,
         clusters: &BTreeMap<String, Cluster>,
         trust: &Trust,
-    ) -> Result<BTreeMap<String, Access>, KubeconfigError> {
+    ) -> Result<BTreeMap<String, Entry>, KubeconfigError> {
         let mut read = BTreeMap::new();
         for (name, cluster) in clusters {
-            read.insert(name.clone(), Access::read(name, cluster, self, trust)?);
+            read.insert(name.clone(), Entry::read(name, cluster, self, trust)?);
         }
         Ok(read)
     }
@@ -406,6 +418,11 @@ impl<'a> SecretShelf<'a> {
     /// Knows every form of the secrets read so far.
     pub(crate) fn redactor(&self) -> Redactor {
         Redactor::new(self.forms.iter().cloned())
+    }
+
+    /// Every form of the secrets read so far.
+    pub(crate) fn into_forms(self) -> Vec<String> {
+        self.forms
     }
 }
 

@@ -16,6 +16,7 @@ use crate::clock::{BoxFuture, Instant, timeout_at};
 use crate::runbook::types::{Connection, Engine};
 
 use super::credential::{Redactor, Secret};
+use super::handout::{self, Desk, Kept};
 use super::trust::Trust;
 use super::{Asked, Capability, Facilities, Fault, Used};
 
@@ -42,10 +43,15 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// Longest time to a session: connection, TLS handshake and login.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Code of a server that is not believed.
+const UNBELIEVED: &str = "CP0011";
+
 /// A connection with its password.
 pub(crate) struct Login {
     connection: Connection,
     password: Secret,
+    /// What an API hands out of roots.
+    handed: Kept<Trust>,
 }
 
 impl Login {
@@ -53,6 +59,7 @@ impl Login {
         Self {
             connection,
             password,
+            handed: Kept::default(),
         }
     }
 
@@ -78,7 +85,7 @@ impl Login {
 pub struct Sql {
     logins: BTreeMap<String, Login>,
     secrets: BTreeMap<String, Secret>,
-    trust: Trust,
+    desk: Desk,
     redactor: Redactor,
     facilities: Facilities,
 }
@@ -100,7 +107,7 @@ impl Sql {
     pub(crate) fn new(
         logins: BTreeMap<String, Login>,
         secrets: BTreeMap<String, Secret>,
-        trust: &Trust,
+        desk: Desk,
         redactor: Redactor,
         facilities: Facilities,
     ) -> Self {
@@ -114,7 +121,7 @@ impl Sql {
         Self {
             logins,
             secrets,
-            trust: trust.clone(),
+            desk,
             redactor,
             facilities,
         }
@@ -163,15 +170,23 @@ impl Sql {
         };
         let count = args.statements.len();
         let plural = if count == 1 { "" } else { "s" };
-        let action = format!("sql {}: {count} statement{plural}", args.connection);
-        let ready = self
-            .login(&args.connection)
-            .and_then(|login| Ok((login, self.with_passwords(login, args.statements)?)));
-        let done = match ready {
-            Ok((login, statements)) => self.session(login, statements, deadline).await,
-            Err(fault) => Err(fault),
-        };
+        let mut action = format!("sql {}: {count} statement{plural}", args.connection);
+        let done = self.statements(args, &mut action, deadline).await;
         (action, done)
+    }
+
+    async fn statements(
+        &self,
+        args: RunArgs,
+        action: &mut String,
+        deadline: Instant,
+    ) -> Result<(Value, String), Fault> {
+        let login = self.login(&args.connection)?;
+        let statements = self.with_passwords(login, args.statements)?;
+        let trust = self
+            .trust(&args.connection, login, action, deadline)
+            .await?;
+        self.session(login, &trust, statements, deadline).await
     }
 
     fn with_passwords(
@@ -189,22 +204,55 @@ impl Sql {
         statements.into_iter().map(fill).collect()
     }
 
+    /// Whom the connection believes. What had to be asked to know it is said in `action`.
+    async fn trust(
+        &self,
+        name: &str,
+        login: &Login,
+        action: &mut String,
+        deadline: Instant,
+    ) -> Result<Trust, Fault> {
+        let Some(handout) = &login.connection.trust else {
+            return Ok(self.desk.trust().clone());
+        };
+        let make = async || {
+            let what = format!("the roots of connection `{name}`");
+            let pem = self.desk.ask(&what, handout).await?;
+            Trust::only(&pem).map_err(|error| Fault::invalid("CP0008", format!("{what}: {error}")))
+        };
+        let clock = self.facilities.clock.as_ref();
+        let kept = timeout_at(clock, deadline, login.handed.get(make)).await;
+        let (trust, is_new) = kept.unwrap_or_else(|| Err(Fault::timed_out(action)))?;
+        if is_new {
+            action.push_str(&format!(", its roots by {}", handout::line(handout)));
+        }
+        Ok(trust.as_ref().clone())
+    }
+
     async fn session(
         &self,
         login: &Login,
+        trust: &Trust,
         statements: Vec<Statement>,
         deadline: Instant,
     ) -> Result<(Value, String), Fault> {
         let clock = self.facilities.clock.as_ref();
         let connected = clock.now().after(CONNECT_TIMEOUT).min(deadline);
         let authority = login.authority();
-        let connecting = Session::connect(login, &self.trust, &self.facilities, deadline);
-        let mut session = timeout_at(clock, connected, connecting)
+        let connecting = Session::connect(login, trust, &self.facilities, deadline);
+        let session = timeout_at(clock, connected, connecting)
             .await
             .unwrap_or_else(|| {
                 let text = format!("{authority} is not reached: no session in time");
                 Err(Fault::unavailable("CP0013", text))
-            })?;
+            });
+        if session
+            .as_ref()
+            .is_err_and(|fault| fault.is_code(UNBELIEVED))
+        {
+            login.handed.forget().await;
+        }
+        let mut session = session?;
         let answer = timeout_at(clock, deadline, session.run(statements)).await;
         // Before the answer is given: what the session holds (locks, its settings) must not meet the next call.
         session.end().await;

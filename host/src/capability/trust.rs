@@ -12,6 +12,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::credential::Secret;
+
 /// Largest file of roots that is read, in bytes: a system's whole bundle is a quarter of it.
 pub const MAX_ROOTS_BYTES: u64 = 1024 * 1024;
 
@@ -94,21 +96,36 @@ impl Trust {
                 roots.push(root);
             }
         }
-        let provider = provider();
+        Self::of(store, roots)
+    }
+
+    /// The roots in this PEM text, and nobody else.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn only(pem: &Secret) -> Result<Self, String> {
+        let roots = certificates(pem.expose().as_bytes())?;
+        let mut store = RootCertStore::empty();
+        for root in &roots {
+            let added = store.add(root.clone());
+            added.map_err(|error| error.to_string())?;
+        }
+        Self::of(store, roots).map_err(|error| error.to_string())
+    }
+
+    fn of(store: RootCertStore, roots: Vec<CertificateDer<'static>>) -> Result<Self, TrustError> {
         let store = Arc::new(store);
+        let unusable = |error: &dyn std::error::Error| TrustError::Unusable(error.to_string());
         let verifier = if roots.is_empty() {
             None
         } else {
-            let builder = WebPkiServerVerifier::builder_with_provider(
-                Arc::clone(&store),
-                Arc::clone(&provider),
-            );
-            let built = builder.build();
-            Some(built.map_err(|error| TrustError::Unusable(error.to_string()))?)
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(Arc::clone(&store), provider());
+            Some(builder.build().map_err(|error| unusable(&error))?)
         };
-        let config = client_config(store, None);
+        let config = client_config(store, None).map_err(|error| unusable(&error))?;
         Ok(Self {
-            config: Arc::new(config.map_err(|error| TrustError::Unusable(error.to_string()))?),
+            config: Arc::new(config),
             verifier,
             roots: roots.into(),
         })
@@ -178,11 +195,16 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
         path: path.to_owned(),
         reason,
     };
-    let roots = CertificateDer::pem_slice_iter(&bytes)
+    certificates(&bytes).map_err(unusable)
+}
+
+/// The certificates of a PEM text, at least one.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let roots = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     if roots.is_empty() {
-        return Err(unusable("no PEM block of a certificate".to_owned()));
+        return Err("no PEM block of a certificate".to_owned());
     }
     Ok(roots)
 }

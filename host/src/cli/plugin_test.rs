@@ -66,9 +66,7 @@ impl Args {
     ) -> Result<Vec<Verdict>, CommandError> {
         let clock: Arc<dyn Clock> = Arc::new(context.clock);
         let run = stage::new_run(context, against.plugin.as_str())?;
-        let secrets = providers.secrets();
-        let named = secrets.iter().map(|secret| ("secret", secret.as_bytes()));
-        let (redactor, _) = Redactor::new(named);
+        let redactor = Redactor::joined(providers.redactors());
         let store = MemoryStore::new();
         let header = header(
             &run,

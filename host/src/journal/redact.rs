@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
@@ -23,11 +24,16 @@ pub const MIN_SECRET_BYTES: usize = 6;
 /// A marker can only join its neighbours to another secret a few times; after that the whole text goes.
 const MAX_PASSES: usize = 4;
 
-/// Knows the secrets of a run and takes them out of texts and values.
-#[derive(Clone, Default)]
+/// Knows the secrets of a run and takes them out of texts and values. Its clones know what it knows, also what it learns
+/// later.
+#[derive(Clone)]
 pub struct Redactor {
-    patterns: Vec<Pattern>,
+    /// The first is its own.
+    shelves: Vec<Shelf>,
 }
+
+/// Secrets that several redactors know.
+type Shelf = Arc<RwLock<Vec<Pattern>>>;
 
 /// A secret that is *not* redacted, and why: whoever builds a [`Redactor`] tells the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +49,27 @@ impl Redactor {
     /// A redactor for `secrets` (name and bytes), and those it cannot take.
     #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> (Self, Vec<Ignored>) {
-        let mut redactor = Self::default();
+        let redactor = Self::none();
+        let ignored = redactor.learn(secrets);
+        (redactor, ignored)
+    }
+
+    /// One that knows what all of these know, now and later.
+    #[must_use]
+    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut joined = Self::none();
+        for part in parts {
+            joined.shelves.extend(part.shelves.iter().cloned());
+        }
+        joined
+    }
+
+    /// Comes to know `secrets` (name and bytes) as well: to be called before anything is done with them. Those that it
+    /// cannot take are returned.
+    pub fn learn<'a>(
+        &self,
+        secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Vec<Ignored> {
         let mut ignored = Vec::new();
         for (name, secret) in secrets {
             let why = if secret.len() < MIN_SECRET_BYTES {
@@ -51,7 +77,10 @@ impl Redactor {
             } else if find(MARKER.as_bytes(), secret) {
                 "it is part of the word that replaces secrets; use another one"
             } else {
-                redactor.patterns.push(Pattern::new(secret));
+                if let Some(shelf) = self.shelves.first() {
+                    let mut patterns = shelf.write().unwrap_or_else(PoisonError::into_inner);
+                    patterns.push(Pattern::new(secret));
+                }
                 continue;
             };
             ignored.push(Ignored {
@@ -59,19 +88,22 @@ impl Redactor {
                 why,
             });
         }
-        (redactor, ignored)
+        ignored
     }
 
-    /// A redactor that knows no secret.
+    /// A redactor that knows no secret yet.
     #[must_use]
     pub fn none() -> Self {
-        Self::default()
+        Self {
+            shelves: vec![Shelf::default()],
+        }
     }
 
-    /// True where it knows no secret, so that nothing is ever changed.
+    /// True where it knows no secret, so that nothing is changed.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.patterns.is_empty()
+        let empty = |shelf: &Shelf| read(shelf, <[Pattern]>::is_empty);
+        self.shelves.iter().all(empty)
     }
 
     /// `text` without secrets.
@@ -85,7 +117,7 @@ impl Redactor {
 
     /// Takes secrets out of `value`: out of strings, keys, and lists of numbers that are bytes.
     pub fn redact_value(&self, value: &mut Value) {
-        if self.patterns.is_empty() {
+        if self.is_none() {
             return;
         }
         match value {
@@ -159,8 +191,12 @@ impl Redactor {
 
     fn hits(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut hits: Vec<Range<usize>> = Vec::new();
-        for pattern in &self.patterns {
-            pattern.find(text, &mut hits);
+        for shelf in &self.shelves {
+            read(shelf, |patterns| {
+                for pattern in patterns {
+                    pattern.find(text, &mut hits);
+                }
+            });
         }
         hits.sort_by_key(|hit| (hit.start, hit.end));
         hits
@@ -169,8 +205,14 @@ impl Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} secrets)", self.patterns.len())
+        let known = |shelf: &Shelf| read(shelf, <[Pattern]>::len);
+        let count: usize = self.shelves.iter().map(known).sum();
+        write!(f, "Redactor({count} secrets)")
     }
+}
+
+fn read<T>(shelf: &Shelf, look: impl FnOnce(&[Pattern]) -> T) -> T {
+    look(&shelf.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// `hits` are sorted by start and may overlap.

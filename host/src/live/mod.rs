@@ -129,14 +129,8 @@ impl Live {
                 }])
             },
         )?;
-        let secrets: Vec<String> = self
-            .providers
-            .secrets()
-            .into_iter()
-            .chain(probe.secrets())
-            .collect();
-        let named = secrets.iter().map(|secret| ("secret", secret.as_bytes()));
-        let (redactor, _) = Redactor::new(named);
+        let probes = probe.redactor().for_journal();
+        let redactor = Redactor::joined(self.providers.redactors().chain([probes]));
         let mut setup = Setup::threaded(Arc::clone(&self.facilities.clock), redactor);
         if let Some(hook) = &self.on_append {
             setup = setup.on_append(Arc::clone(hook));

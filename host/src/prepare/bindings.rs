@@ -8,9 +8,10 @@ use super::error::{PrepareError, PrepareErrors};
 use super::served::{check_served, version};
 use super::{Prepared, load};
 use crate::call::Service;
-use crate::capability::{Capabilities, Capability, Facilities};
+use crate::capability::{Capabilities, Capability, Facilities, credential};
 use crate::clock::Clock;
 use crate::journal::Journal;
+use crate::journal::redact::Redactor;
 use crate::mediation::egress::Egress;
 use crate::mediation::routing::Route;
 use crate::name::{InterfaceName, PluginDigest, PluginName};
@@ -114,13 +115,10 @@ async fn bind_one(
 }
 
 impl Providers {
-    /// Every form of every secret that a binding holds: what the journal must not.
-    #[must_use]
-    pub fn secrets(&self) -> Vec<String> {
-        self.0
-            .iter()
-            .flat_map(|bound| bound.capabilities.redactor().texts().to_vec())
-            .collect()
+    /// Takes out of a journal what a binding holds of secrets, now and later.
+    pub fn redactors(&self) -> impl Iterator<Item = &Redactor> {
+        let redactors = self.0.iter().map(|bound| bound.capabilities.redactor());
+        redactors.map(credential::Redactor::for_journal)
     }
 
     /// The same, with every capability behind what `layer` makes of it.

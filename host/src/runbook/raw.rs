@@ -260,6 +260,9 @@ pub(super) struct RawConnection {
     /// Database to select; where left out none, at PostgreSQL the one with the user's name.
     #[serde(default)]
     pub(super) database: String,
+    /// An API that hands out the roots that are believed for this connection, in place of those of the binding: PEM, or
+    /// PEM in Base64.
+    pub(super) trust: Option<At<RawHandout>>,
 }
 
 /// Where a secret comes from. Exactly one of the two.
@@ -272,12 +275,48 @@ pub(super) struct RawSecret {
     pub(super) file: Option<Text>,
 }
 
+/// A text that an API hands out to whoever has a credential. The host asks for it when it is first needed; no plugin does.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawHandout {
+    /// Where it is asked for, with `GET`: an address `https://…`, with its query.
+    pub(super) url: Text,
+    /// A name from `credentials`; none where left out.
+    pub(super) credential: Option<Text>,
+    /// Where the text stands in an answer that is JSON, such as `/ca/certificate` (RFC 6901); the whole answer where left
+    /// out. A text that is wholly Base64 is decoded.
+    pub(super) pointer: Option<Text>,
+    /// Whether the API may be at a private address.
+    #[serde(default)]
+    pub(super) private: bool,
+}
+
+/// Where a kubeconfig comes from. Exactly one of `env`, `file` and `url`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RawKubeconfig {
+    /// Environment variable of the host that holds it.
+    pub(super) env: Option<String>,
+    /// File that holds it.
+    pub(super) file: Option<Text>,
+    /// An API that hands it out, asked with `GET` when it is first needed, and again once its credential is refused.
+    pub(super) url: Option<Text>,
+    /// A name from `credentials`, for `url`; none where left out.
+    pub(super) credential: Option<Text>,
+    /// Where it stands in the answer of `url` if that is JSON, such as `/kubeconfig` (RFC 6901); the whole answer where
+    /// left out. A text that is wholly Base64 is decoded.
+    pub(super) pointer: Option<Text>,
+    /// Whether the API at `url`, and the server that the kubeconfig names, may be at private addresses.
+    #[serde(default)]
+    pub(super) private: bool,
+}
+
 /// A named Kubernetes cluster. TLS is always on and always verified.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawCluster {
-    /// Where the kubeconfig comes from: a file, or a variable that holds its text.
-    pub(super) kubeconfig: At<RawSecret>,
+    /// Where the kubeconfig comes from: a file, a variable that holds its text, or an API that hands it out.
+    pub(super) kubeconfig: At<RawKubeconfig>,
     /// The context in it; its current one where left out.
     pub(super) context: Option<String>,
 }

@@ -188,13 +188,38 @@ pub struct Connection {
     pub password: SecretSource,
     /// Database to select; empty for none (PostgreSQL: the one with the user's name).
     pub database: String,
+    /// Where the roots come from that are believed for this connection; where `None` they are the binding's.
+    pub trust: Option<Handout>,
+}
+
+/// A text that an API hands out: a kubeconfig, the certificate of an authority. The host asks for it when it is first
+/// needed, never a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handout {
+    /// Asked for with `GET`; always `https:`.
+    pub url: Url,
+    /// Slot of the binding's credential that is attached.
+    pub credential: Option<String>,
+    /// Where the text stands in an answer that is JSON (RFC 6901); the whole answer where `None`.
+    pub pointer: Option<String>,
+    /// Whether the API, and the server that a kubeconfig names, may be at private addresses.
+    pub private: bool,
+}
+
+/// Where a kubeconfig comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KubeconfigSource {
+    /// Its text, or its file; files that it names start at its folder.
+    Secret(SecretSource),
+    /// An API, which cannot name files of this host.
+    Handout(Handout),
 }
 
 /// A named Kubernetes cluster.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// The text of the kubeconfig, or its file; files that it names start at its folder.
-    pub kubeconfig: SecretSource,
+    /// The kubeconfig.
+    pub kubeconfig: KubeconfigSource,
     /// The context in it; its current one where `None`.
     pub context: Option<String>,
 }

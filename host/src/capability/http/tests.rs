@@ -80,11 +80,8 @@ async fn send(capabilities: &Capabilities, method: &str, url: &str, slot: Option
     if used.reply.is_ok() {
         // `call` has searched the reply; the body is Base64 there and is searched as text here.
         let text = body(&used);
-        let found = capabilities
-            .redactor()
-            .texts()
-            .iter()
-            .find(|form| text.contains(form.as_str()));
+        let forms = capabilities.redactor().texts();
+        let found = forms.iter().find(|form| text.contains(form.as_str()));
         assert_eq!(found, None, "a secret in the body");
     }
     used

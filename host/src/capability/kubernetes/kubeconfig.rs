@@ -1,8 +1,9 @@
 //! From a kubeconfig to one API server and what is said to it: address, trust, client certificate, token.
 //!
-//! What is read here is read once, when a binding is prepared, so that every secret in it is known before anything is
-//! sent. Two things that a kubeconfig can ask for are refused: not to verify TLS, and to run a program that makes a
-//! credential. No environment is consulted, and no proxy. Start at [`Access::read`].
+//! One from a file or a variable is read once, when a binding is prepared; one that an API hands out, when it is first
+//! needed. Either way every secret in it is known before anything is sent. Two things that a kubeconfig can ask for are
+//! refused: not to verify TLS, and to run a program that makes a credential. No environment is consulted, and no proxy. Start
+//! at [`Access::read`] and [`Access::of`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use url::Url;
 use crate::capability::SecretShelf;
 use crate::capability::credential::{Secret, SecretProblem};
 use crate::capability::trust::{self, Trust};
-use crate::runbook::types::{Cluster, CredentialScheme, SecretSource};
+use crate::runbook::types::{CredentialScheme, SecretSource};
 
 /// A kubeconfig that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +111,8 @@ pub(crate) struct Access {
     pub(super) tls: Arc<ClientConfig>,
     /// Credentials and impersonation.
     pub(super) headers: HeaderMap,
+    /// Where an API named the address, and not the operator: whether it may be a private one.
+    pub(super) judged: Option<bool>,
 }
 
 /// A user of a kubeconfig. `kube` keeps secrets in a type that only serialisation opens.
@@ -144,35 +147,59 @@ impl Access {
     /// Reads the kubeconfig of a cluster and every file that it names; `shelf` comes to know its secrets. Where it
     /// names no authority, the binding's `trust` counts.
     pub(crate) fn read(
-        name: &str,
-        cluster: &Cluster,
+        source: &SecretSource,
+        context: Option<&str>,
         shelf: &mut SecretShelf<'_>,
         trust: &Trust,
-    ) -> Result<Self, KubeconfigError> {
-        let folder = match &cluster.kubeconfig {
+    ) -> Result<Self, KubeconfigProblem> {
+        let folder = match source {
             SecretSource::File(path) => path.parent().unwrap_or(Path::new("")).to_owned(),
             SecretSource::Environment(_) => PathBuf::new(),
         };
-        Reading { folder, shelf }
-            .access(cluster, trust)
-            .map_err(|problem| KubeconfigError {
-                cluster: name.to_owned(),
-                problem,
-            })
+        let mut reading = Reading {
+            folder: Some(folder),
+            shelf,
+        };
+        let text = reading.secret("the kubeconfig", source)?;
+        reading.access(&text, context, trust)
+    }
+
+    /// The same from a text that an API handed out, which names no files of this host. `private`: whether the server may
+    /// be at a private address.
+    pub(crate) fn of(
+        text: &Secret,
+        context: Option<&str>,
+        private: bool,
+        shelf: &mut SecretShelf<'_>,
+        trust: &Trust,
+    ) -> Result<Self, KubeconfigProblem> {
+        let mut reading = Reading {
+            folder: None,
+            shelf,
+        };
+        let access = reading.access(text, context, trust)?;
+        Ok(Self {
+            judged: Some(private),
+            ..access
+        })
     }
 }
 
 /// Reads what belongs to one kubeconfig.
 struct Reading<'r, 's> {
-    /// Where files start that it names.
-    folder: PathBuf,
+    /// Where files start that it names; none where it may name none.
+    folder: Option<PathBuf>,
     shelf: &'r mut SecretShelf<'s>,
 }
 
 impl Reading<'_, '_> {
-    fn access(&mut self, cluster: &Cluster, trust: &Trust) -> Result<Access, KubeconfigProblem> {
-        let text = self.secret("the kubeconfig", &cluster.kubeconfig)?;
-        let Chosen { cluster, user } = choose(&text, cluster.context.as_deref())?;
+    fn access(
+        &mut self,
+        text: &Secret,
+        context: Option<&str>,
+        trust: &Trust,
+    ) -> Result<Access, KubeconfigProblem> {
+        let Chosen { cluster, user } = choose(text, context)?;
         if user.exec.is_some() {
             return Err(KubeconfigProblem::Program("exec"));
         }
@@ -195,6 +222,7 @@ impl Reading<'_, '_> {
             authority,
             tls: Arc::new(self.tls(&cluster, &user, trust)?),
             headers,
+            judged: None,
         })
     }
 
@@ -207,8 +235,10 @@ impl Reading<'_, '_> {
             })
     }
 
-    fn file(&self, what: &str, path: &Path) -> Result<Secret, KubeconfigProblem> {
-        self.secret(what, &SecretSource::File(self.folder.join(path)))
+    fn file(&self, what: &'static str, path: &Path) -> Result<Secret, KubeconfigProblem> {
+        let folder = self.folder.as_ref();
+        let folder = folder.ok_or_else(|| unusable(what, "an API names no files of this host"))?;
+        self.secret(what, &SecretSource::File(folder.join(path)))
     }
 
     /// What stands in the kubeconfig as Base64, or in the file that it names; inline comes first, as `kubectl` has it.

@@ -6,11 +6,11 @@
 //! used, not its connections.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use kube::core::Status;
 use kube::core::request::Error as RequestError;
-use reqwest::header::{HOST, HeaderMap, RETRY_AFTER};
+use reqwest::header::HOST;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
@@ -20,9 +20,6 @@ use super::object::text_at;
 
 /// Most bytes of one answer: more than the 1.5 MiB that etcd takes as one object, with room for a page of a list.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-
-/// Longest wait in seconds that is believed of a `Retry-After` header: one hour.
-const MAX_RETRY_AFTER_SECONDS: u64 = 3600;
 
 /// How much of an answer is quoted that is no `Status`, in bytes.
 const QUOTE_BYTES: usize = 300;
@@ -47,7 +44,7 @@ impl Answer {
 
 /// An API server, for the time of one call.
 pub(super) struct Server<'a> {
-    pub(super) access: &'a Access,
+    pub(super) access: Arc<Access>,
     pub(super) facilities: &'a Facilities,
 }
 
@@ -85,7 +82,7 @@ impl Server<'_> {
         if status.is_success() {
             return Ok((response, safe));
         }
-        let after_ms = retry_after_ms(response.headers());
+        let after_ms = http::retry_after_ms(response.headers());
         // What a refusal says is a help, not an answer: where it cannot be read, its status is enough.
         let body = self.read(asked, safe, response).await.unwrap_or_default();
         Err(refusal(asked, safe, status, after_ms, &body))
@@ -109,18 +106,26 @@ impl Server<'_> {
             request.headers_mut().insert(HOST, authority.clone());
         }
         let safe = request.method().is_safe();
-        let addresses: Vec<SocketAddr> =
-            network::addresses(self.facilities.resolver.as_ref(), &self.access.host)
-                .await
-                .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?
-                .into_iter()
-                .map(|address| SocketAddr::new(address, 0))
-                .collect();
+        let addresses = self.addresses().await?;
         let host = request.url().host_str().unwrap_or("").to_owned();
         let client = http::client(&self.access.tls, host.trim_matches(['[', ']']), &addresses)
             .map_err(|reason| Fault::other("CP0009", reason))?;
         let sent = client.execute(request).await;
         Ok((sent.map_err(|error| self.unanswered(safe, error))?, safe))
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Fault> {
+        let resolver = self.facilities.resolver.as_ref();
+        let Access { host, judged, .. } = self.access.as_ref();
+        let Some(private) = *judged else {
+            let found = network::addresses(resolver, host).await;
+            let found = found.map_err(|problem| Fault::unreached(&problem, String::new()))?;
+            let found = found.into_iter();
+            return Ok(found.map(|address| SocketAddr::new(address, 0)).collect());
+        };
+        let grant = "private = true, beside the kubeconfig's `url`".to_owned();
+        let found = network::reach(resolver, host, 0, private).await;
+        found.map_err(|problem| Fault::unreached(&problem, grant))
     }
 
     pub(super) fn unanswered(&self, safe: bool, error: reqwest::Error) -> Fault {
@@ -196,17 +201,4 @@ fn refusal(
         // Not what an API server answers: a redirect, something in between.
         _ => Fault::other("CP0031", text),
     }
-}
-
-/// `Retry-After` in seconds, which is how API servers give it.
-fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
-    let seconds: u64 = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    let after = Duration::from_secs(seconds.min(MAX_RETRY_AFTER_SECONDS));
-    u64::try_from(after.as_millis()).ok()
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::call::CallError;
 use stand_in::{StandIn, answer, grant, made, refusal};
 
+mod handed;
 mod kubeconfig;
 mod stand_in;
 

@@ -180,6 +180,21 @@ fn secrets_that_cannot_be_redacted_are_named() {
 }
 
 #[test]
+fn what_one_learns_is_known_to_its_clones_and_to_whom_it_is_part_of() {
+    let (first, second) = (redactor(b"abcdefgh"), Redactor::none());
+    let joined = Redactor::joined([&first, &second]);
+    let clone = second.clone();
+    assert_eq!(joined.redact_str("abcdefgh 123456"), "[redacted] 123456");
+    assert!(second.learn([("late", b"123456".as_slice())]).is_empty());
+    for knowing in [&second, &clone, &joined] {
+        assert_eq!(knowing.redact_str("<123456>"), "<[redacted]>");
+    }
+    joined.learn([("own", b"zyxwvu".as_slice())]);
+    assert_eq!(joined.redact_str("zyxwvu"), "[redacted]");
+    assert_eq!(first.redact_str("123456 zyxwvu"), "123456 zyxwvu");
+}
+
+#[test]
 fn a_secret_that_is_not_text_is_found_in_bytes() {
     let secret = [0xff, 0x00, 0xfe, 0x80, 0x81, 0x22];
     let redactor = redactor(&secret);

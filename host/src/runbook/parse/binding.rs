@@ -72,11 +72,11 @@ impl Door<'_> {
             .connections
             .iter()
             .filter_map(|(name, connection)| {
-                let read = self.connection(connection);
+                let read = self.connection(connection, &raw.credentials);
                 Some((self.kebab("connection name", name)?, read?))
             })
             .collect();
-        let clusters = self.clusters(&raw.clusters);
+        let clusters = self.clusters(&raw.clusters, &raw.credentials);
         let kubernetes = raw
             .kubernetes
             .iter()
@@ -192,8 +192,14 @@ impl Door<'_> {
         }
     }
 
-    fn connection(&mut self, connection: &At<RawConnection>) -> Option<Connection> {
+    fn connection(
+        &mut self,
+        connection: &At<RawConnection>,
+        credentials: &BTreeMap<Text, At<RawCredential>>,
+    ) -> Option<Connection> {
         let raw = connection.value();
+        let trust = raw.trust.as_ref();
+        let trust = trust.map(|handout| self.handout(handout.value(), credentials));
         let host = self.host(&raw.host);
         let server_name = raw.server_name.as_ref().map(|name| self.host(name));
         let RawSecret { env, file } = raw.password.value();
@@ -219,6 +225,10 @@ impl Door<'_> {
             user: raw.user.clone(),
             password: password?,
             database: raw.database.clone(),
+            trust: match trust {
+                Some(read) => Some(read?),
+                None => None,
+            },
         })
     }
 

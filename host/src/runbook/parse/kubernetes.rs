@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::door::Door;
-use crate::runbook::raw::{At, RawCluster, RawKubernetesGrant, RawSecret, Text};
+use crate::runbook::raw::{At, RawCluster, RawCredential, RawKubernetesGrant, Text};
 use crate::runbook::types::{Cluster, KindName, KubernetesGrant, KubernetesVerb};
 
 impl Door<'_> {
     pub(super) fn clusters(
         &mut self,
         raw: &BTreeMap<Text, At<RawCluster>>,
+        credentials: &BTreeMap<Text, At<RawCredential>>,
     ) -> BTreeMap<String, Cluster> {
         raw.iter()
             .filter_map(|(name, cluster)| {
-                let RawSecret { env, file } = cluster.value().kubeconfig.value();
-                let span = cluster.value().kubeconfig.span();
-                let kubeconfig = self.secret(&span, env.as_ref(), file.as_ref());
+                let kubeconfig = self.kubeconfig(&cluster.value().kubeconfig, credentials);
                 let cluster = Cluster {
                     kubeconfig: kubeconfig?,
                     context: cluster.value().context.clone(),

@@ -5,6 +5,7 @@
 mod against;
 mod binding;
 mod door;
+mod handout;
 mod issuer;
 mod kubernetes;
 mod name_server;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::runbook::error::RunbookErrors;
 use crate::runbook::source::Sources;
-use crate::runbook::types::{CredentialScheme, Engine, Runbook, SecretSource};
+use crate::runbook::types::{CredentialScheme, Engine, KubeconfigSource, Runbook, SecretSource};
 
+mod handout;
 mod issuer;
 mod name_server;
 
@@ -229,12 +230,15 @@ fn clusters_and_what_may_be_done_in_them_are_read() {
     let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap();
     let binding = runbook.bindings.last().unwrap();
     let pz = &binding.clusters["pz"];
-    assert!(matches!(&pz.kubeconfig, SecretSource::File(path) if path.ends_with("pz.kubeconfig")));
+    let KubeconfigSource::Secret(SecretSource::File(path)) = &pz.kubeconfig else {
+        panic!("{pz:?}")
+    };
+    assert!(path.ends_with("pz.kubeconfig"));
     assert_eq!(pz.context.as_deref(), Some("recovery"));
     let bz = &binding.clusters["bz"];
     assert_eq!(
         bz.kubeconfig,
-        SecretSource::Environment("BZ_KUBECONFIG".to_owned())
+        KubeconfigSource::Secret(SecretSource::Environment("BZ_KUBECONFIG".to_owned()))
     );
     let [grant] = binding.kubernetes.as_slice() else {
         panic!("one grant")

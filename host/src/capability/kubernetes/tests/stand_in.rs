@@ -16,11 +16,14 @@ use crate::capability::credential::FixedSecrets;
 use crate::capability::testbed::{Authority, CANARY, HOST, binding, facilities, serve_tls};
 use crate::capability::{Capabilities, CapabilityError, Facilities};
 use crate::runbook::types::{
-    Binding, Cluster, KindName, KubernetesGrant, KubernetesVerb, SecretSource,
+    Binding, Cluster, KindName, KubeconfigSource, KubernetesGrant, KubernetesVerb, SecretSource,
 };
 
+/// The environment variable that holds the kubeconfig.
+const VARIABLE: &str = "KUBECONFIG_PZ";
+
 /// What the stand-in answers to everything but discovery.
-pub(super) type Script = dyn Fn(&Method, &str) -> Response + Send + Sync;
+pub(super) type Script = dyn Fn(&HeaderMap, &Method, &str) -> Response + Send + Sync;
 
 /// An API server that says what it is told to say, and remembers what it was asked.
 pub(super) struct StandIn {
@@ -33,6 +36,13 @@ impl StandIn {
     pub(super) async fn start(
         script: impl Fn(&Method, &str) -> Response + Send + Sync + 'static,
     ) -> Self {
+        Self::looking(move |_, method, path| script(method, path)).await
+    }
+
+    /// The same with a script that looks at the headers.
+    pub(super) async fn looking(
+        script: impl Fn(&HeaderMap, &Method, &str) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let authority = Authority::new();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
@@ -42,7 +52,8 @@ impl StandIn {
             let headers = request.headers().clone();
             seen.lock().unwrap().push((line, headers));
             let path = request.uri().to_string();
-            let answer = discovery(&path).unwrap_or_else(|| script(request.method(), &path));
+            let answer = discovery(&path)
+                .unwrap_or_else(|| script(request.headers(), request.method(), &path));
             async move { answer }
         });
         let port = serve_tls(app, &authority.issue(&[HOST])).await;
@@ -105,7 +116,7 @@ users:
 
 pub(super) fn bound(grants: Vec<KubernetesGrant>) -> Binding {
     let cluster = Cluster {
-        kubeconfig: SecretSource::Environment("KUBECONFIG_PZ".to_owned()),
+        kubeconfig: KubeconfigSource::Secret(SecretSource::Environment(VARIABLE.to_owned())),
         context: None,
     };
     Binding {
@@ -119,7 +130,7 @@ pub(super) fn made(
     kubeconfig: &str,
     grants: Vec<KubernetesGrant>,
 ) -> Result<Capabilities, CapabilityError> {
-    let secrets = BTreeMap::from([("KUBECONFIG_PZ".to_owned(), kubeconfig.to_owned())]);
+    let secrets = BTreeMap::from([(VARIABLE.to_owned(), kubeconfig.to_owned())]);
     let facilities = Facilities {
         secrets: Arc::new(FixedSecrets(secrets)),
         ..facilities()

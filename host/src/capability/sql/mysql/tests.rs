@@ -134,6 +134,7 @@ impl Server {
             user: "ops".to_owned(),
             password: SecretSource::Environment(CANARY_VARIABLE.to_owned()),
             database: "app".to_owned(),
+            trust: None,
         };
         let mut binding = binding();
         binding.connections = [("pz".to_owned(), connection)].into();

@@ -150,6 +150,7 @@ impl Server {
             user: "ops".to_owned(),
             password: SecretSource::Environment(CANARY_VARIABLE.to_owned()),
             database: "postgres".to_owned(),
+            trust: None,
         };
         let mut binding = binding();
         binding.connections = [("pz".to_owned(), connection)].into();
