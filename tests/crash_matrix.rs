@@ -29,14 +29,15 @@ fn root() -> PathBuf {
         .unwrap()
 }
 
-fn drill() -> Rehearsal {
+/// The drill, with these lines added to its scenario.
+fn drill(added: &str) -> Rehearsal {
     let engines = Engines::new(Some(root().join("target/understudy-cache"))).unwrap();
     let strategies = ["replica", "restore", "failback", "standby"]
         .map(|name| root().join("plugins/strategies").join(name));
     build::build(&engines, &strategies, None).unwrap();
     let runbook = Runbook::load(&root().join("runbooks/wordpress/runbook.toml"), &[]).unwrap();
-    let scenario =
-        std::fs::read_to_string(runbook.folder.join("scenarios/primary-lost.toml")).unwrap();
+    let scenario = runbook.folder.join("scenarios/primary-lost.toml");
+    let scenario = std::fs::read_to_string(scenario).unwrap() + added;
     let order = Order {
         procedure: vec!["replica".parse().unwrap(), "failback".parse().unwrap()],
         mode: Mode::Ungraceful,
@@ -106,18 +107,27 @@ fn essence(entries: &[Entry]) -> Essence {
     essence
 }
 
-/// Cuts the drill off after `cut` records, has another host take it over, and compares.
-fn cut_and_resume(drill: &Rehearsal, whole: &Rehearsed, expected: &Essence, cut: u64) {
+/// Cuts the drill off after so many records, each time has another host take it over, and compares.
+fn cut_and_resume(drill: &Rehearsal, whole: &Rehearsed, expected: &Essence, cuts: &[u64]) {
     let store = MemoryStore::new();
-    let switches = Switches {
-        cut_after: Some(cut),
-        cut_when: None,
-        on_append: None,
-    };
-    let cut_off = drill.begin(Box::new(store.clone()), switches);
-    assert!(cut_off.is_err(), "record {cut} was not the last");
-    let (known, _) = chain::read(&store.lines()).unwrap();
-    assert_eq!(u64::try_from(known.len()).unwrap(), cut);
+    let mut known = Vec::new();
+    for cut in cuts {
+        let switches = Switches {
+            cut_after: Some(*cut),
+            cut_when: None,
+            on_append: None,
+        };
+        let store = Box::new(store.clone());
+        let cut_off = if known.is_empty() {
+            drill.begin(store.clone(), switches)
+        } else {
+            drill.resume(store.clone(), &known, switches)
+        };
+        assert!(cut_off.is_err(), "record {cut} was not the last");
+        (known, _) = chain::read(&store.lines()).unwrap();
+        assert_eq!(u64::try_from(known.len()).unwrap(), *cut);
+    }
+    let cut = format!("{cuts:?}");
     let resumed = drill
         .resume(Box::new(store), &known, Switches::default())
         .unwrap_or_else(|error| panic!("cut after {cut}: {error}"));
@@ -126,6 +136,11 @@ fn cut_and_resume(drill: &Rehearsal, whole: &Rehearsed, expected: &Essence, cut:
         resumed.missed.is_empty(),
         "cut after {cut}: {:?}",
         resumed.missed
+    );
+    assert!(
+        resumed.broken.is_empty(),
+        "cut after {cut}: {:?}",
+        resumed.broken
     );
     let found = essence(&resumed.entries);
     assert_eq!(found.states, expected.states, "cut after {cut}");
@@ -148,24 +163,49 @@ fn cut_and_resume(drill: &Rehearsal, whole: &Rehearsed, expected: &Essence, cut:
     }
 }
 
-#[test]
-fn a_run_that_dies_after_any_record_ends_as_if_it_had_not() {
-    let drill = drill();
+/// All of these, on every core.
+fn cut_all(drill: &Rehearsal, deaths: impl Fn(u64) -> Vec<Vec<u64>>) {
     let whole = drill
         .begin(Box::new(MemoryStore::new()), Switches::default())
         .unwrap();
     let expected = essence(&whole.entries);
     // After the first record there is a run; the last two are its ending and what clients saw of it.
-    let cuts: Vec<u64> = (1..u64::try_from(whole.entries.len()).unwrap() - 2).collect();
+    let deaths = deaths(u64::try_from(whole.entries.len()).unwrap() - 2);
     let threads = std::thread::available_parallelism().unwrap().get();
     std::thread::scope(|scope| {
         for lane in 0..threads {
-            let (drill, whole, expected, cuts) = (&drill, &whole, &expected, &cuts);
+            let (whole, expected, deaths) = (&whole, &expected, &deaths);
             scope.spawn(move || {
-                for cut in cuts.iter().skip(lane).step_by(threads) {
-                    cut_and_resume(drill, whole, expected, *cut);
+                for cuts in deaths.iter().skip(lane).step_by(threads) {
+                    cut_and_resume(drill, whole, expected, cuts);
                 }
             });
         }
+    });
+}
+
+#[test]
+fn a_run_that_dies_after_any_record_ends_as_if_it_had_not() {
+    cut_all(&drill(""), |end| (1..end).map(|cut| vec![cut]).collect());
+}
+
+#[test]
+fn a_run_that_dies_twice_ends_as_if_it_had_not_though_its_calls_were_refused_at_first() {
+    const THROTTLED: [&str; 4] = [
+        "workload/ensure-maintenance",
+        "dns/ensure-record",
+        "database/ensure-promoted",
+        "ingress/ensure-exposed",
+    ];
+    let throttle = |call: &str| {
+        format!(
+            "\n[[faults]]\ncall = \"{call}\"\nnth = 1\nattempts = 1\nkind = \"throttle\"\nby = \"30s\"\n"
+        )
+    };
+    let throttles: String = THROTTLED.map(throttle).concat();
+    // The second death is well after the first, so that what the first left undone has been built on.
+    cut_all(&drill(&throttles), |end| {
+        let pairs = 1..end / 3;
+        pairs.map(|cut| vec![cut, cut + end / 3]).collect()
     });
 }

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::call::{CallSite, Request};
+use crate::call::{CallKind, CallSite, Request};
 use crate::clock::Instant;
 use crate::journal::record::{Entry, Record};
 use crate::mediation::{CONTROL, poll_pause};
+use crate::name::StepId;
+use crate::run::state::StepState;
 
 /// A call with the time at which the world saw it.
 #[derive(Debug, Clone)]
@@ -23,27 +25,28 @@ pub struct Seen {
 /// and first reached the world when another one went on.
 #[must_use]
 pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
-    let mut requests: BTreeMap<CallSite, Request> = BTreeMap::new();
-    let mut held: Vec<CallSite> = Vec::new();
+    let last = entries.last().map_or(Instant::default(), |entry| entry.at);
+    let mut order: BTreeMap<StepId, usize> = BTreeMap::new();
+    let mut open: BTreeMap<CallSite, Open> = BTreeMap::new();
     let mut seen: Vec<(Instant, u64, Seen)> = Vec::new();
     let mut note = |at: Instant, seq: u64, request: &Request| {
-        seen.push((
-            at,
-            seq,
-            Seen {
-                at,
-                request: request.clone(),
-            },
-        ));
+        let request = request.clone();
+        seen.push((at, seq, Seen { at, request }));
     };
-    let last = entries.last().map_or(Instant::default(), |entry| entry.at);
     for entry in entries {
         match &entry.record {
+            Record::RunStarted(header) => {
+                let steps = header.plan.steps.iter().enumerate();
+                order = steps
+                    .map(|(place, step)| (step.id.clone(), place))
+                    .collect();
+            }
             Record::Intent {
                 site,
                 function,
                 args,
                 key,
+                kind,
                 ..
             } if function.interface.unversioned() != CONTROL => {
                 let request = Request {
@@ -53,28 +56,47 @@ pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
                     site: site.clone(),
                     deadline: Instant(u64::MAX),
                 };
-                if unsent.contains(site) {
-                    held.push(site.clone());
-                } else {
+                if !unsent.contains(site) {
                     note(entry.at, entry.seq, &request);
                 }
-                requests.insert(site.clone(), request);
+                let (kind, next_at) = (*kind, None);
+                let call = Open {
+                    request,
+                    kind,
+                    next_at,
+                };
+                open.insert(site.clone(), call);
             }
+            // Whoever goes on makes every call again that has no outcome, but for one that waits for its time.
             Record::RunResumed { .. } => {
-                for request in held.drain(..).filter_map(|site| requests.get(&site)) {
-                    note(entry.at, entry.seq, request);
+                let mut again: Vec<&Open> = open
+                    .values()
+                    .filter(|call| call.kind != CallKind::Once)
+                    .filter(|call| call.next_at.is_none_or(|at| at <= entry.at))
+                    .collect();
+                again.sort_by_key(|call| order.get(&call.request.site.step));
+                for call in again {
+                    note(entry.at, entry.seq, &call.request);
                 }
             }
             Record::Waiting { site, operation } => {
                 let next = entry.at.after(poll_pause(operation));
-                if let Some(request) = requests.get(site).filter(|_| next <= last) {
+                let call = open.get_mut(site).map(|call| call.next(next));
+                if let Some(request) = call.filter(|_| next <= last) {
                     note(next, entry.seq, request);
                 }
             }
             Record::Retried { site, next_at, .. } => {
-                if let Some(request) = requests.get(site).filter(|_| *next_at <= last) {
+                let call = open.get_mut(site).map(|call| call.next(*next_at));
+                if let Some(request) = call.filter(|_| *next_at <= last) {
                     note(*next_at, entry.seq, request);
                 }
+            }
+            Record::Outcome { site, .. } => drop(open.remove(site)),
+            Record::StepChanged { step, to, .. }
+                if !matches!(to, StepState::Running | StepState::Undoing) =>
+            {
+                open.retain(|site, _| site.step != *step);
             }
             _ => {}
         }
@@ -83,6 +105,21 @@ pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
     seen.retain(|(_, _, call)| !refused.contains(&call.request.site));
     seen.sort_by_key(|(at, seq, _)| (*at, *seq));
     seen.into_iter().map(|(_, _, call)| call).collect()
+}
+
+/// A call without an outcome.
+struct Open {
+    request: Request,
+    kind: CallKind,
+    /// When it was to be made again; none before the first time.
+    next_at: Option<Instant>,
+}
+
+impl Open {
+    fn next(&mut self, at: Instant) -> &Request {
+        self.next_at = Some(at);
+        &self.request
+    }
 }
 
 /// Calls that policy refused: they never reached the world.
@@ -131,7 +168,7 @@ mod tests {
         assert_eq!(seen_at(&entries, &unsent), []);
         let at = resumed.at;
         entries.push(resumed);
-        assert_eq!(seen_at(&entries, &sent), [died.at]);
+        assert_eq!(seen_at(&entries, &sent), [died.at, at], "it is made again");
         assert_eq!(seen_at(&entries, &unsent), [at]);
     }
 }
