@@ -16,6 +16,7 @@ use understudy::database::database;
 use understudy::dns::dns;
 use understudy::edge_cache::edge_cache;
 use understudy::infrastructure::infrastructure;
+use understudy::kubernetes::kubernetes;
 use understudy::metrics::metrics;
 use understudy::storage::storage;
 use understudy::types::types::Outcome;
@@ -44,6 +45,16 @@ enum Thing {
     Database(String),
     Bucket(String),
     Host(String),
+}
+
+/// An object of a cluster.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Object {
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
 }
 
 /// A function of a contract with its arguments.
@@ -186,6 +197,16 @@ enum Call {
         site: String,
         stack: String,
     },
+    ListObjects {
+        site: String,
+        api_version: String,
+        kind: String,
+        namespace: String,
+    },
+    EnsureDeleted {
+        site: String,
+        object: Object,
+    },
 }
 
 /// As `recovery-target` of the contract.
@@ -247,6 +268,17 @@ impl Guest for Caller {
     }
 }
 
+impl From<&Object> for kubernetes::ObjectRef {
+    fn from(object: &Object) -> Self {
+        Self {
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+        }
+    }
+}
+
 fn read(config: &str) -> Result<Config, String> {
     serde_json::from_str(config).map_err(|error| error.to_string())
 }
@@ -268,6 +300,7 @@ impl Call {
             | Self::ObserveLock { .. }
             | Self::EnsureApplied { .. }
             | Self::EnsureDestroyed { .. } => "infrastructure",
+            Self::ListObjects { .. } | Self::EnsureDeleted { .. } => "kubernetes",
             Self::EnsureSynced { .. }
             | Self::Observe {
                 thing: Thing::Bucket(_),
@@ -403,6 +436,21 @@ fn make(call: &Call) -> Value {
         Call::EnsureApplied { site, stack } => outcome(infrastructure::ensure_applied(site, stack)),
         Call::EnsureDestroyed { site, stack } => {
             outcome(infrastructure::ensure_destroyed(site, stack))
+        }
+        Call::ListObjects {
+            site,
+            api_version,
+            kind,
+            namespace,
+        } => answer(kubernetes::list_objects(
+            site,
+            api_version,
+            kind,
+            namespace,
+            "",
+        )),
+        Call::EnsureDeleted { site, object } => {
+            outcome(kubernetes::ensure_deleted(site, &object.into()))
         }
     }
 }

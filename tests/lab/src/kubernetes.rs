@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 
 use self::cluster::Cluster;
 use self::pki::Pki;
@@ -153,6 +154,17 @@ impl ControlPlane {
     #[must_use]
     pub fn recovery_kubeconfig(&self) -> PathBuf {
         self.pki.kubeconfig(access::USER)
+    }
+
+    /// A kubeconfig that says who asks by a token.
+    ///
+    /// # Errors
+    /// Where the lab's own cannot be read.
+    pub fn kubeconfig_with(&self, token: &str) -> Result<Value> {
+        let mut kubeconfig: Value = serde_json::from_slice(&fs::read(self.admin_kubeconfig())?)?;
+        let user = kubeconfig.pointer_mut("/users/0/user");
+        *user.context("no user")? = json!({ "token": token });
+        Ok(kubeconfig)
     }
 
     /// Where its API listens.

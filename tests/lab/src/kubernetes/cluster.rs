@@ -57,6 +57,8 @@ kinds! {
     SECRET = "" "v1" "Secret" "secrets" true;
     /// Settings.
     CONFIG_MAP = "" "v1" "ConfigMap" "configmaps" true;
+    /// Who a program is.
+    SERVICE_ACCOUNT = "" "v1" "ServiceAccount" "serviceaccounts" true;
     /// How many pods of which kind are wanted.
     DEPLOYMENT = "apps" "v1" "Deployment" "deployments" true;
     /// A public way in.
@@ -281,6 +283,25 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(error).with_context(|| format!("cannot delete {} {name}", kind.kind)),
         }
+    }
+
+    /// A token of an account, bound to a Secret: it ends with that, or after an hour.
+    ///
+    /// # Errors
+    /// Where the API refuses.
+    pub async fn token(&self, namespace: &str, account: &str, secret: &str) -> Result<String> {
+        let bound = json!({ "apiVersion": "v1", "kind": "Secret", "name": secret });
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "audiences": [], "expirationSeconds": 3600, "boundObjectRef": bound },
+        });
+        let accounts = self.api(Kind::SERVICE_ACCOUNT, namespace);
+        let made = accounts
+            .create_subresource::<_, Value>("token", account, &PostParams::default(), &request)
+            .await
+            .with_context(|| format!("no token of {account}"))?;
+        Ok(text(&made, "/status/token").to_owned())
     }
 
     /// Gives a pod to a node, as a scheduler does.

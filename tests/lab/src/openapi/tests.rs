@@ -56,7 +56,7 @@ fn answer(method: &str, status: u16, body: Option<&Value>) -> Vec<String> {
     let document = document();
     let found = document.find(method, &format!("/v9/things/{ID}")).unwrap();
     document
-        .check_answer(found.operation, status, body)
+        .check_answer(found.operation, status, JSON, body)
         .unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! DigitalOcean's API v2, as far as managed MySQL clusters and their replicas go.
+//! DigitalOcean's API v2, as far as managed MySQL clusters and their replicas go; of Kubernetes it hands out kubeconfigs.
 //!
 //! What takes time there takes looks here: a replica that is forking, a promotion, a restore are done after
 //! [`Digitalocean::looks`] lists of clusters or replicas.
@@ -13,14 +13,17 @@
     reason = "fields of JSON values: one that is missing reads as null"
 )]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Standin, Vendor};
+use super::{Answer, Call, Media, Standin, Vendor};
 use crate::clock::eventually;
 use crate::openapi::Document;
 use door::Way;
@@ -48,6 +51,11 @@ pub const DESTROY_REPLICA: &str = "databases_destroy_replica";
 /// Operation that promotes a replica.
 pub const PROMOTE: &str = "databases_promote_replica";
 
+/// Operation that hands out the root of a cluster's certificates.
+pub const CA: &str = "databases_get_ca";
+/// Operation that hands out the kubeconfig of a Kubernetes cluster.
+pub const KUBECONFIG: &str = "kubernetes_get_kubeconfig";
+
 /// A password that every answer about a cluster holds, as for a token with the scope `database:view_credentials`.
 pub const PASSWORD: &str = "wv78n3zpz42xezdk";
 
@@ -70,6 +78,8 @@ pub struct Digitalocean {
     /// How many looks what is slow takes, at least.
     pub looks: u32,
     estate: Option<Estate>,
+    /// What is handed out for a Kubernetes cluster, in this order; the last again and again.
+    pub kubeconfigs: BTreeMap<String, VecDeque<Value>>,
 }
 
 #[derive(Debug)]
@@ -429,6 +439,24 @@ impl Digitalocean {
         }
     }
 
+    fn kubeconfig(&mut self, call: &Call<'_>) -> Answer {
+        let Some(waiting) = self.kubeconfigs.get_mut(call.path("cluster_id")) else {
+            return Self::refusal(404, "The resource you requested could not be found.");
+        };
+        let is_last = waiting.len() == 1;
+        let next = waiting.front().cloned();
+        if !is_last {
+            waiting.pop_front();
+        }
+        match next {
+            Some(kubeconfig) => Answer {
+                media: Media::Yaml,
+                ..Answer::new(200, kubeconfig)
+            },
+            None => Self::refusal(500, "no kubeconfig of the cluster"),
+        }
+    }
+
     fn of_cluster(&mut self, call: &Call<'_>) -> Answer {
         let id = call.path("database_cluster_uuid").to_owned();
         let Some(cluster) = find(&mut self.clusters, &id) else {
@@ -437,6 +465,16 @@ impl Digitalocean {
         match call.operation {
             "databases_get_cluster" => {
                 Answer::new(200, json!({ "database": shown(&cluster.fields) }))
+            }
+            CA => {
+                let root = self.estate.as_ref().map(|estate| fs::read(estate.root()));
+                match root {
+                    Some(Ok(pem)) => {
+                        let certificate = BASE64.encode(pem);
+                        Answer::new(200, json!({ "ca": { "certificate": certificate } }))
+                    }
+                    _ => Self::refusal(500, "the account has no servers"),
+                }
             }
             "databases_list_firewall_rules" => Answer::new(200, json!({ "rules": cluster.rules })),
             "databases_list_backups" => Answer::new(200, json!({ "backups": cluster.backups })),
@@ -516,6 +554,7 @@ impl Vendor for Digitalocean {
             CREATE => self.create(call),
             REPLICATE => self.replicate(call),
             PROMOTE | DESTROY_REPLICA => Ok(self.of_replica(call)),
+            KUBECONFIG => Ok(self.kubeconfig(call)),
             _ => Ok(self.of_cluster(call)),
         };
         self.arrange();

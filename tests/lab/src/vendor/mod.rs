@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::authority::Authority;
-use crate::openapi::{Document, Matched};
+use crate::openapi::{Document, JSON, Matched};
 use crate::ports::free_port;
 use crate::{secret, tls};
 
@@ -57,6 +57,27 @@ impl Call<'_> {
     }
 }
 
+/// What a body is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Media {
+    /// `application/json`.
+    #[default]
+    Json,
+    /// `application/yaml`.
+    Yaml,
+}
+
+impl Media {
+    /// Its name (RFC 9512 for YAML).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Yaml => "application/yaml",
+        }
+    }
+}
+
 /// A status with its body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -64,6 +85,8 @@ pub struct Answer {
     pub status: u16,
     /// None for a status without a body.
     pub body: Option<Value>,
+    /// What the body is written in: JSON is YAML too.
+    pub media: Media,
     /// What `retry-after` says, in seconds.
     pub retry_after: Option<u32>,
 }
@@ -75,6 +98,7 @@ impl Answer {
         Self {
             status,
             body: Some(body),
+            media: Media::Json,
             retry_after: None,
         }
     }
@@ -85,6 +109,7 @@ impl Answer {
         Self {
             status: 204,
             body: None,
+            media: Media::Json,
             retry_after: None,
         }
     }
@@ -262,9 +287,12 @@ impl<V: Vendor> Shared<V> {
         let Some(answer) = answer else {
             return Ok(None);
         };
-        let problems =
-            self.document
-                .check_answer(found.operation, answer.status, answer.body.as_ref())?;
+        let problems = self.document.check_answer(
+            found.operation,
+            answer.status,
+            answer.media.name(),
+            answer.body.as_ref(),
+        )?;
         for problem in problems {
             let text = format!("own answer to {}: {problem}", found.operation.id);
             inner.violations.push(text);
@@ -340,7 +368,8 @@ async fn serve<V: Vendor>(
     };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = answer.body.map(|body| body.to_string()).unwrap_or_default();
-    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    let media = [(header::CONTENT_TYPE, answer.media.name())];
+    let mut response = (status, media, body).into_response();
     if let Some(seconds) = answer.retry_after {
         response
             .headers_mut()

@@ -14,6 +14,7 @@ static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
         "plugins/providers/acme",
         "plugins/providers/cloudflare",
         "plugins/providers/digitalocean",
+        "plugins/providers/kubernetes",
         "plugins/providers/prometheus",
         "plugins/providers/rfc2136",
         "plugins/providers/s3",
@@ -57,7 +58,8 @@ fn program() -> PathBuf {
 
 /// One provider under a binding.
 pub(crate) struct Host {
-    folder: TempDir,
+    /// Where its runbook and its runs are.
+    pub(crate) folder: TempDir,
     plugin: &'static str,
     binding: Value,
     secrets: BTreeMap<String, String>,

@@ -16,6 +16,7 @@ mod caches;
 mod cloudflare;
 mod digitalocean;
 mod host;
+mod kubeconfig;
 mod managed;
 mod prometheus;
 mod rfc2136;

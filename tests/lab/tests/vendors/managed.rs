@@ -8,7 +8,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpSocket;
 use understudy_lab::clock::{eventually, now_ms};
 use understudy_lab::vendor::Standin;
-use understudy_lab::vendor::digitalocean::{APPLICATION, BZ, Digitalocean, Estate, PZ, RECOVERY};
+use understudy_lab::vendor::digitalocean::{
+    APPLICATION, BZ, CA, Digitalocean, Estate, PZ, RECOVERY,
+};
 
 use crate::host::Host;
 
@@ -75,6 +77,37 @@ fn replica_of(site: &str, source: &str) -> Value {
 
 fn restored(target: &Value, token: &str) -> Value {
     json!({ "call": "ensure-restored", "site": "bz", "database": "wordpress", "target": target, "token": token })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_root_of_the_servers_is_believed_as_the_vendor_hands_it_out() {
+    let stage = stage().await;
+    let binding = stage.vendor.binding_by_api(&json!({})).unwrap();
+    let secrets = || stage.vendor.credentials().unwrap();
+    let host = Host::new("digitalocean", binding.clone(), secrets());
+    let ran = host
+        .calls(json!([
+            written("pz", "one"),
+            written("pz", "two"),
+            call("observe", "pz")
+        ]))
+        .await;
+    let changed = json!({ "ok": "changed" });
+    assert_eq!(ran.answers[..2], [changed.clone(), changed]);
+    assert_eq!(ran.answers[2]["ok"]["role"], "Primary");
+    // Once for each connection that was used.
+    let asked = stage.vendor.served(CA);
+    assert!((1..=2).contains(&asked), "{asked}");
+
+    // Without it nobody believes them.
+    let mut without = binding;
+    for connection in without["connections"].as_object_mut().unwrap().values_mut() {
+        connection.as_object_mut().unwrap().remove("trust");
+    }
+    let host = Host::new("digitalocean", without, secrets());
+    let refused = host.call(written("pz", "three")).await;
+    assert!(refused["err"].to_string().contains("CP0011"), "{refused}");
+    assert_eq!(stage.vendor.violations(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::{Digitalocean, Standin};
@@ -43,6 +43,28 @@ impl Standin<Digitalocean> {
             .into_iter()
             .map(|(name, secret)| (name.to_owned(), secret))
             .collect())
+    }
+
+    /// The same, believing the root that the API hands out for the cluster at the primary site, and no file.
+    ///
+    /// # Errors
+    /// Where the account has no servers, or no such cluster.
+    pub fn binding_by_api(&self, config: &Value) -> Result<Value> {
+        let mut binding = self.binding(config)?;
+        let cluster = self.state(|account| account.cluster(PZ));
+        let id = cluster["id"].as_str().context("no cluster")?;
+        let handout = json!({
+            "url": format!("{}/v2/databases/{id}/ca", self.url()),
+            "credential": "api",
+            "pointer": "/ca/certificate",
+            "private": true,
+        });
+        let connections = binding["connections"].as_object_mut();
+        for connection in connections.context("no connections")?.values_mut() {
+            connection["trust"] = handout.clone();
+        }
+        binding["trust"] = json!([self.root()]);
+        Ok(binding)
     }
 
     /// A binding of the provider `digitalocean`; `config` is added to its configuration.
