@@ -10,6 +10,7 @@ use crate::clock::Instant;
 use crate::journal::record::{Entry, Record};
 use crate::mediation::{CONTROL, poll_pause};
 use crate::name::StepId;
+use crate::plan::Plan;
 use crate::run::state::StepState;
 
 /// A call with the time at which the world saw it.
@@ -25,22 +26,13 @@ pub struct Seen {
 /// and first reached the world when another one went on.
 #[must_use]
 pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
-    let last = entries.last().map_or(Instant::default(), |entry| entry.at);
-    let mut order: BTreeMap<StepId, usize> = BTreeMap::new();
-    let mut open: BTreeMap<CallSite, Open> = BTreeMap::new();
-    let mut seen: Vec<(Instant, u64, Seen)> = Vec::new();
-    let mut note = |at: Instant, seq: u64, request: &Request| {
-        let request = request.clone();
-        seen.push((at, seq, Seen { at, request }));
+    let mut told = Told {
+        last: entries.last().map_or(Instant::default(), |entry| entry.at),
+        ..Told::default()
     };
     for entry in entries {
         match &entry.record {
-            Record::RunStarted(header) => {
-                let steps = header.plan.steps.iter().enumerate();
-                order = steps
-                    .map(|(place, step)| (step.id.clone(), place))
-                    .collect();
-            }
+            Record::RunStarted(header) => told.order(&header.plan),
             Record::Intent {
                 site,
                 function,
@@ -57,54 +49,38 @@ pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
                     deadline: Instant(u64::MAX),
                 };
                 if !unsent.contains(site) {
-                    note(entry.at, entry.seq, &request);
+                    told.note(entry.at, entry.seq, &request);
                 }
-                let (kind, next_at) = (*kind, None);
-                let call = Open {
-                    request,
-                    kind,
-                    next_at,
-                };
-                open.insert(site.clone(), call);
+                told.begin(request, *kind);
             }
-            // Whoever goes on makes every call again that has no outcome, but for one that waits for its time.
-            Record::RunResumed { .. } => {
-                let mut again: Vec<&Open> = open
-                    .values()
-                    .filter(|call| call.kind != CallKind::Once)
-                    .filter(|call| call.next_at.is_none_or(|at| at <= entry.at))
-                    .collect();
-                again.sort_by_key(|call| order.get(&call.request.site.step));
-                for call in again {
-                    note(entry.at, entry.seq, &call.request);
-                }
-            }
+            Record::RunResumed { .. } => told.again(entry),
             Record::Waiting { site, operation } => {
-                let next = entry.at.after(poll_pause(operation));
-                let call = open.get_mut(site).map(|call| call.next(next));
-                if let Some(request) = call.filter(|_| next <= last) {
-                    note(next, entry.seq, request);
-                }
+                told.next(site, entry.at.after(poll_pause(operation)), entry.seq);
             }
-            Record::Retried { site, next_at, .. } => {
-                let call = open.get_mut(site).map(|call| call.next(*next_at));
-                if let Some(request) = call.filter(|_| *next_at <= last) {
-                    note(*next_at, entry.seq, request);
-                }
-            }
-            Record::Outcome { site, .. } => drop(open.remove(site)),
+            Record::Retried { site, next_at, .. } => told.next(site, *next_at, entry.seq),
+            Record::Outcome { site, .. } => drop(told.open.remove(site)),
             Record::StepChanged { step, to, .. }
                 if !matches!(to, StepState::Running | StepState::Undoing) =>
             {
-                open.retain(|site, _| site.step != *step);
+                told.open.retain(|site, _| site.step != *step);
             }
             _ => {}
         }
     }
-    let refused = refused(entries);
-    seen.retain(|(_, _, call)| !refused.contains(&call.request.site));
-    seen.sort_by_key(|(at, seq, _)| (*at, *seq));
-    seen.into_iter().map(|(_, _, call)| call).collect()
+    told.in_order(&refused(entries))
+}
+
+/// What a journal tells of calls, up to where it has been read.
+#[derive(Default)]
+struct Told {
+    /// When the last record was written: what was to come later has not been sent.
+    last: Instant,
+    /// Places of the steps in the plan.
+    places: BTreeMap<StepId, usize>,
+    /// Calls without an outcome.
+    open: BTreeMap<CallSite, Open>,
+    /// With the number of the record that tells of it.
+    seen: Vec<(u64, Seen)>,
 }
 
 /// A call without an outcome.
@@ -115,10 +91,61 @@ struct Open {
     next_at: Option<Instant>,
 }
 
-impl Open {
-    fn next(&mut self, at: Instant) -> &Request {
-        self.next_at = Some(at);
-        &self.request
+impl Told {
+    fn order(&mut self, plan: &Plan) {
+        let steps = plan.steps.iter().enumerate();
+        self.places = steps
+            .map(|(place, step)| (step.id.clone(), place))
+            .collect();
+    }
+
+    fn note(&mut self, at: Instant, seq: u64, request: &Request) {
+        let request = request.clone();
+        self.seen.push((seq, Seen { at, request }));
+    }
+
+    fn begin(&mut self, request: Request, kind: CallKind) {
+        let site = request.site.clone();
+        let call = Open {
+            request,
+            kind,
+            next_at: None,
+        };
+        self.open.insert(site, call);
+    }
+
+    /// A call is made again at its time, by whichever host there is then.
+    fn next(&mut self, site: &CallSite, at: Instant, seq: u64) {
+        let Some(call) = self.open.get_mut(site) else {
+            return;
+        };
+        call.next_at = Some(at);
+        if at <= self.last {
+            let request = call.request.clone();
+            self.note(at, seq, &request);
+        }
+    }
+
+    /// Whoever goes on makes every call again that has no outcome, but for one that waits for its time.
+    fn again(&mut self, resumed: &Entry) {
+        let mut again: Vec<Request> = self
+            .open
+            .values()
+            .filter(|call| call.kind != CallKind::Once)
+            .filter(|call| call.next_at.is_none_or(|at| at <= resumed.at))
+            .map(|call| call.request.clone())
+            .collect();
+        again.sort_by_key(|request| self.places.get(&request.site.step));
+        for request in again {
+            self.note(resumed.at, resumed.seq, &request);
+        }
+    }
+
+    fn in_order(mut self, refused: &BTreeSet<CallSite>) -> Vec<Seen> {
+        self.seen
+            .retain(|(_, call)| !refused.contains(&call.request.site));
+        self.seen.sort_by_key(|(seq, call)| (call.at, *seq));
+        self.seen.into_iter().map(|(_, call)| call).collect()
     }
 }
 
