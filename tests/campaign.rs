@@ -408,6 +408,12 @@ fn a_probability_that_is_not_met_fails_and_names_a_seed() {
         text.contains("ended: 0 recovered, 0 undone, 2 stuck"),
         "{text}"
     );
+    // Nor is one that moves nothing.
+    let standby = ["--scenario", "standby-from-nothing", "--runs", "2"];
+    let stage = shipped::edited(|text| text).locked();
+    let (text, _) = stage.rehearse(0, &[&standby[..], &["--require-rto", "1"]].concat());
+    assert!(text.contains("ended: 2 recovered"), "{text}");
+    assert!(text.contains("there is no recovery to time"), "{text}");
 }
 
 #[test]

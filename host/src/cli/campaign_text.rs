@@ -65,14 +65,18 @@ fn scenario(
         endings.recovered, endings.undone, endings.stuck, endings.none
     )
     .ok();
-    text.push_str(&figures(summary, output));
-    for (name, target) in [("RTO", &summary.rto), ("RPO", &summary.rpo)] {
-        histogram(text, name, target);
-    }
-    for (name, target) in [("RTO", &summary.rto), ("RPO", &summary.rpo)] {
-        if target.difference.runs > 0 {
-            writeln!(text, "{name}: {}", difference(target)).ok();
+    if summary.is_a_move {
+        text.push_str(&figures(summary, output));
+        for (name, target) in [("RTO", &summary.rto), ("RPO", &summary.rpo)] {
+            histogram(text, name, target);
         }
+        for (name, target) in [("RTO", &summary.rto), ("RPO", &summary.rpo)] {
+            if target.difference.runs > 0 {
+                writeln!(text, "{name}: {}", difference(target)).ok();
+            }
+        }
+    } else {
+        text.push_str("no step moves the service: there is no recovery to time\n");
     }
     writeln!(
         text,

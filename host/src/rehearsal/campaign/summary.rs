@@ -45,6 +45,8 @@ pub struct Summary {
     pub runs: u64,
     /// Runs by how they ended.
     pub endings: Endings,
+    /// A step of the plan moves the service, so that there is a recovery to time.
+    pub is_a_move: bool,
     /// The scenario means the run to recover, so that its targets can be met.
     pub is_to_recover: bool,
     /// From the outage until clients are served again.
@@ -197,6 +199,13 @@ impl Summary {
         let expected = rehearsal.scenario.expect.ending;
         let rto = |outcome: &Outcome| (outcome.rto_ms, outcome.rto.clone());
         let rpo = |outcome: &Outcome| (outcome.rpo_ms, outcome.rpo.clone());
+        let mut acts = rehearsal
+            .prepared
+            .plan
+            .steps
+            .iter()
+            .flat_map(|step| &step.acts);
+        let is_a_move = acts.any(|act| act.verb == "flip");
         let paths = |path: fn(&Outcome) -> &[Stretch]| shares(outcomes.iter().map(path));
         Self {
             runbook: rehearsal.prepared.runbook.name.clone(),
@@ -207,7 +216,8 @@ impl Summary {
             first_seed: campaign.seeds.start,
             runs: count(outcomes.len()),
             endings: endings(&outcomes),
-            is_to_recover: expected.is_none_or(|ending| ending == Ending::Recovered),
+            is_a_move,
+            is_to_recover: is_a_move && expected.is_none_or(|ending| ending == Ending::Recovered),
             rto: Target::of(millis(targets.rto), &outcomes, rto),
             rpo: Target::of(millis(targets.rpo), &outcomes, rpo),
             legs: legs(campaign, &outcomes),
