@@ -1,7 +1,7 @@
 //! Providers of vendors that no software stands in for: the real components, driven through the binary, against
 //! stateful stand-ins that are held to the vendors' published documents; and providers of what is really here: a
-//! Prometheus, PowerDNS by dynamic updates, and an ACME authority. Terraform has no package here: its failures are played by a stand-in, what
-//! it does by itself is tested with the real one by `cargo test --test vendors -- --ignored`.
+//! Prometheus, PowerDNS by dynamic updates, an ACME authority, and a Kubernetes API server whose kubeconfig a vendor hands
+//! out. Terraform's failures are played by a stand-in, the rest is done by the real program.
 //!
 //! `host` runs the calls; a module per provider.
 
