@@ -106,15 +106,11 @@ impl Desk {
         if !response.status().is_success() {
             return Err(refused(handout, &response));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                let problem = format!("with more than {MAX_ANSWER_BYTES} bytes");
-                return Err(unfit(handout, &problem));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let body = http::body(&mut response, MAX_ANSWER_BYTES).await;
+        body.map_err(unanswered)?.ok_or_else(|| {
+            let problem = format!("with more than {MAX_ANSWER_BYTES} bytes");
+            unfit(handout, &problem)
+        })
     }
 }
 

@@ -23,7 +23,7 @@ use crate::runbook::types::HttpGrant;
 
 use super::credential::{Attachment, Redactor};
 use super::network;
-use super::trust::Trust;
+use super::trust::{Trust, UNBELIEVED};
 use super::{Asked, Capability, Facilities, Fault, Used};
 
 pub mod grant;
@@ -231,22 +231,16 @@ impl Http {
     ) -> Result<(Value, String), Fault> {
         let status = response.status();
         let headers = self.headers(response.headers());
-        let mut body = Vec::new();
         let announced = response.content_length().unwrap_or(0);
         let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX);
         let head = parsed.method == Method::HEAD;
         if announced > limit && !head {
             return Err(too_long(parsed, status));
         }
-        loop {
-            let chunk = response.chunk().await;
-            let chunk = chunk.map_err(|error| classify(parsed, &parsed.target, error))?;
-            let Some(chunk) = chunk else { break };
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(too_long(parsed, status));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = body(&mut response, MAX_RESPONSE_BYTES)
+            .await
+            .map_err(|error| classify(parsed, &parsed.target, error))?
+            .ok_or_else(|| too_long(parsed, status))?;
         let body = self.redactor.bytes(body);
         let line = match hops {
             0 => status.as_u16().to_string(),
@@ -313,6 +307,21 @@ pub(crate) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
     let seconds: u64 = seconds.trim().parse().ok()?;
     Some(seconds.min(MAX_RETRY_AFTER_SECONDS) * 1000)
+}
+
+/// The body of an answer; `None` where it has more bytes than `limit`.
+pub(crate) async fn body(
+    response: &mut Response,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }
 
 /// A client with this TLS configuration, and that reaches `host` at these addresses and nowhere else. It knows no proxy,
@@ -393,7 +402,7 @@ pub(crate) fn unanswered(safe: bool, authority: &str, roots: &str, error: reqwes
         let text = format!(
             "TLS with {authority} did not verify: {tls}; if the server is right, add its issuer to {roots}"
         );
-        return Fault::unavailable("CP0011", text);
+        return Fault::unavailable(UNBELIEVED, text);
     }
     let reason = chain(&error);
     if error.is_connect() {

@@ -19,6 +19,7 @@ use crate::runbook::types::{KubernetesGrant, KubernetesVerb};
 
 use super::credential::Redactor;
 use super::handout::Desk;
+use super::trust::UNBELIEVED;
 use super::{Asked, Capability, Facilities, Fault, Used, arguments};
 
 mod args;
@@ -66,9 +67,6 @@ pub const MAX_LOG_BYTES: usize = 64 * 1024;
 
 /// Code of an API server that does not know who asks.
 const UNKNOWN: &str = "CP0025";
-
-/// Code of an API server that is not believed.
-const UNBELIEVED: &str = "CP0011";
 
 /// The capability.
 pub struct Kubernetes {

@@ -16,7 +16,8 @@ use crate::call::{CallError, CallKind, IdempotencyKey, Reply, RetryHint};
 use crate::clock::{BoxFuture, Clock, Instant, millis};
 use crate::name::InterfaceName;
 use crate::runbook::types::{
-    Binding, Cluster, Credential, CredentialScheme, NameServer, Program, SecretSource,
+    Binding, Cluster, Connection, Credential, CredentialScheme, NameServer, Origin, Program,
+    SecretSource,
 };
 
 use credential::{Attachment, Redactor, SecretError, SecretProblem, SecretReader};
@@ -329,17 +330,34 @@ impl<'a> SecretShelf<'a> {
 
     fn logins(
         &mut self,
-        connections: &BTreeMap<String, crate::runbook::types::Connection>,
-    ) -> Result<BTreeMap<String, sql::Login>, SecretError> {
+        connections: &BTreeMap<String, Connection>,
+    ) -> Result<BTreeMap<String, sql::Login>, CapabilityError> {
         let mut logins = BTreeMap::new();
         for (name, connection) in connections {
             let password = self
                 .read(&connection.password)
                 .map_err(|problem| unusable(name, &connection.password, problem))?;
             self.forms.extend(credential::forms(&password, None));
-            logins.insert(name.clone(), sql::Login::new(connection.clone(), password));
+            let roots = self.roots(name, connection)?;
+            let login = sql::Login::new(connection.clone(), password, roots);
+            logins.insert(name.clone(), login);
         }
         Ok(logins)
+    }
+
+    fn roots(&self, name: &str, connection: &Connection) -> Result<sql::Roots, CapabilityError> {
+        let source = match &connection.trust {
+            None => return Ok(sql::Roots::Binding),
+            Some(Origin::Handout(handout)) => return Ok(sql::Roots::of(handout)),
+            Some(Origin::Secret(source)) => source,
+        };
+        let pem = self.read(source);
+        let pem = pem.map_err(|problem| unusable(name, source, problem))?;
+        let trust = Trust::only(&pem).map_err(|reason| TrustError::Connection {
+            connection: name.to_owned(),
+            reason,
+        })?;
+        Ok(sql::Roots::Own(trust))
     }
 
     /// The programs with the secrets of their environments; relative folders start at the runbook's.

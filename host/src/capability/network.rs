@@ -194,34 +194,35 @@ pub async fn reach(
     port: u16,
     private: bool,
 ) -> Result<Vec<SocketAddr>, NetworkError> {
-    let addresses = addresses(resolver, host).await?;
-    for address in &addresses {
-        let realm = Realm::of(*address);
+    let addresses = addresses(resolver, host, port).await?;
+    for address in addresses.iter().map(SocketAddr::ip) {
+        let realm = Realm::of(address);
         if !realm.allowed(private) {
             return Err(NetworkError::Refused {
                 host: host.to_owned(),
-                address: *address,
+                address,
                 realm,
             });
         }
     }
-    Ok(addresses
-        .into_iter()
-        .map(|address| SocketAddr::new(address, port))
-        .collect())
+    Ok(addresses)
 }
 
 /// The addresses of a host that the operator named by its full authority: looked up once, not judged.
 ///
 /// # Errors
 /// [`NetworkError::Unresolved`] and [`NetworkError::TooMany`].
-pub async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<IpAddr>, NetworkError> {
+pub async fn addresses(
+    resolver: &dyn Resolve,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, NetworkError> {
     let literal = host
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(host);
     if let Ok(address) = literal.parse() {
-        return Ok(vec![address]);
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
     let unresolved = |reason: String| NetworkError::Unresolved {
         host: host.to_owned(),
@@ -240,7 +241,8 @@ pub async fn addresses(resolver: &dyn Resolve, host: &str) -> Result<Vec<IpAddr>
             count: found.len(),
         });
     }
-    Ok(found)
+    let found = found.into_iter();
+    Ok(found.map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 #[cfg(test)]

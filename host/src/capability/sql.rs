@@ -13,11 +13,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::clock::{BoxFuture, Instant, timeout_at};
-use crate::runbook::types::{Connection, Engine};
+use crate::runbook::types::{Connection, Engine, Handout};
 
 use super::credential::{Redactor, Secret};
 use super::handout::{self, Desk, Kept};
-use super::trust::Trust;
+use super::trust::{Trust, UNBELIEVED};
 use super::{Asked, Capability, Facilities, Fault, Used};
 
 pub(crate) mod mysql;
@@ -43,23 +43,36 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// Longest time to a session: connection, TLS handshake and login.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Code of a server that is not believed.
-const UNBELIEVED: &str = "CP0011";
-
 /// A connection with its password.
 pub(crate) struct Login {
     connection: Connection,
     password: Secret,
-    /// What an API hands out of roots.
-    handed: Kept<Trust>,
+    roots: Roots,
+}
+
+/// Whom a connection believes.
+pub(crate) enum Roots {
+    /// Whom the binding believes.
+    Binding,
+    /// Those that its file or variable names.
+    Own(Trust),
+    /// Those that an API hands out.
+    Handout(Box<(Handout, Kept<Trust>)>),
+}
+
+impl Roots {
+    /// Those that this API hands out, once they are needed.
+    pub(crate) fn of(handout: &Handout) -> Self {
+        Self::Handout(Box::new((handout.clone(), Kept::default())))
+    }
 }
 
 impl Login {
-    pub(crate) fn new(connection: Connection, password: Secret) -> Self {
+    pub(crate) fn new(connection: Connection, password: Secret, roots: Roots) -> Self {
         Self {
             connection,
             password,
-            handed: Kept::default(),
+            roots,
         }
     }
 
@@ -212,8 +225,10 @@ impl Sql {
         action: &mut String,
         deadline: Instant,
     ) -> Result<Trust, Fault> {
-        let Some(handout) = &login.connection.trust else {
-            return Ok(self.desk.trust().clone());
+        let (handout, kept) = match &login.roots {
+            Roots::Binding => return Ok(self.desk.trust().clone()),
+            Roots::Own(trust) => return Ok(trust.clone()),
+            Roots::Handout(handed) => handed.as_ref(),
         };
         let make = async || {
             let what = format!("the roots of connection `{name}`");
@@ -221,7 +236,7 @@ impl Sql {
             Trust::only(&pem).map_err(|error| Fault::invalid("CP0008", format!("{what}: {error}")))
         };
         let clock = self.facilities.clock.as_ref();
-        let kept = timeout_at(clock, deadline, login.handed.get(make)).await;
+        let kept = timeout_at(clock, deadline, kept.get(make)).await;
         let (trust, is_new) = kept.unwrap_or_else(|| Err(Fault::timed_out(action)))?;
         if is_new {
             action.push_str(&format!(", its roots by {}", handout::line(handout)));
@@ -249,8 +264,9 @@ impl Sql {
         if session
             .as_ref()
             .is_err_and(|fault| fault.is_code(UNBELIEVED))
+            && let Roots::Handout(handed) = &login.roots
         {
-            login.handed.forget().await;
+            handed.1.forget().await;
         }
         let mut session = session?;
         let answer = timeout_at(clock, deadline, session.run(statements)).await;
@@ -331,13 +347,13 @@ fn not_verified(login: &Login, tls: &rustls::Error) -> Fault {
         login.authority(),
         login.server_name()
     );
-    Fault::unavailable("CP0011", text)
+    Fault::unavailable(UNBELIEVED, text)
 }
 
 /// A server without TLS.
 fn no_tls(authority: &str) -> Fault {
     let text = format!("{authority} offers no TLS; turn it on at the server");
-    Fault::unavailable("CP0011", text)
+    Fault::unavailable(UNBELIEVED, text)
 }
 
 /// A session that broke after something was sent.

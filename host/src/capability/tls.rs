@@ -5,7 +5,6 @@
 //! Start at [`Tls`].
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -152,13 +151,9 @@ impl Tls {
                 let text = format!("`{authority}` is not `host:port`; correct the binding's `tls`");
                 Fault::invalid("CP0009", text)
             })?;
-        let addresses: Vec<SocketAddr> =
-            network::addresses(self.facilities.resolver.as_ref(), host)
-                .await
-                .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?
-                .into_iter()
-                .map(|address| SocketAddr::new(address, port))
-                .collect();
+        let addresses = network::addresses(self.facilities.resolver.as_ref(), host, port)
+            .await
+            .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?;
         let stream = TcpStream::connect(addresses.as_slice())
             .await
             .map_err(|error| unreached(error.to_string()))?;

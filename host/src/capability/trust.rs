@@ -17,6 +17,9 @@ use super::credential::Secret;
 /// Largest file of roots that is read, in bytes: a system's whole bundle is a quarter of it.
 pub const MAX_ROOTS_BYTES: u64 = 1024 * 1024;
 
+/// Code of a server that is not believed.
+pub(crate) const UNBELIEVED: &str = "CP0011";
+
 /// Roots that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -33,6 +36,16 @@ pub enum TrustError {
     NoCertificate {
         /// The file.
         path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A connection's own roots are none.
+    #[error(
+        "the trusted roots of connection `{connection}` cannot be used: {reason}; give the PEM text of CA certificates"
+    )]
+    Connection {
+        /// Name of the connection in the binding.
+        connection: String,
         /// What is wrong.
         reason: String,
     },
@@ -105,11 +118,7 @@ impl Trust {
     /// What is wrong with them.
     pub(crate) fn only(pem: &Secret) -> Result<Self, String> {
         let roots = certificates(pem.expose().as_bytes())?;
-        let mut store = RootCertStore::empty();
-        for root in &roots {
-            let added = store.add(root.clone());
-            added.map_err(|error| error.to_string())?;
-        }
+        let store = store(&roots).map_err(|error| error.to_string())?;
         Self::of(store, roots).map_err(|error| error.to_string())
     }
 
@@ -172,6 +181,15 @@ pub(crate) fn client_config(
     }
 }
 
+/// What verifies by these roots.
+pub(crate) fn store(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, rustls::Error> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root.clone())?;
+    }
+    Ok(store)
+}
+
 /// The one source of cryptography.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -190,21 +208,21 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
             "{length} bytes, at most {MAX_ROOTS_BYTES} are read"
         )));
     }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(error.kind().to_string()))?;
+    let pem = std::fs::read(path).map_err(|error| unreadable(error.kind().to_string()))?;
     let unusable = |reason: String| TrustError::NoCertificate {
         path: path.to_owned(),
         reason,
     };
-    certificates(&bytes).map_err(unusable)
+    certificates(&pem).map_err(unusable)
 }
 
 /// The certificates of a PEM text, at least one.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let roots = CertificateDer::pem_slice_iter(pem)
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
-    if roots.is_empty() {
+    if certificates.is_empty() {
         return Err("no PEM block of a certificate".to_owned());
     }
-    Ok(roots)
+    Ok(certificates)
 }

@@ -260,9 +260,8 @@ pub(super) struct RawConnection {
     /// Database to select; where left out none, at PostgreSQL the one with the user's name.
     #[serde(default)]
     pub(super) database: String,
-    /// An API that hands out the roots that are believed for this connection, in place of those of the binding: PEM, or
-    /// PEM in Base64.
-    pub(super) trust: Option<At<RawHandout>>,
+    /// Where the roots come from that are believed for this connection, in place of those of the binding: PEM.
+    pub(super) trust: Option<At<RawOrigin>>,
 }
 
 /// Where a secret comes from. Exactly one of the two.
@@ -275,38 +274,23 @@ pub(super) struct RawSecret {
     pub(super) file: Option<Text>,
 }
 
-/// A text that an API hands out to whoever has a credential. The host asks for it when it is first needed; no plugin does.
+/// Where a text comes from that says how a server is reached or why it is believed. Exactly one of `env`, `file` and `url`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct RawHandout {
-    /// Where it is asked for, with `GET`: an address `https://…`, with its query.
-    pub(super) url: Text,
-    /// A name from `credentials`; none where left out.
-    pub(super) credential: Option<Text>,
-    /// Where the text stands in an answer that is JSON, such as `/ca/certificate` (RFC 6901); the whole answer where left
-    /// out. A text that is wholly Base64 is decoded.
-    pub(super) pointer: Option<Text>,
-    /// Whether the API may be at a private address.
-    #[serde(default)]
-    pub(super) private: bool,
-}
-
-/// Where a kubeconfig comes from. Exactly one of `env`, `file` and `url`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct RawKubeconfig {
+pub(super) struct RawOrigin {
     /// Environment variable of the host that holds it.
     pub(super) env: Option<String>,
     /// File that holds it.
     pub(super) file: Option<Text>,
-    /// An API that hands it out, asked with `GET` when it is first needed, and again once its credential is refused.
+    /// An API that hands it out to whoever has a credential: an address `https://…`, with its query. The host asks with
+    /// `GET` when it is first needed, and again once it does not fit any more; no plugin does.
     pub(super) url: Option<Text>,
     /// A name from `credentials`, for `url`; none where left out.
     pub(super) credential: Option<Text>,
-    /// Where it stands in the answer of `url` if that is JSON, such as `/kubeconfig` (RFC 6901); the whole answer where
-    /// left out. A text that is wholly Base64 is decoded.
+    /// Where it stands in the answer of `url` if that is JSON, such as `/ca/certificate` (RFC 6901); the whole answer
+    /// where left out. A text that is wholly Base64 is decoded.
     pub(super) pointer: Option<Text>,
-    /// Whether the API at `url`, and the server that the kubeconfig names, may be at private addresses.
+    /// Whether the API at `url`, and the server that a kubeconfig from there names, may be at private addresses.
     #[serde(default)]
     pub(super) private: bool,
 }
@@ -316,7 +300,7 @@ pub(super) struct RawKubeconfig {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawCluster {
     /// Where the kubeconfig comes from: a file, a variable that holds its text, or an API that hands it out.
-    pub(super) kubeconfig: At<RawKubeconfig>,
+    pub(super) kubeconfig: At<RawOrigin>,
     /// The context in it; its current one where left out.
     pub(super) context: Option<String>,
 }

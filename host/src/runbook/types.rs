@@ -189,7 +189,7 @@ pub struct Connection {
     /// Database to select; empty for none (PostgreSQL: the one with the user's name).
     pub database: String,
     /// Where the roots come from that are believed for this connection; where `None` they are the binding's.
-    pub trust: Option<Handout>,
+    pub trust: Option<Origin>,
 }
 
 /// A text that an API hands out: a kubeconfig, the certificate of an authority. The host asks for it when it is first
@@ -206,12 +206,12 @@ pub struct Handout {
     pub private: bool,
 }
 
-/// Where a kubeconfig comes from.
+/// Where a text comes from that says how a server is reached or why it is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KubeconfigSource {
-    /// Its text, or its file; files that it names start at its folder.
+pub enum Origin {
+    /// This host: a variable or a file. Files that a kubeconfig names start at its folder.
     Secret(SecretSource),
-    /// An API, which cannot name files of this host.
+    /// An API. What it says names no files of this host.
     Handout(Handout),
 }
 
@@ -219,7 +219,7 @@ pub enum KubeconfigSource {
 #[derive(Debug, Clone)]
 pub struct Cluster {
     /// The kubeconfig.
-    pub kubeconfig: KubeconfigSource,
+    pub kubeconfig: Origin,
     /// The context in it; its current one where `None`.
     pub context: Option<String>,
 }

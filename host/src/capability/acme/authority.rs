@@ -4,7 +4,6 @@
 //! Refused nonces are tried again by the library, a few times; nothing else is.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -233,12 +232,9 @@ impl Line {
             );
             return Err(Fault::invalid("CP0062", text));
         }
-        let addresses = network::addresses(self.facilities.resolver.as_ref(), &host).await;
-        let addresses: Vec<SocketAddr> = addresses
-            .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?
-            .into_iter()
-            .map(|address| SocketAddr::new(address, 0))
-            .collect();
+        let addresses = network::addresses(self.facilities.resolver.as_ref(), &host, 0)
+            .await
+            .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?;
         let client = client::client(&self.tls, host.trim_matches(['[', ']']), &addresses)
             .map_err(|reason| Fault::other("CP0009", reason))?;
         let broken = |error| client::unanswered(true, &host, "the binding's `trust`", error);
@@ -247,14 +243,11 @@ impl Line {
         let after = after.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
         let after = after.unwrap_or(0).min(MAX_RETRY_AFTER_SECONDS);
         self.retry_after.store(after, Ordering::Relaxed);
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-                let text = format!("{host} answers more than {MAX_ANSWER_BYTES} bytes");
-                return Err(Fault::other("CP0010", text));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = client::body(&mut response, MAX_ANSWER_BYTES).await;
+        let bytes = bytes.map_err(broken)?.ok_or_else(|| {
+            let text = format!("{host} answers more than {MAX_ANSWER_BYTES} bytes");
+            Fault::other("CP0010", text)
+        })?;
         let mut plain = http::Response::new(());
         *plain.status_mut() = response.status();
         *plain.headers_mut() = response.headers().clone();

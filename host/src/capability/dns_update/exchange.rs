@@ -4,7 +4,6 @@
 //! not signed is believed only where it says that we are not let in: a server that does not know the key cannot sign.
 //! Start at [`exchange`].
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
@@ -77,14 +76,10 @@ pub(super) async fn exchange(
 }
 
 async fn connect(server: &Server, facilities: &Facilities) -> Result<TcpStream, Fault> {
-    let addresses = network::addresses(facilities.resolver.as_ref(), server.host());
-    let addresses = addresses
+    let resolver = facilities.resolver.as_ref();
+    let addresses = network::addresses(resolver, server.host(), server.port())
         .await
         .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?;
-    let addresses: Vec<SocketAddr> = addresses
-        .into_iter()
-        .map(|address| SocketAddr::new(address, server.port()))
-        .collect();
     TcpStream::connect(addresses.as_slice())
         .await
         .map_err(|error| unreached(server, &error.to_string()))

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::runbook::types::{Cluster, Handout, KubeconfigSource};
+use crate::runbook::types::{Cluster, Handout, Origin};
 
 use super::super::credential::Redactor;
 use super::super::handout::{Desk, Kept, line};
@@ -47,12 +47,12 @@ impl Entry {
     ) -> Result<Self, KubeconfigError> {
         let context = cluster.context.as_deref();
         let source = match &cluster.kubeconfig {
-            KubeconfigSource::Secret(source) => {
+            Origin::Secret(source) => {
                 let access = Access::read(source, context, shelf, trust);
                 let access = access.map_err(|problem| error(name, problem))?;
                 Source::Read(Arc::new(access))
             }
-            KubeconfigSource::Handout(handout) => Source::Handout(Box::new(Handed {
+            Origin::Handout(handout) => Source::Handout(Box::new(Handed {
                 handout: handout.clone(),
                 context: cluster.context.clone(),
                 kept: Kept::default(),

@@ -12,9 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use kube::config::Kubeconfig;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -276,11 +276,8 @@ impl Reading<'_, '_> {
             Some(pem) => certificates(AUTHORITY, &pem)?,
             None => trust.roots().to_vec(),
         };
-        let mut store = RootCertStore::empty();
-        for root in roots {
-            let added = store.add(root);
-            added.map_err(|error| unusable(AUTHORITY, &error.to_string()))?;
-        }
+        let store = trust::store(&roots);
+        let store = store.map_err(|error| unusable(AUTHORITY, &error.to_string()))?;
         let identity = self.identity(user)?;
         trust::client_config(Arc::new(store), identity)
             .map_err(|error| unusable("client-certificate", &error.to_string()))
@@ -440,13 +437,7 @@ fn certificates(
     what: &'static str,
     pem: &str,
 ) -> Result<Vec<CertificateDer<'static>>, KubeconfigProblem> {
-    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| unusable(what, "it is not PEM"))?;
-    if certificates.is_empty() {
-        return Err(unusable(what, "no PEM block of a certificate"));
-    }
-    Ok(certificates)
+    trust::certificates(pem.as_bytes()).map_err(|reason| unusable(what, &reason))
 }
 
 /// Headers for acting as somebody else, as `kubectl` sends them.

@@ -118,10 +118,8 @@ impl Server<'_> {
         let resolver = self.facilities.resolver.as_ref();
         let Access { host, judged, .. } = self.access.as_ref();
         let Some(private) = *judged else {
-            let found = network::addresses(resolver, host).await;
-            let found = found.map_err(|problem| Fault::unreached(&problem, String::new()))?;
-            let found = found.into_iter();
-            return Ok(found.map(|address| SocketAddr::new(address, 0)).collect());
+            let found = network::addresses(resolver, host, 0).await;
+            return found.map_err(|problem| Fault::unreached(&problem, String::new()));
         };
         let grant = "private = true, beside the kubeconfig's `url`".to_owned();
         let found = network::reach(resolver, host, 0, private).await;
@@ -139,16 +137,9 @@ impl Server<'_> {
         safe: bool,
         mut response: Response,
     ) -> Result<Vec<u8>, Fault> {
-        let mut body = Vec::new();
-        loop {
-            let chunk = response.chunk().await;
-            let chunk = chunk.map_err(|error| self.unanswered(safe, error))?;
-            let Some(chunk) = chunk else { return Ok(body) };
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(too_long(asked, safe));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = http::body(&mut response, MAX_ANSWER_BYTES).await;
+        let body = body.map_err(|error| self.unanswered(safe, error))?;
+        body.ok_or_else(|| too_long(asked, safe))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::name::SiteName;
 use crate::runbook::types::JourneyStep;
 
 use super::super::credential::{Attachment, Redactor};
-use super::super::http::{chain, client, find_tls};
+use super::super::http::{self, chain, client, find_tls};
 use super::super::trust::Trust;
 use super::super::{Facilities, clip, network};
 use super::cookie::Jar;
@@ -219,15 +219,8 @@ impl Walk<'_> {
             .filter(|_| !self.zone_header.is_empty())
             .and_then(|zone| zone.to_str().ok())
             .map(|zone| clip(self.redactor.text(zone.trim()).to_lowercase()));
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if bytes.len() + chunk.len() > MAX_BODY_BYTES {
-                let body = Body::TooLong;
-                return Ok(Shown { status, zone, body });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        let body = Body::Read(bytes);
+        let bytes = http::body(&mut response, MAX_BODY_BYTES).await;
+        let body = bytes.map_err(transport)?.map_or(Body::TooLong, Body::Read);
         Ok(Shown { status, zone, body })
     }
 

@@ -2,6 +2,7 @@
 //! prepared. Start at [`Session`]; `mysql/value.rs` has the types of columns, `mysql/password.rs` the one statement that
 //! carries a secret.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Session {
     ) -> Result<Self, Fault> {
         let Connection { host, port, .. } = &login.connection;
         let resolver = facilities.resolver.as_ref();
-        let addresses = network::addresses(resolver, host)
+        let addresses = network::addresses(resolver, host, *port)
             .await
             .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?;
         let roots = trust.roots().iter().map(|root| root.to_vec().into());
@@ -71,7 +72,9 @@ impl Session {
         let database = &login.connection.database;
         let options = OptsBuilder::default()
             .ip_or_hostname(host.clone())
-            .resolved_ips(Some(addresses))
+            .resolved_ips(Some(
+                addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
+            ))
             .tcp_port(*port)
             .user(Some(login.connection.user.clone()))
             .pass(Some(login.password.expose()))

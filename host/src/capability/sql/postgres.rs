@@ -9,7 +9,6 @@
 //! statement runs, and would go on with one that nobody waits for.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,12 +97,9 @@ impl Session {
         };
         let Connection { host, port, .. } = &login.connection;
         let resolver = facilities.resolver.as_ref();
-        let addresses: Vec<SocketAddr> = network::addresses(resolver, host)
+        let addresses = network::addresses(resolver, host, *port)
             .await
-            .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?
-            .into_iter()
-            .map(|address| SocketAddr::new(address, *port))
-            .collect();
+            .map_err(|problem| Fault::unavailable("CP0013", problem.to_string()))?;
         let stream = TcpStream::connect(addresses.as_slice())
             .await
             .map_err(|error| unreached(&error.to_string()))?;

@@ -199,7 +199,7 @@ impl Door<'_> {
     ) -> Option<Connection> {
         let raw = connection.value();
         let trust = raw.trust.as_ref();
-        let trust = trust.map(|handout| self.handout(handout.value(), credentials));
+        let trust = trust.map(|origin| self.origin(origin, credentials));
         let host = self.host(&raw.host);
         let server_name = raw.server_name.as_ref().map(|name| self.host(name));
         let RawSecret { env, file } = raw.password.value();

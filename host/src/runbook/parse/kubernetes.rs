@@ -14,7 +14,7 @@ impl Door<'_> {
     ) -> BTreeMap<String, Cluster> {
         raw.iter()
             .filter_map(|(name, cluster)| {
-                let kubeconfig = self.kubeconfig(&cluster.value().kubeconfig, credentials);
+                let kubeconfig = self.origin(&cluster.value().kubeconfig, credentials);
                 let cluster = Cluster {
                     kubeconfig: kubeconfig?,
                     context: cluster.value().context.clone(),

@@ -5,10 +5,10 @@
 mod against;
 mod binding;
 mod door;
-mod handout;
 mod issuer;
 mod kubernetes;
 mod name_server;
+mod origin;
 mod probe;
 mod program;
 mod steps;

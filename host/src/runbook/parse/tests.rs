@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::runbook::error::RunbookErrors;
 use crate::runbook::source::Sources;
-use crate::runbook::types::{CredentialScheme, Engine, KubeconfigSource, Runbook, SecretSource};
+use crate::runbook::types::{CredentialScheme, Engine, Origin, Runbook, SecretSource};
 
-mod handout;
 mod issuer;
 mod name_server;
+mod origin;
 
 const GOOD: &str = r#"
 [runbook]
@@ -230,7 +230,7 @@ fn clusters_and_what_may_be_done_in_them_are_read() {
     let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", &overlay)]).unwrap();
     let binding = runbook.bindings.last().unwrap();
     let pz = &binding.clusters["pz"];
-    let KubeconfigSource::Secret(SecretSource::File(path)) = &pz.kubeconfig else {
+    let Origin::Secret(SecretSource::File(path)) = &pz.kubeconfig else {
         panic!("{pz:?}")
     };
     assert!(path.ends_with("pz.kubeconfig"));
@@ -238,7 +238,7 @@ fn clusters_and_what_may_be_done_in_them_are_read() {
     let bz = &binding.clusters["bz"];
     assert_eq!(
         bz.kubeconfig,
-        KubeconfigSource::Secret(SecretSource::Environment("BZ_KUBECONFIG".to_owned()))
+        Origin::Secret(SecretSource::Environment("BZ_KUBECONFIG".to_owned()))
     );
     let [grant] = binding.kubernetes.as_slice() else {
         panic!("one grant")

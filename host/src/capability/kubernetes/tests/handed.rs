@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::stand_in::{StandIn, bound, kubeconfig};
 use super::*;
 use crate::capability::testbed::{Authority, HOST, facilities, serve_tls};
-use crate::runbook::types::{Handout, KubeconfigSource};
+use crate::runbook::types::{Handout, Origin};
 
 /// An API server that knows one token at a time, and an API that hands out a kubeconfig with the newest.
 struct Vendor {
@@ -82,7 +82,7 @@ impl Vendor {
             private,
         };
         for cluster in binding.clusters.values_mut() {
-            cluster.kubeconfig = KubeconfigSource::Handout(handout.clone());
+            cluster.kubeconfig = Origin::Handout(handout.clone());
         }
         Capabilities::for_binding(&binding, folder.path(), &facilities()).unwrap()
     }

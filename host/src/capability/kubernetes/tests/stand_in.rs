@@ -16,7 +16,7 @@ use crate::capability::credential::FixedSecrets;
 use crate::capability::testbed::{Authority, CANARY, HOST, binding, facilities, serve_tls};
 use crate::capability::{Capabilities, CapabilityError, Facilities};
 use crate::runbook::types::{
-    Binding, Cluster, KindName, KubeconfigSource, KubernetesGrant, KubernetesVerb, SecretSource,
+    Binding, Cluster, KindName, KubernetesGrant, KubernetesVerb, Origin, SecretSource,
 };
 
 /// The environment variable that holds the kubeconfig.
@@ -116,7 +116,7 @@ users:
 
 pub(super) fn bound(grants: Vec<KubernetesGrant>) -> Binding {
     let cluster = Cluster {
-        kubeconfig: KubeconfigSource::Secret(SecretSource::Environment(VARIABLE.to_owned())),
+        kubeconfig: Origin::Secret(SecretSource::Environment(VARIABLE.to_owned())),
         context: None,
     };
     Binding {

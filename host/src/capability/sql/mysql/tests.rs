@@ -3,16 +3,18 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::call::CallError;
+use crate::capability::credential::MachineSecrets;
 use crate::capability::testbed::{
-    Authority, CANARY, CANARY_VARIABLE, binding, call, capabilities, soon,
+    Authority, CANARY, CANARY_VARIABLE, binding, call, capabilities, facilities, soon,
 };
-use crate::capability::{Capabilities, Used};
+use crate::capability::{Capabilities, Facilities, Used};
 use crate::clock::{Clock as _, SystemClock};
-use crate::runbook::types::{Binding, Connection, Engine, SecretSource};
+use crate::runbook::types::{Binding, Connection, Engine, Origin, SecretSource};
 
 /// Name in the server's certificate; it resolves nowhere.
 const SERVER_NAME: &str = "db-pz.example.test";
@@ -387,6 +389,27 @@ async fn transport_that_does_not_verify(server: &Server) {
     let stranger = capabilities(&binding, server.folder.path());
     let used = texts(&stranger, &select).await;
     assert!(reason(&used).contains("CP0011"), "{}", reason(&used));
+    // The roots of a connection count in place of those of its binding.
+    let own = |binding: &Binding, file: &str| {
+        let mut binding = binding.clone();
+        let connection = binding.connections.get_mut("pz").unwrap();
+        connection.trust = Some(Origin::Secret(SecretSource::File(file.into())));
+        let secrets = MachineSecrets::new(|name| (name == CANARY_VARIABLE).then(|| CANARY.into()));
+        let facilities = Facilities {
+            secrets: Arc::new(secrets),
+            ..facilities()
+        };
+        Capabilities::for_binding(&binding, server.folder.path(), &facilities)
+    };
+    let used = texts(&own(&binding, "ca.pem").unwrap(), &select).await;
+    assert!(used.reply.is_ok(), "{used:?}");
+    binding.trust = vec!["ca.pem".into()];
+    let used = texts(&own(&binding, "other.pem").unwrap(), &select).await;
+    assert!(reason(&used).contains("CP0011"), "{}", reason(&used));
+    std::fs::write(server.folder.path().join("none.pem"), "no certificate").unwrap();
+    let refused = own(&binding, "none.pem").err().unwrap();
+    assert_eq!(refused.code(), "CP0008");
+    assert!(refused.to_string().contains("`pz`"), "{refused}");
     binding.trust.clear();
     let nobody = capabilities(&binding, Path::new("."));
     assert!(texts(&nobody, &select).await.reply.is_err());
