@@ -9,7 +9,12 @@ pub(crate) fn edited(edit: impl Fn(String) -> String) -> Stage {
     let stage = Stage::with(&edit(
         text.replace("../../target/plugins", &PLUGINS.display().to_string()),
     ));
-    for overlay in ["vendors.toml", "on-demand.toml"] {
+    for overlay in [
+        "vendors.toml",
+        "on-demand.toml",
+        "cold-site.toml",
+        "damaged-data.toml",
+    ] {
         std::fs::copy(shipped.join(overlay), stage.path(overlay)).unwrap();
     }
     std::fs::create_dir(stage.path("scenarios")).unwrap();

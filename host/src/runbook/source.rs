@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeArray, DeString, DeTable, DeValue};
 
 use super::error::RunbookError;
 use super::problem::Problem;
@@ -21,11 +21,23 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Most overlays that one runbook is read with.
 pub const MAX_OVERLAYS: usize = 8;
 
-/// Lists of tables that are merged by what their elements are about, with the keys that tell it. Any other list of
-/// an overlay takes the place of the whole list below it. An element that names another `plugin` takes the place of the
-/// one below it: what one provider was given (configuration, credentials, grants) is nothing that another inherits.
-const IDENTITIES: [(&str, &[&str]); 2] =
-    [("bindings", &["contract", "sites"]), ("steps", &["step"])];
+/// How a list of tables in an overlay is laid over the one below it.
+#[derive(Clone, Copy)]
+enum Laid {
+    /// Element by element, on top of the one with the same values of these keys. An element that names another `plugin`
+    /// takes the place of the one below it: what one provider was given (configuration, credentials, grants) is nothing
+    /// that another inherits.
+    Each(&'static [&'static str]),
+    /// Its elements take the place of all those below that have the same value of this key as one of them.
+    Group(&'static str),
+}
+
+/// The lists that are merged. Any other list of an overlay takes the place of the whole list below it.
+const LISTS: [(&str, Laid); 3] = [
+    ("bindings", Laid::Each(&["contract", "sites"])),
+    ("grants", Laid::Group("strategy")),
+    ("steps", Laid::Each(&["step"])),
+];
 
 /// Where something stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,14 +247,11 @@ fn moved(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
     Spanned::new(span, inner)
 }
 
-/// Puts `upper` on top of `lower`: tables key by key, lists of [`IDENTITIES`] element by element, anything else whole.
+/// Puts `upper` on top of `lower`: tables key by key, [`LISTS`] as is said there, anything else whole.
 fn merge_tables<'i>(lower: &mut DeTable<'i>, upper: DeTable<'i>) {
     for (key, value) in upper {
-        let identity = IDENTITIES
-            .iter()
-            .find(|(list, _)| **list == **key.get_ref())
-            .map(|(_, keys)| *keys);
-        merge_entry(lower, key, value, identity);
+        let laid = LISTS.iter().find(|(list, _)| **list == **key.get_ref());
+        merge_entry(lower, key, value, laid.map(|(_, laid)| *laid));
     }
 }
 
@@ -250,17 +259,17 @@ fn merge_entry<'i>(
     lower: &mut DeTable<'i>,
     key: Spanned<DeString<'i>>,
     value: Spanned<DeValue<'i>>,
-    identity: Option<&[&str]>,
+    laid: Option<Laid>,
 ) {
     let span = value.span();
     let existing = lower.get_mut(&key).map(Spanned::get_mut);
-    match (existing, value.into_inner()) {
-        (Some(DeValue::Table(below)), DeValue::Table(above)) => merge_inner(below, above),
-        (Some(DeValue::Array(below)), DeValue::Array(above)) if identity.is_some() => {
+    match (existing, value.into_inner(), laid) {
+        (Some(DeValue::Table(below)), DeValue::Table(above), _) => merge_inner(below, above),
+        (Some(DeValue::Array(below)), DeValue::Array(above), Some(Laid::Each(keys))) => {
             for element in above {
                 let same = below
                     .iter_mut()
-                    .find(|other| is_same(other.get_ref(), element.get_ref(), identity));
+                    .find(|other| is_same(other.get_ref(), element.get_ref(), keys));
                 match same {
                     Some(other) if names_another_plugin(other.get_ref(), element.get_ref()) => {
                         *other = element;
@@ -270,7 +279,19 @@ fn merge_entry<'i>(
                 }
             }
         }
-        (_, inner) => {
+        (Some(DeValue::Array(below)), DeValue::Array(above), Some(Laid::Group(key))) => {
+            let mut kept = Vec::new();
+            for element in std::mem::replace(below, DeArray::new()) {
+                let same = |other: &Spanned<DeValue<'_>>| {
+                    is_same(element.get_ref(), other.get_ref(), &[key])
+                };
+                if !above.iter().any(same) {
+                    kept.push(element);
+                }
+            }
+            *below = kept.into_iter().chain(above).collect();
+        }
+        (_, inner, _) => {
             // Removed first: inserting alone would keep the key as the lower file has it, with its span.
             lower.remove(&key);
             lower.insert(key, Spanned::new(span, inner));
@@ -301,8 +322,8 @@ fn names_another_plugin(lower: &DeValue<'_>, upper: &DeValue<'_>) -> bool {
     plugin(upper).is_some_and(|named| plugin(lower).is_some_and(|below| below != named))
 }
 
-/// Whether two elements of a list are about the same thing.
-fn is_same(a: &DeValue<'_>, b: &DeValue<'_>, identity: Option<&[&str]>) -> bool {
+/// Whether two elements of a list are about the same thing: have the same values of these keys.
+fn is_same(a: &DeValue<'_>, b: &DeValue<'_>, keys: &[&str]) -> bool {
     let plain = |value: &DeValue<'_>, key: &str| match value.get(key).map(Spanned::get_ref) {
         Some(DeValue::String(text)) => vec![text.to_string()],
         Some(DeValue::Array(items)) => items
@@ -312,5 +333,5 @@ fn is_same(a: &DeValue<'_>, b: &DeValue<'_>, identity: Option<&[&str]>) -> bool 
             .collect(),
         _ => Vec::new(),
     };
-    identity.is_some_and(|keys| keys.iter().all(|key| plain(a, key) == plain(b, key)))
+    keys.iter().all(|key| plain(a, key) == plain(b, key))
 }

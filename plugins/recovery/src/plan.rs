@@ -6,7 +6,7 @@
 use understudy_sdk::strategy::exports::understudy::plugin::strategy as seam;
 
 use crate::recovery::Recovery;
-use crate::{Act, Error, Mode, Step};
+use crate::{Act, Error, Step};
 
 /// What a move does when its step runs or is taken back. The answer is one line for the timeline.
 pub type Action = fn(&Recovery) -> Result<String, Error>;
@@ -77,35 +77,35 @@ pub struct Move {
     pub perform: Action,
 }
 
-/// A step that must be done before, in every mode or in one.
+/// A step that must be done before, always or where something holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     step: &'static str,
-    mode: Option<Mode>,
+    when: Condition,
 }
 
 /// After `step`, in every mode.
 #[must_use]
 pub const fn after(step: &'static str) -> Need {
-    Need { step, mode: None }
+    only_if(always, step)
 }
 
 /// After `step` where the site that is left still answers: users wait for nothing meanwhile.
 #[must_use]
 pub const fn graceful(step: &'static str) -> Need {
-    Need {
-        step,
-        mode: Some(Mode::Graceful),
-    }
+    only_if(is_graceful, step)
 }
 
 /// After `step` where the site that is left may be dead.
 #[must_use]
 pub const fn ungraceful(step: &'static str) -> Need {
-    Need {
-        step,
-        mode: Some(Mode::Ungraceful),
-    }
+    only_if(Recovery::ungraceful, step)
+}
+
+/// After `step` where this holds.
+#[must_use]
+pub const fn only_if(when: Condition, step: &'static str) -> Need {
+    Need { step, when }
 }
 
 /// A move in its place in a strategy.
@@ -121,6 +121,10 @@ pub struct Row {
 
 const fn always(_: &Recovery) -> bool {
     true
+}
+
+fn is_graceful(recovery: &Recovery) -> bool {
+    !recovery.ungraceful()
 }
 
 impl Row {
@@ -284,7 +288,7 @@ fn name_act(&(verb, at): &(&str, At), recovery: &Recovery) -> Act {
 /// Adds what `row` needs; a need that is not part of the plan stands for its own needs. Ends because a row only needs
 /// rows above it (each strategy's tests hold it to that).
 fn collect_needs(rows: &[Row], row: &Row, recovery: &Recovery, needs: &mut Vec<String>) {
-    let here = |need: &&Need| need.mode.is_none_or(|mode| mode == recovery.mode);
+    let here = |need: &&Need| (need.when)(recovery);
     for need in row.needs.iter().filter(here) {
         let Some(earlier) = rows.iter().find(|other| other.id == need.step) else {
             // Told to the host as it stands: its check of the plan names the step that does not exist.

@@ -83,6 +83,21 @@ impl Scenario {
                     false => impossible("the database keeps no `backups`", Some(name.span())),
                 }
             }
+            Action::DamageDatabase {
+                database: name,
+                tables,
+            } => {
+                database(name)?;
+                let settings = self.databases.get(name.as_ref());
+                let all = settings.map_or(0, |settings| settings.as_ref().tables);
+                match (1..=all).contains(tables.as_ref()) {
+                    true => Ok(()),
+                    false => impossible(
+                        &format!("the database has {all} tables: damage 1 to {all} of them"),
+                        Some(tables.span()),
+                    ),
+                }
+            }
             Action::LimitIssuer { issuer, .. } => {
                 let span = Some(issuer.span());
                 known("issuer", issuer.as_ref(), self.issuers.keys(), span)

@@ -45,6 +45,14 @@ pub enum Action {
     ResumeReplication(Spanned<SiteName>),
     /// The newest recovery point of a database turns out to be unreadable. Lists still show it as complete.
     CorruptLatestBackup(Spanned<String>),
+    /// Tables of a database are lost where it takes writes. Replicas and logs carry that on faithfully, and so does every
+    /// recovery point that is taken afterwards; an application that lacks a table answers nothing but errors.
+    DamageDatabase {
+        /// Which database.
+        database: Spanned<String>,
+        /// How many of its tables.
+        tables: Spanned<u32>,
+    },
     /// An issuer refuses every order for a while.
     LimitIssuer {
         /// Which issuer.
@@ -101,6 +109,7 @@ struct RawInject {
     stall: Option<ReplicationTarget>,
     resume: Option<ReplicationTarget>,
     corrupt: Option<BackupTarget>,
+    damage: Option<DamageTarget>,
     limit: Option<IssuerTarget>,
     expire: Option<CertificateTarget>,
     read_only: Option<ReadOnlyTarget>,
@@ -132,6 +141,13 @@ struct ReplicationTarget {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct BackupTarget {
     latest_backup: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DamageTarget {
+    database: Spanned<String>,
+    tables: Spanned<u32>,
 }
 
 #[derive(Deserialize)]
@@ -206,6 +222,10 @@ impl TryFrom<RawInject> for Inject {
                 .map(|target| Action::ResumeReplication(target.replication)),
             raw.corrupt
                 .map(|target| Action::CorruptLatestBackup(target.latest_backup)),
+            raw.damage.map(|target| Action::DamageDatabase {
+                database: target.database,
+                tables: target.tables,
+            }),
             raw.limit.map(|target| Action::LimitIssuer {
                 issuer: target.issuer,
                 length: target.length,
@@ -242,7 +262,7 @@ impl TryFrom<RawInject> for Inject {
             (Some(action), None) => Ok(Self { at: raw.at, action }),
             (None, _) => Err(
                 "an inject does one thing: add one of `fail`, `heal`, `partition`, `stall`, `resume`, `corrupt`, \
-                 `limit`, `expire`, `read-only`, `crash-loop`, `node`, `lag`",
+                 `damage`, `limit`, `expire`, `read-only`, `crash-loop`, `node`, `lag`",
             ),
             _ => Err("an inject does one thing: write the others as injects of their own"),
         }

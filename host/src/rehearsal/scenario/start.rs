@@ -362,6 +362,9 @@ pub struct Backups {
     pub every: Length,
     /// Time until it can be restored at another site.
     pub copy: Range,
+    /// Time until what is restored has come out of an archive, before it can be copied; zero where it is at hand.
+    #[serde(default = "retrieval")]
+    pub retrieval: Range,
     /// Whether one is taken when it is asked for. A vendor of managed databases may take them by itself alone.
     #[serde(default = "on_request")]
     pub on_request: bool,
@@ -374,6 +377,10 @@ pub struct Backups {
     /// Logs leave the site this often: what is younger dies with it.
     #[serde(default)]
     pub log_every: Length,
+}
+
+fn retrieval() -> Range {
+    Range::fixed_seconds(0)
 }
 
 fn on_request() -> bool {

@@ -195,6 +195,7 @@ impl World {
             };
             match copy.state {
                 State::Absent | State::Broken => able.database_errors += share,
+                _ if database.is_damaged(copy) => able.database_errors += share,
                 State::Primary(branch) => {
                     able.reads += share;
                     if copy.refuses_writes(self.now) {

@@ -79,6 +79,13 @@ pub(crate) struct Kept {
     pub(crate) corrupt: bool,
 }
 
+/// Tables that were lost at a point of the history: whatever has that point lacks them.
+#[derive(Debug, Clone, Copy)]
+struct Damage {
+    point: Point,
+    tables: u32,
+}
+
 /// A logical database.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
@@ -92,6 +99,7 @@ pub(crate) struct Database {
     pub(crate) logs: Option<(usize, Instant)>,
     /// Until when clients wrote.
     pub(crate) written: Instant,
+    damages: Vec<Damage>,
     before: u64,
     draws: Draws,
     settled: Instant,
@@ -124,6 +132,7 @@ impl Database {
             kept: Vec::new(),
             logs: None,
             written: Instant(0),
+            damages: Vec::new(),
             draws,
             settled: at,
         };
@@ -451,6 +460,31 @@ impl Database {
             }
             (None, None) => {}
         }
+    }
+
+    /// Tables are lost where the database takes writes, as by a write of its own; nowhere where nobody takes any.
+    pub(crate) fn damage(&mut self, tables: u32, at: Instant) {
+        if let Some((_, branch)) = self.writer() {
+            self.history.write_own(branch, at);
+            let point = self.history.head(branch);
+            self.damages.push(Damage { point, tables });
+        }
+    }
+
+    /// Tables that a state has.
+    pub(crate) fn tables(&self, state: Point) -> u32 {
+        let lost = self.damages.iter();
+        let lost = lost.filter(|damage| self.history.contains(state, damage.point));
+        let lost: u32 = lost.map(|damage| damage.tables).sum();
+        self.settings.tables.saturating_sub(lost)
+    }
+
+    /// Whether a copy lacks tables.
+    pub(crate) fn is_damaged(&self, copy: &Copy) -> bool {
+        !self.damages.is_empty()
+            && self
+                .applied(copy)
+                .is_some_and(|state| self.tables(state) < self.settings.tables)
     }
 
     /// Writes that the history knows from before the world began.

@@ -184,6 +184,11 @@ impl World {
                     latest.corrupt = true;
                 }
             }
+            Action::DamageDatabase { database, tables } => {
+                if let Some(database) = self.databases.get_mut(database.as_ref()) {
+                    database.damage(*tables.as_ref(), self.now);
+                }
+            }
             Action::LimitIssuer { issuer, length } => {
                 let until = self.now.after(length.get());
                 if let Some(issuer) = self.issuers.get_mut(issuer.as_ref()) {

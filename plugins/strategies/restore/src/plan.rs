@@ -3,13 +3,13 @@
 //! As in the strategy `replica`, `declare` needs everything that can be prepared where the old site answers, and
 //! nothing where it may be dead.
 
-use understudy_recovery::plan::{Row, after, graceful};
+use understudy_recovery::plan::{Row, after, graceful, only_if};
 use understudy_recovery::{
     activate, announce, certify, check, declare, diagnose, dns, edge, expose, fence, promote,
     protect, slo, validate,
 };
 
-use crate::steps::{backup, contents, point, restore};
+use crate::steps::{backup, contents, damage, point, restore};
 
 /// The plan as a table; each row only needs rows above it.
 pub(crate) const STEPS: &[Row] = &[
@@ -64,8 +64,15 @@ pub(crate) const STEPS: &[Row] = &[
         .needs(&[after("fence")])
         .when(check::is_graceful)
         .covers(&["S0-B1.2"]),
+    Row::new("agree-on-instant", damage::AGREE_ON_INSTANT)
+        .needs(&[after("date-outage")])
+        .when(damage::is_damage),
     Row::new("choose-point", point::CHOOSE_POINT)
-        .needs(&[after("fence"), graceful("take-backup")])
+        .needs(&[
+            after("fence"),
+            graceful("take-backup"),
+            only_if(damage::is_damage, "agree-on-instant"),
+        ])
         .covers(&["S0-B2.1", "S0-B2.6", "S0-M2"]),
     Row::new("restore", restore::RESTORE)
         .needs(&[after("choose-point")])

@@ -206,12 +206,13 @@ impl World {
             )));
         };
         let written = point.number.saturating_sub(database.history_before());
+        let tables = database.tables(point);
         let contents = Contents {
-            tables: database.settings.tables,
+            tables,
             rows: database.settings.rows.saturating_add(written),
             schema_digest: hex(&Sha256::digest(format!(
                 "{} {} {}",
-                place.database, database.settings.tables, copy.migration
+                place.database, tables, copy.migration
             ))),
             checksum: hex(&Sha256::digest(database.history.position(point))),
             migration: copy.migration.clone(),

@@ -91,7 +91,9 @@ impl World {
             database.settings.size_gib,
             database.settings.restore_mib_per_second,
         );
-        let length = copying + replay + self.length(database.settings.attach);
+        let backups = database.settings.backups.as_ref();
+        let retrieval = backups.map_or(Duration::ZERO, |backups| self.length(backups.retrieval));
+        let length = retrieval + copying + replay + self.length(database.settings.attach);
         self.break_copy(&subject);
         outcome(self.begin(
             subject,

@@ -2,5 +2,6 @@
 
 pub(crate) mod backup;
 pub(crate) mod contents;
+pub(crate) mod damage;
 pub(crate) mod point;
 pub(crate) mod restore;

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 use understudy_recovery::Error;
-use understudy_recovery::loss::{accept_beyond_objective, keep_recovery_point, writes_ended_at};
+use understudy_recovery::loss::{accept_beyond_objective, keep_recovery_point};
 use understudy_recovery::plan::{At, Budget, DB_LEAD, Move, Reversal};
 use understudy_recovery::recovery::{Recovery, attach, measure_duration, measure_text};
 use understudy_recovery::words;
 use understudy_sdk::strategy::understudy::control::control;
 use understudy_sdk::strategy::understudy::database::database::{self, RecoveryPoint};
 
+use super::damage;
 use crate::parameters::Restore;
 
 /// Most recovery points that are attached as evidence: the newest ones, which a choice is made among.
@@ -56,11 +57,12 @@ pub(crate) fn from_chosen<'a>(points: &'a [RecoveryPoint], chosen: &str) -> Vec<
     usable
 }
 
-/// The newest instant to restore, of those that logs reach: a whole second, as logs have, and the one that the last write
-/// lies in where they reach its end.
-pub(crate) fn newest_instant(ended_ms: u64, reach_ms: u64) -> u64 {
+/// The newest instant to restore, of those that logs reach and, where the data are damaged, that are good: a whole second, as
+/// logs have, and the one that the last write lies in where they reach its end.
+pub(crate) fn newest_instant(ended_ms: u64, reach_ms: u64, good_ms: Option<u64>) -> u64 {
     let all = ended_ms.div_ceil(SECOND_MS) * SECOND_MS;
-    all.min(reach_ms / SECOND_MS * SECOND_MS)
+    let bound = reach_ms.min(good_ms.unwrap_or(u64::MAX));
+    all.min(bound / SECOND_MS * SECOND_MS)
 }
 
 /// A second in milliseconds.
@@ -68,7 +70,7 @@ const SECOND_MS: u64 = 1_000;
 
 /// Records what data as old as this costs, and has it accepted where it is beyond the objective.
 pub(crate) fn weigh(recovery: &Recovery, what: &str, taken_at_ms: u64) -> Result<String, Error> {
-    let loss = writes_ended_at(recovery)?.saturating_sub(taken_at_ms);
+    let loss = damage::writes_ended_at(recovery)?.saturating_sub(taken_at_ms);
     measure_duration("rpo", loss)?;
     keep_recovery_point(taken_at_ms)?;
     let said = format!(
@@ -102,10 +104,20 @@ fn choose_point(recovery: &Recovery) -> Result<String, Error> {
         "recovery-points",
         &json!({"newest": shown, "in-all": points.len()}),
     )?;
+    let good = damage::good_until(recovery)?;
+    let of_all = points.len();
+    let points: Vec<_> = points
+        .into_iter()
+        .filter(|point| good.is_none_or(|good| point.taken_at_ms <= good))
+        .collect();
     let Some(chosen) = newest(&points) else {
         return Err(Error::NotFound(format!(
-            "no complete recovery point of {database} at {to}, of {} in all",
-            points.len()
+            "no complete recovery point of {database} at {to}{}, of {of_all} in all",
+            if good.is_some() {
+                " from before the damage"
+            } else {
+                ""
+            },
         )));
     };
     measure_text(&word(recovery), chosen.id.clone())?;
@@ -153,14 +165,18 @@ mod tests {
 
     #[test]
     fn an_instant_is_a_whole_second_that_logs_reach() {
-        for (ended, reach, instant) in [
-            (10_400, 60_000, 11_000),
-            (10_400, 10_900, 10_000),
-            (10_400, 11_000, 11_000),
-            (11_000, 60_000, 11_000),
-            (10_400, 7_900, 7_000),
+        for (ended, reach, good, instant) in [
+            (10_400, 60_000, None, 11_000),
+            (10_400, 10_900, None, 10_000),
+            (10_400, 11_000, None, 11_000),
+            (11_000, 60_000, None, 11_000),
+            (10_400, 7_900, None, 7_000),
+            (10_400, 60_000, Some(10_400), 10_000),
+            (10_400, 60_000, Some(8_999), 8_000),
+            (10_400, 7_900, Some(8_999), 7_000),
         ] {
-            assert_eq!(newest_instant(ended, reach), instant, "{ended} {reach}");
+            let found = newest_instant(ended, reach, good);
+            assert_eq!(found, instant, "{ended} {reach} {good:?}");
         }
     }
 }

@@ -8,6 +8,7 @@ use understudy_sdk::strategy::understudy::database::database::{
     self, RecoveryPoint, RecoveryTarget, Role,
 };
 
+use super::damage::good_until;
 use super::point::{self, from_chosen, newest_instant, weigh};
 use crate::parameters::Restore;
 
@@ -72,7 +73,9 @@ fn restore(recovery: &Recovery) -> Result<String, Error> {
             Instant::Damaged => logs = false,
         }
     }
-    restore_a_point(recovery, &usable, logs)
+    // The newest state is damaged where the database is.
+    let newest_is_good = good_until(recovery)?.is_none();
+    restore_a_point(recovery, &usable, logs && newest_is_good)
 }
 
 /// True for a recovery point taken after the fence: the site left holds nothing more.
@@ -101,7 +104,8 @@ fn restore_an_instant(recovery: &Recovery, taken_at_ms: u64) -> Result<Instant, 
         Err(error) => return Err(error),
     };
     let ended = writes_ended_at(recovery)?;
-    let instant = reach.map_or(0, |reach| newest_instant(ended, reach));
+    let good = good_until(recovery)?;
+    let instant = reach.map_or(0, |reach| newest_instant(ended, reach, good));
     if instant <= taken_at_ms {
         return Ok(Instant::OutOfReach);
     }
