@@ -1,6 +1,6 @@
 //! How fast rehearsals are and where their time goes: `cargo bench -p understudy --bench campaign`.
 //!
-//! The shipped drill with the shipped components, as a campaign runs it on one thread. Its parts are measured apart, on
+//! Two shipped drills with the shipped components, as a campaign runs them on one thread. Their parts are measured apart, on
 //! what the same drills recorded: the calls of the journals are made to fresh worlds, the records appended to fresh
 //! journals, every attempt performed again with the recorded replies, the runs judged once more. *The rest* is what is
 //! left of the whole: scheduler, mediation, policy, control, clock. Times are of the processor, where the system tells
@@ -13,6 +13,8 @@
 )]
 
 mod drill;
+
+use drill::{Drill, OUT_AND_HOME};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hint::black_box;
@@ -42,6 +44,13 @@ use understudy::rehearsal::world::World;
 use understudy::run::attempt::Actor;
 use understudy::run::state::StepState;
 
+/// `--scenario regions-lost`: to a cold site, from an archive.
+const FOUR_HOURS: Drill = Drill {
+    overlays: &["cold-site.toml"],
+    strategies: &["cold"],
+    scenario: "regions-lost",
+};
+
 /// Drills that are measured, one for each seed from 1.
 const DRILLS: u64 = 200;
 
@@ -50,16 +59,25 @@ const WARM_UP: u64 = 20;
 
 fn main() {
     let engines = drill::engines();
-    let campaign = campaign(&engines);
+    measure(&engines, "primary-lost, there and back", &OUT_AND_HOME);
+    measure(
+        &engines,
+        "regions-lost, the game day of four hours",
+        &FOUR_HOURS,
+    );
+}
+
+fn measure(engines: &Engines, title: &str, drill: &Drill) {
+    let campaign = campaign(engines, drill);
     for seed in 1..=WARM_UP {
         black_box(campaign.outcome(seed, Vec::new()));
     }
-    let whole = cpu_time(|| {
+    let (whole, wall) = timed(|| {
         for seed in 1..=DRILLS {
             black_box(campaign.outcome(seed, Vec::new()));
         }
     });
-    let guests = guests(&engines, &campaign);
+    let guests = guests(engines, &campaign);
     let runs: Vec<Recorded> = (1..=DRILLS)
         .map(|seed| Recorded::new(&campaign, &guests, seed))
         .collect();
@@ -67,6 +85,7 @@ fn main() {
         runs.iter().map(of).sum::<usize>() / usize::try_from(DRILLS).unwrap()
     };
     let minutes: f64 = runs.iter().map(Recorded::minutes).sum();
+    println!("{title}");
     println!(
         "{DRILLS} drills of {:.0} min, each {} records, {} calls, {} of them to the world {} times, {} instances",
         minutes / drills(),
@@ -80,7 +99,11 @@ fn main() {
         count(|run| run.seen.len()),
         count(|run| run.attempts.len()),
     );
-    println!("{:>8.2} ms of processor time per drill", per_drill(whole));
+    println!(
+        "{:>8.2} ms of processor time per drill, {:.2} ms on the wall",
+        per_drill(whole),
+        per_drill(wall)
+    );
     println!(
         "{:>8.1} game-days (drills) per second per core",
         drills() / whole.as_secs_f64()
@@ -105,9 +128,9 @@ fn main() {
     }
 }
 
-fn campaign(engines: &Engines) -> Campaign {
+fn campaign(engines: &Engines, drill: &Drill) -> Campaign {
     Campaign {
-        rehearsal: drill::rehearsal(engines),
+        rehearsal: drill::rehearsal(engines, drill),
         scenario_text: String::new(),
         seeds: 1..1,
         threads: NonZeroUsize::MIN,
@@ -298,7 +321,7 @@ impl Imports for Told {
 }
 
 fn each(runs: &[Recorded], part: fn(&Recorded)) -> Duration {
-    cpu_time(|| runs.iter().for_each(part))
+    timed(|| runs.iter().for_each(part)).0
 }
 
 fn drills() -> f64 {
@@ -309,12 +332,12 @@ fn per_drill(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0 / drills()
 }
 
-/// Processor time of this thread; time on the wall where the system does not tell.
+/// Processor time of this thread, which is time on the wall where the system does not tell; and time on the wall.
 #[expect(
     clippy::disallowed_methods,
     reason = "a benchmark is about the machine's own time"
 )]
-fn cpu_time(work: impl FnOnce()) -> Duration {
+fn timed(work: impl FnOnce()) -> (Duration, Duration) {
     let used = || {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
         let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
@@ -322,9 +345,8 @@ fn cpu_time(work: impl FnOnce()) -> Duration {
     };
     let (begun, before) = (std::time::Instant::now(), used());
     work();
-    let both = used().zip(before);
-    both.map_or_else(
-        || begun.elapsed(),
-        |(after, before)| after.saturating_sub(before),
-    )
+    let wall = begun.elapsed();
+    let used = used().zip(before);
+    let used = used.map(|(after, before)| after.saturating_sub(before));
+    (used.unwrap_or(wall), wall)
 }

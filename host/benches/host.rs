@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use drill::{engines, prepared, rehearsal, root};
+use drill::{OUT_AND_HOME, engines, prepared, rehearsal, root};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -131,7 +131,7 @@ async fn flip(mediation: &Arc<Mediation>, plan: &understudy::plan::Plan, number:
 }
 
 fn mediated_calls(c: &mut Criterion) {
-    let rehearsal = rehearsal(&engines());
+    let rehearsal = rehearsal(&engines(), &OUT_AND_HOME);
     let runtime = runtime();
     let folder = TempDir::new().unwrap();
     let sqlite = || SqliteStore::create(folder.path(), SqliteOptions::default()).unwrap();
@@ -185,7 +185,7 @@ fn instances(c: &mut Criterion) {
 
 /// `replica/check-media` asks the world for one bucket: a fresh instance, one call across the seam, its two records.
 fn world_call(c: &mut Criterion) {
-    let rehearsal = rehearsal(&engines());
+    let rehearsal = rehearsal(&engines(), &OUT_AND_HOME);
     let clock = VirtualClock::starting_at(rehearsal.scenario.world.start);
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let setup = Setup::inline(Arc::clone(&shared), Redactor::none());
@@ -212,7 +212,7 @@ fn world_call(c: &mut Criterion) {
 }
 
 fn whole_rehearsal(c: &mut Criterion) {
-    let rehearsal = rehearsal(&engines());
+    let rehearsal = rehearsal(&engines(), &OUT_AND_HOME);
     let mut group = c.benchmark_group("whole");
     group
         .sample_size(20)
@@ -282,7 +282,7 @@ fn read(ordinal: u32) -> [Record; 2] {
 
 /// Read, check the chain, take over, and find out where every step stands and what is to be replayed.
 fn resume(c: &mut Criterion) {
-    let rehearsal = rehearsal(&engines());
+    let rehearsal = rehearsal(&engines(), &OUT_AND_HOME);
     let original = TempDir::new().unwrap();
     long_journal(&rehearsal, original.path());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -324,9 +324,9 @@ fn resume(c: &mut Criterion) {
 /// What `understudy rehearse` does before its first record: engines, three strategies from the cache, their plans, the
 /// merged plan with its alternatives and its safety rules.
 fn start_up(c: &mut Criterion) {
-    drop(prepared(&engines()));
+    drop(prepared(&engines(), &OUT_AND_HOME));
     c.bench_function("start-up with cached plugins", |b| {
-        b.iter(|| prepared(&engines()));
+        b.iter(|| prepared(&engines(), &OUT_AND_HOME));
     });
 }
 

@@ -1,4 +1,4 @@
-//! The shipped drill, from its files: `make plugins` builds and locks its plugins.
+//! The shipped drills, from their files: `make plugins` builds and locks their plugins.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,9 +25,29 @@ pub(crate) fn engines() -> Engines {
     Engines::new(Some(root().join("target/understudy-cache"))).unwrap()
 }
 
-fn runbook() -> Runbook {
+/// A drill of the runbook for WordPress.
+pub(crate) struct Drill {
+    /// Files beside it.
+    pub(crate) overlays: &'static [&'static str],
+    /// In order.
+    pub(crate) strategies: &'static [&'static str],
+    /// By name.
+    pub(crate) scenario: &'static str,
+}
+
+/// `--procedure drill --scenario primary-lost`: out by A, and home.
+pub(crate) const OUT_AND_HOME: Drill = Drill {
+    overlays: &[],
+    strategies: &["replica", "failback"],
+    scenario: "primary-lost",
+};
+
+fn runbook(drill: &Drill) -> Runbook {
     let path = root().join("runbooks/wordpress/runbook.toml");
-    let mut runbook = Runbook::load(&path, &[]).unwrap();
+    let overlays = drill.overlays.iter();
+    let overlays: Vec<PathBuf> = overlays.map(|name| path.with_file_name(name)).collect();
+    let overlays: Vec<&Path> = overlays.iter().map(PathBuf::as_path).collect();
+    let mut runbook = Runbook::load(&path, &overlays).unwrap();
     Lock::load(&path)
         .unwrap()
         .fill(&mut runbook, &path)
@@ -35,32 +55,34 @@ fn runbook() -> Runbook {
     runbook
 }
 
-/// The drill, from its files: what every command begins with.
-pub(crate) fn prepared(engines: &Engines) -> Prepared {
+/// A drill, from its files: what every command begins with.
+pub(crate) fn prepared(engines: &Engines, drill: &Drill) -> Prepared {
+    let strategies = drill.strategies.iter();
     let order = Order {
-        procedure: vec!["replica".parse().unwrap(), "failback".parse().unwrap()],
+        procedure: strategies.map(|name| name.parse().unwrap()).collect(),
         mode: Mode::Ungraceful,
         run: "benchmark".parse().unwrap(),
         started_by: "benchmark".to_owned(),
     };
-    let preparing = prepare(engines, Arc::new(runbook()), order);
+    let preparing = prepare(engines, Arc::new(runbook(drill)), order);
     VirtualClock::starting_at(Instant(0))
         .block_on(preparing)
         .unwrap()
         .unwrap()
 }
 
-/// `understudy rehearse runbooks/wordpress/runbook.toml --procedure drill --scenario primary-lost`.
-pub(crate) fn rehearsal(engines: &Engines) -> Rehearsal {
-    let prepared = prepared(engines);
-    let scenario = prepared.runbook.folder.join("scenarios/primary-lost.toml");
+/// `understudy rehearse runbooks/wordpress/runbook.toml` of a drill.
+pub(crate) fn rehearsal(engines: &Engines, drill: &Drill) -> Rehearsal {
+    let prepared = prepared(engines, drill);
+    let scenario = format!("scenarios/{}.toml", drill.scenario);
+    let scenario = prepared.runbook.folder.join(scenario);
     Rehearsal {
         scenario: Arc::new(Scenario::parse(&std::fs::read_to_string(scenario).unwrap()).unwrap()),
         prepared,
         seed: 1,
         runbook_path: String::new(),
         overlays: Vec::new(),
-        scenario_name: "primary-lost".to_owned(),
+        scenario_name: drill.scenario.to_owned(),
         host_version: "benchmark".to_owned(),
     }
 }

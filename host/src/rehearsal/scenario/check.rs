@@ -77,26 +77,14 @@ impl Scenario {
             | Action::ExpireCertificate { site: name, .. } => site(name),
             Action::CorruptLatestBackup(name) => {
                 database(name)?;
-                let settings = self.databases.get(name.as_ref());
-                match settings.is_some_and(|settings| settings.as_ref().backups.is_some()) {
-                    true => Ok(()),
-                    false => impossible("the database keeps no `backups`", Some(name.span())),
-                }
+                self.check_backups(name)
             }
             Action::DamageDatabase {
                 database: name,
                 tables,
             } => {
                 database(name)?;
-                let settings = self.databases.get(name.as_ref());
-                let all = settings.map_or(0, |settings| settings.as_ref().tables);
-                match (1..=all).contains(tables.as_ref()) {
-                    true => Ok(()),
-                    false => impossible(
-                        &format!("the database has {all} tables: damage 1 to {all} of them"),
-                        Some(tables.span()),
-                    ),
-                }
+                self.check_damage(name.as_ref(), tables)
             }
             Action::LimitIssuer { issuer, .. } => {
                 let span = Some(issuer.span());
@@ -124,12 +112,7 @@ impl Scenario {
             }
             Action::Node { site: at, name, .. } => {
                 site(at)?;
-                let nodes = self.sites.get(at.as_ref());
-                let nodes = (1..=nodes.map_or(0, |start| start.as_ref().nodes))
-                    .map(|number| node_name(at.as_ref(), number));
-                let nodes: Vec<String> = nodes.collect();
-                let span = Some(name.span());
-                known("node of this site", name.as_ref(), nodes.iter(), span)
+                self.check_node(at.as_ref(), name)
             }
             Action::CrashLoop {
                 site: name, app, ..
@@ -146,6 +129,33 @@ impl Scenario {
                 )
             }
         }
+    }
+
+    fn check_node(&self, site: &SiteName, name: &Spanned<String>) -> Result<(), ScenarioError> {
+        let nodes = self.sites.get(site);
+        let nodes = (1..=nodes.map_or(0, |start| start.as_ref().nodes))
+            .map(|number| node_name(site, number));
+        let nodes: Vec<String> = nodes.collect();
+        let span = Some(name.span());
+        known("node of this site", name.as_ref(), nodes.iter(), span)
+    }
+
+    fn check_backups(&self, name: &Spanned<String>) -> Result<(), ScenarioError> {
+        let settings = self.databases.get(name.as_ref());
+        match settings.is_some_and(|settings| settings.as_ref().backups.is_some()) {
+            true => Ok(()),
+            false => impossible("the database keeps no `backups`", Some(name.span())),
+        }
+    }
+
+    fn check_damage(&self, database: &str, tables: &Spanned<u32>) -> Result<(), ScenarioError> {
+        let settings = self.databases.get(database);
+        let all = settings.map_or(0, |settings| settings.as_ref().tables);
+        if (1..=all).contains(tables.as_ref()) {
+            return Ok(());
+        }
+        let problem = format!("the database has {all} tables: damage 1 to {all} of them");
+        impossible(&problem, Some(tables.span()))
     }
 
     pub(super) fn check_clients(&self) -> Result<(), ScenarioError> {

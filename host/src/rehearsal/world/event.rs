@@ -172,18 +172,7 @@ impl World {
             }
             Action::StallReplication(site) => self.stall(site.as_ref(), true),
             Action::ResumeReplication(site) => self.stall(site.as_ref(), false),
-            Action::CorruptLatestBackup(name) => {
-                let now = self.now;
-                let kept = self
-                    .databases
-                    .get_mut(name.as_ref())
-                    .map(|database| &mut database.kept);
-                let latest =
-                    kept.and_then(|kept| kept.iter_mut().rev().find(|kept| kept.available <= now));
-                if let Some(latest) = latest {
-                    latest.corrupt = true;
-                }
-            }
+            Action::CorruptLatestBackup(name) => self.corrupt_latest_backup(name.as_ref()),
             Action::DamageDatabase { database, tables } => {
                 if let Some(database) = self.databases.get_mut(database.as_ref()) {
                     database.damage(*tables.as_ref(), self.now);
@@ -222,6 +211,16 @@ impl World {
                     found.set_condition(site.as_ref(), name.into_inner(), condition, holds);
                 }
             }
+        }
+    }
+
+    fn corrupt_latest_backup(&mut self, database: &str) {
+        let now = self.now;
+        let kept = self.databases.get_mut(database);
+        let kept = kept.map(|database| &mut database.kept);
+        let latest = kept.and_then(|kept| kept.iter_mut().rev().find(|kept| kept.available <= now));
+        if let Some(latest) = latest {
+            latest.corrupt = true;
         }
     }
 
