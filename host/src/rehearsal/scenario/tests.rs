@@ -45,6 +45,16 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "'crm'",
     ),
     (
+        "[[injects]]\nat = 'T+1m'\ndamage = { database = 'crm', tables = 1 }\n",
+        "RH0002",
+        "'crm'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\ndamage = { database = 'wordpress', tables = 13 }\n",
+        "RH0003",
+        "13",
+    ),
+    (
         "[[injects]]\nat = 'T+1m'\ncrash-loop = { site = 'pz', app = 'crm' }\n",
         "RH0002",
         "'crm'",

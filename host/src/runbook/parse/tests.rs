@@ -194,6 +194,32 @@ entries.bz = "127.0.1.2:8443"
 }
 
 #[test]
+fn grants_of_an_overlay_take_the_place_of_those_of_the_same_strategy() {
+    let granted = |overlay: &str| {
+        let runbook = read(&[("runbook.toml", GOOD), ("overlay.toml", overlay)]);
+        let runbook = runbook.unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let grants = runbook.grants.iter();
+        let said = grants.map(|grant| format!("{} {}", grant.strategy, grant.allow));
+        said.collect::<Vec<String>>()
+    };
+    let below = granted("");
+    assert_eq!(below, ["replica dns/ensure-record"]);
+    let other = r#"
+[strategies.other]
+plugin = "replica"
+[[grants]]
+strategy = "other"
+allow = "dns/get-record"
+"#;
+    assert_eq!(
+        granted(other),
+        ["replica dns/ensure-record", "other dns/get-record"]
+    );
+    let narrowed = "[[grants]]\nstrategy = \"replica\"\nallow = \"dns/get-record\"\n";
+    assert_eq!(granted(narrowed), ["replica dns/get-record"]);
+}
+
+#[test]
 fn another_plugin_inherits_nothing_from_the_binding_it_replaces() {
     let overlay = r#"
 [[bindings]]

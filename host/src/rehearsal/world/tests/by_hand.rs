@@ -298,7 +298,7 @@ fn stand_ins_answer_for_contracts_the_world_does_not_know() {
     };
     let world = |text: &str| {
         let scenario = Scenario::parse(text).unwrap();
-        World::new(&scenario, &sites(), 1, scenario.world.start)
+        World::new(&scenario, &sites(&scenario), 1, scenario.world.start)
     };
     let mut without = world(&text);
     let purge = request("ensure-purged");

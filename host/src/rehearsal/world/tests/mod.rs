@@ -38,8 +38,9 @@ pub(super) fn text(name: &str) -> String {
     std::fs::read_to_string(format!("{folder}/{name}.toml")).unwrap()
 }
 
-pub(super) fn sites() -> Vec<SiteName> {
-    ["bz", "pz"].map(|name| name.parse().unwrap()).to_vec()
+/// Those that it says something of.
+pub(super) fn sites(scenario: &Scenario) -> Vec<SiteName> {
+    scenario.sites.keys().cloned().collect()
 }
 
 /// Somebody who makes calls.
@@ -54,7 +55,7 @@ impl Hand {
     pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
         let start = scenario.world.start;
         Self {
-            world: World::new(scenario, &sites(), seed, start),
+            world: World::new(scenario, &sites(scenario), seed, start),
             now: start,
             ordinal: 0,
             answers: Vec::new(),

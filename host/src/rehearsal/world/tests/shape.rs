@@ -239,7 +239,7 @@ fn every_function_of_every_domain_contract_is_served_in_its_shape() {
         }
     }
     assert!(served >= 40, "only {served} functions were found");
-    let world = World::new(&scenario, &sites(), 1, scenario.world.start);
+    let world = World::new(&scenario, &sites(&scenario), 1, scenario.world.start);
     assert_eq!(world.interfaces().len(), CONTRACTS.len());
 }
 
