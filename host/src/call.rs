@@ -7,7 +7,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use data_encoding::HEXLOWER;
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +23,14 @@ pub struct FunctionName {
     pub interface: InterfaceName,
     /// The function's name in kebab-case.
     pub function: String,
+}
+
+impl FunctionName {
+    /// Whether this is its short form.
+    #[must_use]
+    pub fn is(&self, short: &str) -> bool {
+        short.split_once('/') == Some((self.interface.short(), self.function.as_str()))
+    }
 }
 
 impl fmt::Display for FunctionName {
@@ -81,7 +91,7 @@ pub enum Direction {
 }
 
 /// Where in a run a call stands. Together with the run id this is the call's identity.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CallSite {
     /// The step that asks.
@@ -92,6 +102,18 @@ pub struct CallSite {
     pub attempt: u32,
     /// Which call of that attempt, from 0.
     pub ordinal: u32,
+}
+
+impl Serialize for CallSite {
+    /// In the order of a journal's text, which is not that of the fields: nearly every record has one.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut site = serializer.serialize_struct("CallSite", 4)?;
+        site.serialize_field("attempt", &self.attempt)?;
+        site.serialize_field("direction", &self.direction)?;
+        site.serialize_field("ordinal", &self.ordinal)?;
+        site.serialize_field("step", &self.step)?;
+        site.end()
+    }
 }
 
 /// A call, ready to be served.
@@ -195,10 +217,10 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Operation {
-    /// The vendor's identifier.
-    pub id: String,
     /// What is waited for.
     pub description: String,
+    /// The vendor's identifier.
+    pub id: String,
     /// When to ask again, in milliseconds.
     pub poll_after_ms: u64,
 }
@@ -236,19 +258,23 @@ pub fn call_hash(function: &FunctionName, args: &str) -> CallHash {
     CallHash(hex(&hasher.finalize()))
 }
 
+/// Hashes a text as it is made, without keeping it.
+pub(crate) fn hash_text(hasher: &mut Sha256, text: fmt::Arguments<'_>) {
+    struct Hashed<'h>(&'h mut Sha256);
+    impl fmt::Write for Hashed<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.update(text.as_bytes());
+            Ok(())
+        }
+    }
+    // A hash takes whatever it is given.
+    fmt::write(&mut Hashed(hasher), text).ok();
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| match nibble {
-        0..=9 => char::from(b'0' + nibble),
-        _ => char::from(b'a' + nibble - 10),
-    };
-    let mut digits = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        digits.push(digit(byte >> 4));
-        digits.push(digit(byte & 15));
-    }
-    digits
+    HEXLOWER.encode(bytes)
 }
 
 #[cfg(test)]

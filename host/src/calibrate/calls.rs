@@ -32,6 +32,8 @@ pub(super) struct Call {
     /// By any step.
     pub(super) asked: Asked,
     step: StepId,
+    /// When its intent was recorded.
+    since: Instant,
     pub(super) args: Map<String, Value>,
     pub(super) kind: CallKind,
     pub(super) tries: Vec<Try>,
@@ -218,6 +220,7 @@ impl Reader {
                         step: None,
                     },
                     step: site.step.clone(),
+                    since: entry.at,
                     args: args.clone(),
                     kind: *kind,
                     tries: Vec::new(),
@@ -226,7 +229,12 @@ impl Reader {
                 });
             }
             Record::Waiting { site, operation } => {
-                let pause = poll_pause(operation);
+                let call = match self.at_work.get(&site.step).map(|step| &step.open) {
+                    Some(Open::World(place, _)) => self.calls.get(*place),
+                    _ => None,
+                };
+                let since = call.map_or(entry.at, |call| call.since);
+                let pause = poll_pause(operation, entry.at.since(since));
                 self.tried(
                     &site.step,
                     entry.at,

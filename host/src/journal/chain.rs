@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::record::{Entry, Header, RECORD_VERSION, Record};
 use super::store::StoredEntry;
-use crate::call::hex;
+use crate::call::{hash_text, hex};
 use crate::clock::Instant;
 
 /// What the first entry takes for the hash before it.
@@ -100,7 +100,7 @@ pub enum ChainError {
 pub fn hash(previous: &str, seq: u64, at: Instant, epoch: u64, record: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(previous.as_bytes());
-    hasher.update(format!("[{seq},{},{epoch},", at.0).as_bytes());
+    hash_text(&mut hasher, format_args!("[{seq},{},{epoch},", at.0));
     hasher.update(record.as_bytes());
     hasher.update(b"]");
     hex(&hasher.finalize())

@@ -214,7 +214,8 @@ pub enum Level {
     Warn,
 }
 
-/// One thing that is said.
+/// One thing that is said. The members of what is said often are in alphabetical order, as the journal has them: nothing has
+/// to be sorted to print them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all = "kebab-case",
@@ -232,100 +233,100 @@ pub enum Record {
     },
     /// A step went from one state to another.
     StepChanged {
-        /// The step.
-        step: StepId,
         /// Attempt at the step, from 1.
         attempt: u32,
-        /// Before.
-        from: StepState,
-        /// After.
-        to: StepState,
         /// One line for the timeline: the strategy's own answer, or why it failed. May be empty.
         detail: String,
+        /// Before.
+        from: StepState,
+        /// The step.
+        step: StepId,
+        /// After.
+        to: StepState,
     },
     /// A call is about to be made. Effects: durable before anything is sent.
     Intent {
-        /// Where in the run.
-        site: CallSite,
-        /// What is asked.
-        function: FunctionName,
-        /// Read, ensure or once.
-        kind: CallKind,
         /// Arguments, secrets redacted.
         args: Map<String, Value>,
+        /// What is asked.
+        function: FunctionName,
         /// Hash over the arguments as they were.
         hash: CallHash,
         /// The call's identity for whoever serves it.
         key: IdempotencyKey,
+        /// Read, ensure or once.
+        kind: CallKind,
+        /// Where in the run.
+        site: CallSite,
     },
     /// An attempt at a call failed in a way that is likely to pass; another follows.
     Retried {
-        /// Where in the run.
-        site: CallSite,
         /// From 1.
         attempt: u32,
         /// What came back.
         error: crate::call::CallError,
         /// When the next attempt is made.
         next_at: Instant,
+        /// Where in the run.
+        site: CallSite,
     },
     /// The other side works on it; the host waits.
     Waiting {
-        /// Where in the run.
-        site: CallSite,
         /// What is waited for.
         operation: Operation,
+        /// Where in the run.
+        site: CallSite,
     },
     /// What came of a call. `reply` is what the plugin is told, now and on every replay.
     Outcome {
-        /// Where in the run.
-        site: CallSite,
-        /// `Ok` payload or error, secrets redacted.
-        reply: Reply,
         /// Attempts it took, from 1; 0 where policy refused and nothing was sent.
         attempts: u32,
+        /// `Ok` payload or error, secrets redacted.
+        reply: Reply,
+        /// Where in the run.
+        site: CallSite,
     },
     /// A provider used a capability of the host. Not replayed; for the auditor.
     Egress {
-        /// The call during which it did.
-        site: CallSite,
-        /// The provider.
-        plugin: PluginName,
         /// What it did, without payload: `http GET https://host/path`, `sql pz: 2 statements`.
         action: String,
+        /// The provider.
+        plugin: PluginName,
         /// What came of it, without payload: `200`, `denied PO0003: …`, `ok, 3 rows`.
         result: String,
+        /// The call during which it did.
+        site: CallSite,
         /// Time it took, in milliseconds.
         took_ms: u64,
     },
     /// A milestone. Only the first per name and site counts.
     Marked {
-        /// The step.
-        step: StepId,
         /// For example `declared`.
         name: String,
         /// Site, where it is about one.
         site: Option<String>,
+        /// The step.
+        step: StepId,
     },
     /// A measurement.
     Measured {
-        /// The step.
-        step: StepId,
         /// For example `rpo`.
         name: String,
         /// `control.quantity` as JSON, for example `{"duration-ms": 1200}`.
         quantity: Value,
+        /// The step.
+        step: StepId,
     },
     /// Evidence.
     Attached {
-        /// The step.
-        step: StepId,
-        /// Unique within the step.
-        name: String,
-        /// Media type of `content`.
-        media_type: String,
         /// The evidence, secrets redacted.
         content: String,
+        /// Media type of `content`.
+        media_type: String,
+        /// Unique within the step.
+        name: String,
+        /// The step.
+        step: StepId,
     },
     /// A log line of a strategy or a provider.
     Logged {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::routing::Route;
 use super::{Begun, CONTROL, StepCalls, retry};
 use crate::call::{CallError, CallKind, Operation, Outcome, Reply, Request};
-use crate::clock::timeout_at;
+use crate::clock::{Instant, millis, timeout_at};
 use crate::journal::Durability;
 use crate::journal::record::Record;
 use crate::plugin::error::Halt;
@@ -24,8 +24,12 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// attempt gets as long as any. Capabilities give up much sooner on a site that does not answer at all.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Shortest and longest pause between two looks at work in progress.
+/// Shortest and longest pause between two looks at work in progress, in milliseconds. Work that has taken long is looked at
+/// after a tenth of that time again, up to [`LONGEST_POLL`].
 pub const POLL: std::ops::RangeInclusive<u64> = 250..=60_000;
+
+/// Longest pause between two looks at any work, in milliseconds.
+pub const LONGEST_POLL: u64 = 300_000;
 
 /// Calls that one service serves at once: a recovery must not become the next load problem of a vendor's API.
 pub const CALLS_AT_ONCE: usize = 8;
@@ -55,14 +59,10 @@ impl StepCalls {
         begun: Begun,
     ) -> Result<(Reply, u32), Halt> {
         let clock = Arc::clone(&self.mediation.clock);
+        let since = begun.since;
         if request.function.interface.unversioned() == CONTROL {
-            let answered = self
-                .deadline
-                .bound(
-                    &*clock,
-                    self.mediation.control.call(self, request, begun.since),
-                )
-                .await;
+            let control = Box::pin(self.mediation.control.call(self, request, since));
+            let answered = self.deadline.bound(&*clock, control).await;
             return Ok((answered.unwrap_or_else(|| Ok(Err(timed_out(request))))?, 1));
         }
         let Some(route) = self.mediation.routes.find(&request.function, &request.args) else {
@@ -82,7 +82,7 @@ impl StepCalls {
             if let Some(operation) = operation(&reply) {
                 worked = true;
                 attempts -= 1;
-                if !self.wait(request, operation).await? {
+                if !self.wait(request, operation, since).await? {
                     return Ok((Err(timed_out(request)), attempts.max(1)));
                 }
                 continue;
@@ -138,8 +138,13 @@ impl StepCalls {
     }
 
     /// Waits before the next look at work in progress. False: the deadline comes first.
-    async fn wait(&self, request: &Request, operation: Operation) -> Result<bool, Halt> {
-        let pause = poll_pause(&operation);
+    async fn wait(
+        &self,
+        request: &Request,
+        operation: Operation,
+        since: Instant,
+    ) -> Result<bool, Halt> {
+        let pause = poll_pause(&operation, self.mediation.clock.now().since(since));
         let record = Record::Waiting {
             site: request.site.clone(),
             operation,
@@ -151,9 +156,10 @@ impl StepCalls {
     }
 }
 
-/// How long to wait before the next look at work in progress.
-pub(crate) fn poll_pause(operation: &Operation) -> Duration {
-    Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), *POLL.end()))
+/// How long to wait before the next look at work in progress that has taken so long: as the other side asks, within bounds.
+pub(crate) fn poll_pause(operation: &Operation, taken: Duration) -> Duration {
+    let most = (millis(taken) / 10).clamp(*POLL.end(), LONGEST_POLL);
+    Duration::from_millis(operation.poll_after_ms.clamp(*POLL.start(), most))
 }
 
 /// The work in progress that a reply speaks of.
@@ -190,4 +196,36 @@ fn unserved(request: &Request) -> CallError {
         request.function.interface,
         at.unwrap_or_default()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_looked_at_less_often() {
+        let pause = |asked_ms, taken_s| {
+            let operation = Operation {
+                id: String::new(),
+                description: String::new(),
+                poll_after_ms: asked_ms,
+            };
+            poll_pause(&operation, Duration::from_secs(taken_s)).as_secs_f64()
+        };
+        for (asked_ms, taken_s, expected_s) in [
+            (0, 7_200, 0.25),
+            (5_000, 7_200, 5.0),
+            (7_200_000, 0, 60.0),
+            (7_200_000, 600, 60.0),
+            (7_200_000, 1_800, 180.0),
+            (7_200_000, 7_200, 300.0),
+            (200_000, 7_200, 200.0),
+        ] {
+            let found = pause(asked_ms, taken_s);
+            assert!(
+                (found - expected_s).abs() < 1e-9,
+                "{asked_ms} {taken_s}: {found}"
+            );
+        }
+    }
 }

@@ -31,7 +31,7 @@ use self::routing::Routes;
 use self::spent::Spent;
 use crate::call::{
     CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply,
-    Request, call_hash, hex, json_bytes,
+    Request, call_hash, hash_text, hex, json_bytes,
 };
 use crate::canonical;
 use crate::clock::{BoxFuture, Clock, Instant};
@@ -71,7 +71,7 @@ pub struct Mediation {
 }
 
 pub(crate) use dispatch::poll_pause;
-pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, POLL, READ_TIMEOUT};
+pub use dispatch::{ATTEMPT_TIMEOUT, Admission, CALLS_AT_ONCE, LONGEST_POLL, POLL, READ_TIMEOUT};
 pub use retry::seed_of;
 
 /// The imports of one step attempt.
@@ -199,11 +199,16 @@ fn key(run: &RunId, site: &CallSite) -> IdempotencyKey {
         Direction::Run => "run",
         Direction::Undo => "undo",
     };
-    let text = format!(
-        "{run} {} {direction} {} {}",
-        site.step, site.attempt, site.ordinal
-    );
-    let digest = Sha256::digest(text.as_bytes());
+    let CallSite {
+        step,
+        attempt,
+        ordinal,
+        ..
+    } = site;
+    let mut hasher = Sha256::new();
+    let text = format_args!("{run} {step} {direction} {attempt} {ordinal}");
+    hash_text(&mut hasher, text);
+    let digest = hasher.finalize();
     IdempotencyKey(hex(digest.get(..KEY_BYTES).unwrap_or_default()))
 }
 
@@ -226,7 +231,7 @@ impl StepCalls {
             None => None,
         };
         if let Some(error) = self.refuse(&call) {
-            return self.refused(call, error, known.is_some()).await;
+            return Box::pin(self.refused(call, error, known.is_some())).await;
         }
         let known = match known {
             Some(known) => Begun {
@@ -247,7 +252,9 @@ impl StepCalls {
             site: call.site,
             deadline: self.deadline.now(),
         };
-        let (reply, attempts) = self.dispatch(&mut request, call.kind, known).await?;
+        // On its own: an allocation of several KiB for every call has the allocator put its small ones together each time.
+        let dispatched = Box::pin(self.dispatch(&mut request, call.kind, known));
+        let (reply, attempts) = dispatched.await?;
         self.conclude(request.site, call.kind, &reply, attempts)
             .await?;
         Ok(reply)

@@ -61,7 +61,8 @@ impl Recorded {
                 Record::Waiting { site, operation } => {
                     if let Some(call) = calls.get_mut(site) {
                         call.in_progress = true;
-                        call.next_at = Some(entry.at.after(poll_pause(operation)));
+                        let taken = entry.at.since(call.since);
+                        call.next_at = Some(entry.at.after(poll_pause(operation, taken)));
                     }
                 }
                 Record::Retried { site, next_at, .. } => {
@@ -82,6 +83,10 @@ impl Recorded {
 
     /// The recorded call at this place, once.
     pub fn take(&mut self, site: &CallSite) -> Option<RecordedCall> {
+        // Where nothing is left, as in a run that nobody resumed, not even the place is hashed.
+        if self.0.is_empty() {
+            return None;
+        }
         self.0.remove(site)
     }
 }

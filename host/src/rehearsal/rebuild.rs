@@ -51,11 +51,13 @@ pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
                 if !unsent.contains(site) {
                     told.note(entry.at, entry.seq, &request);
                 }
-                told.begin(request, *kind);
+                told.begin(request, *kind, entry.at);
             }
             Record::RunResumed { .. } => told.again(entry),
             Record::Waiting { site, operation } => {
-                told.next(site, entry.at.after(poll_pause(operation)), entry.seq);
+                let since = told.open.get(site).map_or(entry.at, |call| call.since);
+                let pause = poll_pause(operation, entry.at.since(since));
+                told.next(site, entry.at.after(pause), entry.seq);
             }
             Record::Retried { site, next_at, .. } => told.next(site, *next_at, entry.seq),
             Record::Outcome { site, .. } => drop(told.open.remove(site)),
@@ -87,6 +89,8 @@ struct Told {
 struct Open {
     request: Request,
     kind: CallKind,
+    /// When its intent was recorded.
+    since: Instant,
     /// When it was to be made again; none before the first time.
     next_at: Option<Instant>,
 }
@@ -104,11 +108,12 @@ impl Told {
         self.seen.push((seq, Seen { at, request }));
     }
 
-    fn begin(&mut self, request: Request, kind: CallKind) {
+    fn begin(&mut self, request: Request, kind: CallKind, since: Instant) {
         let site = request.site.clone();
         let call = Open {
             request,
             kind,
+            since,
             next_at: None,
         };
         self.open.insert(site, call);

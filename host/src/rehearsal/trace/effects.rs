@@ -85,7 +85,7 @@ pub(super) fn flip_by_the_active_record(trace: &Trace<'_>) -> Option<String> {
             function,
             args,
             ..
-        } if function.to_string() == "dns/ensure-record" => {
+        } if function.is("dns/ensure-record") => {
             let step = trace.last_plan().step(&site.step)?;
             let name = args.get("name")?.as_str().filter(|name| *name != active)?;
             let flips = step.acts.iter().any(|act| act.verb == "flip");

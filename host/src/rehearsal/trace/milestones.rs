@@ -39,7 +39,7 @@ const OWN: &str = "understudy";
 pub(super) fn milestones_are_earned(trace: &Trace<'_>) -> Option<String> {
     let mut asked: Vec<(&CallSite, &FunctionName)> = Vec::new();
     let mut questions: Vec<(&String, &StepId)> = Vec::new();
-    let mut done: HashSet<(&StepId, String)> = HashSet::new();
+    let mut done: Vec<(&StepId, &FunctionName)> = Vec::new();
     let mut answered: HashSet<&StepId> = HashSet::new();
     for entry in trace.entries {
         match &entry.record {
@@ -48,7 +48,7 @@ pub(super) fn milestones_are_earned(trace: &Trace<'_>) -> Option<String> {
                 site, reply: Ok(_), ..
             } => {
                 let call = asked.iter().rev().find(|(other, _)| *other == site);
-                done.extend(call.map(|(site, function)| (&site.step, word(function))));
+                done.extend(call.map(|(site, function)| (&site.step, *function)));
             }
             Record::GateOpened { gate, step, .. } => questions.push((gate, step)),
             Record::GateAnswered {
@@ -64,8 +64,8 @@ pub(super) fn milestones_are_earned(trace: &Trace<'_>) -> Option<String> {
                 let Some((_, calls, may_be_answered)) = row else {
                     continue;
                 };
-                let called = |call: &str| done.contains(&(step, call.to_owned()));
-                let earned = calls.iter().any(|call| called(call)) || called(FOREIGN);
+                let mut calls_done = done.iter().filter(|(other, _)| *other == step);
+                let earned = calls_done.any(|(_, function)| earns(function, calls));
                 let is_answered = *may_be_answered && answered.contains(step);
                 if !earned && !is_answered {
                     return Some(format!(
@@ -80,13 +80,7 @@ pub(super) fn milestones_are_earned(trace: &Trace<'_>) -> Option<String> {
     None
 }
 
-/// Stands for every call of an organisation's own contract.
-const FOREIGN: &str = "a call of another contract";
-
-fn word(function: &FunctionName) -> String {
-    if function.interface.namespace() == OWN {
-        function.to_string()
-    } else {
-        FOREIGN.to_owned()
-    }
+/// One of these calls, or any of an organisation's own contract.
+fn earns(function: &FunctionName, calls: &[&str]) -> bool {
+    function.interface.namespace() != OWN || calls.iter().any(|call| function.is(call))
 }
