@@ -115,7 +115,9 @@ impl Imports for StepCalls {
             );
             let call = Call::identify(&self.mediation.run, site, function, args, &canonical);
             async {
-                let reply = self.mediate(call).await;
+                // On its own, as below: an allocation of several KiB for every call has the allocator put its small ones
+                // together each time.
+                let reply = Box::pin(self.mediate(call)).await;
                 let outcome = match &reply {
                     Ok(Ok(_)) => "ok",
                     Ok(Err(_)) => "error",
@@ -252,7 +254,6 @@ impl StepCalls {
             site: call.site,
             deadline: self.deadline.now(),
         };
-        // On its own: an allocation of several KiB for every call has the allocator put its small ones together each time.
         let dispatched = Box::pin(self.dispatch(&mut request, call.kind, known));
         let (reply, attempts) = dispatched.await?;
         self.conclude(request.site, call.kind, &reply, attempts)

@@ -309,7 +309,7 @@ impl World {
 
     /// Time in milliseconds within which so many percent of the successful requests were answered.
     fn quantile(&self, by_slowness: &BTreeMap<u64, u64>, percent: u64) -> f64 {
-        let mut times: Vec<(u64, u128)> = Vec::new();
+        let mut times = Vec::<(u64, u128)>::with_capacity(by_slowness.len() * TAIL.len());
         for (slowness, requests) in by_slowness {
             for (time, share) in self.latencies(*slowness) {
                 times.push((time, u128::from(*requests) * u128::from(share)));
