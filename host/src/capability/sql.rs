@@ -54,7 +54,7 @@ pub(crate) struct Login {
 pub(crate) enum Roots {
     /// Whom the binding believes.
     Binding,
-    /// Those that its file or variable names.
+    /// Those in its file or variable.
     Own(Trust),
     /// Those that an API hands out.
     Handout(Box<(Handout, Kept<Trust>)>),

@@ -32,12 +32,14 @@ fn word(recovery: &Recovery) -> String {
 
 /// Until when the data were good, in milliseconds since the epoch; none where nothing is known to be wrong with them.
 pub(crate) fn good_until(recovery: &Recovery) -> Result<Option<u64>, Error> {
+    if !is_damage(recovery) {
+        return Ok(None);
+    }
     match control::recall(&word(recovery))? {
         Some(Quantity::InstantMs(at)) => Ok(Some(at)),
-        _ if is_damage(recovery) => Err(Error::Conflict(
+        _ => Err(Error::Conflict(
             "no instant of good data was agreed on: put the step `agree-on-instant` before this one".to_owned(),
         )),
-        _ => Ok(None),
     }
 }
 
