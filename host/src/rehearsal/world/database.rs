@@ -462,13 +462,15 @@ impl Database {
         }
     }
 
-    /// Tables are lost where the database takes writes, as by a write of its own; nowhere where nobody takes any.
-    pub(crate) fn damage(&mut self, tables: u32, at: Instant) {
-        if let Some((_, branch)) = self.writer() {
-            self.history.write_own(branch, at);
-            let point = self.history.head(branch);
-            self.damages.push(Damage { point, tables });
-        }
+    /// Tables are lost where the database takes writes, as by a write of its own, and answers where; nowhere where nobody
+    /// takes any.
+    pub(crate) fn damage(&mut self, tables: u32, at: Instant) -> Option<SiteName> {
+        let (site, branch) = self.writer()?;
+        let site = site.clone();
+        self.history.write_own(branch, at);
+        let point = self.history.head(branch);
+        self.damages.push(Damage { point, tables });
+        Some(site)
     }
 
     /// Tables that a state has.

@@ -174,9 +174,7 @@ impl World {
             Action::ResumeReplication(site) => self.stall(site.as_ref(), false),
             Action::CorruptLatestBackup(name) => self.corrupt_latest_backup(name.as_ref()),
             Action::DamageDatabase { database, tables } => {
-                if let Some(database) = self.databases.get_mut(database.as_ref()) {
-                    database.damage(*tables.as_ref(), self.now);
-                }
+                self.damage(database.as_ref(), *tables.as_ref());
             }
             Action::LimitIssuer { issuer, length } => {
                 let until = self.now.after(length.get());
@@ -211,6 +209,14 @@ impl World {
                     found.set_condition(site.as_ref(), name.into_inner(), condition, holds);
                 }
             }
+        }
+    }
+
+    fn damage(&mut self, database: &str, tables: u32) {
+        let damaged = self.databases.get_mut(database);
+        let site = damaged.and_then(|database| database.damage(tables, self.now));
+        if let Some(site) = site {
+            self.note_lost(&site);
         }
     }
 
@@ -268,7 +274,7 @@ impl World {
             app.running.clear();
         }
         self.drop_jobs(name);
-        self.note_death(name);
+        self.note_lost(name);
         if *name == self.primary && self.watch.outage.is_none() && self.watch.recovered.is_none() {
             self.watch.outage = Some(self.now);
         }

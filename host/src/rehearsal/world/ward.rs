@@ -38,7 +38,7 @@ pub enum Hazard {
     OtherRecord,
     /// A record was changed whatever it held.
     NotCompared,
-    /// Users were taken from a site that had not died while resolvers still kept its address for long.
+    /// Users were taken from a site that was not lost while resolvers still kept its address for long.
     LongTtl,
     /// An application was opened to users on a database that refuses writes.
     OpenedReadOnly,
@@ -77,8 +77,8 @@ pub(crate) struct Ward {
     judged: BTreeSet<String>,
     /// Highest TTL of the service's own record in seconds.
     highest_ttl: u32,
-    /// Sites that died in this run: waiting before users are taken from one would help nobody.
-    died: BTreeSet<SiteName>,
+    /// Sites that died in this run, or whose data were destroyed: waiting before users are taken from one would help nobody.
+    lost: BTreeSet<SiteName>,
     /// TTL that it was given by the last flip.
     flipped_with: Option<u32>,
     /// When resolvers that honour TTLs have forgotten every longer one of it.
@@ -154,9 +154,9 @@ impl World {
         self.ward.seen.iter().cloned().chain(at_end).collect()
     }
 
-    /// A site has died.
-    pub(crate) fn note_death(&mut self, site: &SiteName) {
-        self.ward.died.insert(site.clone());
+    /// A site has died, or its data are destroyed.
+    pub(crate) fn note_lost(&mut self, site: &SiteName) {
+        self.ward.lost.insert(site.clone());
     }
 
     fn is_alive(&self, site: &SiteName) -> bool {

@@ -73,7 +73,7 @@ impl World {
         found.extend(self.foresee_arrival(new.as_deref()));
         let left = old.and_then(|old| self.entry(&old));
         if left.is_some_and(|(name, site, _)| {
-            site.condition == Condition::Up && !self.ward.died.contains(name)
+            site.condition == Condition::Up && !self.ward.lost.contains(name)
         }) {
             found.extend(self.foresee_old_answers());
         }
