@@ -216,13 +216,26 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     certificates(&pem).map_err(unusable)
 }
 
-/// The certificates of a PEM text, at least one.
+/// The certificates of a PEM text, at least one. What the library says of it is not repeated: it quotes the text, which may
+/// hold anything.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| "it is not PEM".to_owned())?;
     if certificates.is_empty() {
         return Err("no PEM block of a certificate".to_owned());
     }
     Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_not_quoted() {
+        let refused = |pem: &str| certificates(pem.as_bytes()).unwrap_err();
+        assert_eq!(refused("-----BEGIN a canary\n"), "it is not PEM");
+        assert_eq!(refused("a canary"), "no PEM block of a certificate");
+    }
 }

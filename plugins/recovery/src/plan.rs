@@ -5,6 +5,7 @@
 
 use understudy_sdk::strategy::exports::understudy::plugin::strategy as seam;
 
+use crate::check::is_graceful;
 use crate::recovery::Recovery;
 use crate::{Act, Error, Step};
 
@@ -121,10 +122,6 @@ pub struct Row {
 
 const fn always(_: &Recovery) -> bool {
     true
-}
-
-fn is_graceful(recovery: &Recovery) -> bool {
-    !recovery.ungraceful()
 }
 
 impl Row {
