@@ -153,7 +153,7 @@ fn provider(
             interface: "understudy:dns/dns@0.1.0".parse().unwrap(),
             function: function.to_owned(),
         },
-        args,
+        args: args.into(),
         key: IdempotencyKey("key".to_owned()),
         site: CallSite {
             step: "replica/flip".parse().unwrap(),

@@ -21,8 +21,7 @@ use drill::{OUT_AND_HOME, engines, prepared, rehearsal, root};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use understudy::call::{CallSite, Direction, FunctionName, Reply, Request, Service};
-use understudy::canonical;
+use understudy::call::{Arguments, CallSite, Direction, FunctionName, Reply, Request, Service};
 use understudy::clock::{BoxFuture, Clock, Instant, SystemClock, VirtualClock};
 use understudy::journal::memory::MemoryStore;
 use understudy::journal::record::{Record, Stage};
@@ -264,8 +263,9 @@ fn read(ordinal: u32) -> [Record; 2] {
     };
     let mut args = Map::new();
     args.insert("objective".to_owned(), json!("error-rate"));
+    let args = Arguments::from(args);
     let intent = Record::Intent {
-        hash: understudy::call::call_hash(&function, &canonical::arguments(&args)),
+        hash: understudy::call::call_hash(&function, &args),
         key: understudy::call::IdempotencyKey(format!("{ordinal:032x}")),
         kind: understudy::call::CallKind::Read,
         site: site.clone(),

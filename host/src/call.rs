@@ -6,13 +6,16 @@
 //! `rename_all = "kebab-case"`, so a service can read its arguments with `serde_json::from_value`.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use data_encoding::HEXLOWER;
 use serde::ser::SerializeStruct as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::canonical;
 use crate::clock::{BoxFuture, Instant};
 use crate::name::{InterfaceName, StepId};
 
@@ -29,7 +32,10 @@ impl FunctionName {
     /// Whether this is its short form.
     #[must_use]
     pub fn is(&self, short: &str) -> bool {
-        short.split_once('/') == Some((self.interface.short(), self.function.as_str()))
+        // What differs nearly always comes first.
+        let contract = short.strip_suffix(self.function.as_str());
+        let contract = contract.and_then(|contract| contract.strip_suffix('/'));
+        contract.is_some_and(|contract| contract == self.interface.short())
     }
 }
 
@@ -116,13 +122,86 @@ impl Serialize for CallSite {
     }
 }
 
+/// The arguments of a call by parameter name. Cheap to clone: who records them and who serves them share them, and their
+/// canonical text.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments(Arc<Given>);
+
+#[derive(Debug, Default)]
+struct Given {
+    by_name: Map<String, Value>,
+    /// Once somebody has asked for it.
+    text: OnceLock<String>,
+}
+
+impl Arguments {
+    /// Their canonical text.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        let Given { by_name, text } = &*self.0;
+        text.get_or_init(|| canonical::arguments(by_name))
+    }
+
+    /// As a value of their own.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.0.by_name.clone())
+    }
+}
+
+impl From<Map<String, Value>> for Arguments {
+    fn from(by_name: Map<String, Value>) -> Self {
+        Self(Arc::new(Given {
+            by_name,
+            text: OnceLock::new(),
+        }))
+    }
+}
+
+impl Deref for Arguments {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Map<String, Value> {
+        &self.0.by_name
+    }
+}
+
+impl PartialEq for Arguments {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Serialize for Arguments {
+    /// They are printed for their hash before they are recorded: [`canonical::of`] takes that text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Printed<'a>(&'a Arguments);
+        impl Serialize for Printed<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    (**self.0).serialize(serializer)
+                } else {
+                    serializer.serialize_str(self.0.canonical())
+                }
+            }
+        }
+        serializer.serialize_newtype_struct(canonical::PRINTED, &Printed(self))
+    }
+}
+
+impl<'de> Deserialize<'de> for Arguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(Self::from)
+    }
+}
+
 /// A call, ready to be served.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// What is asked.
     pub function: FunctionName,
-    /// Arguments by parameter name.
-    pub args: Map<String, Value>,
+    /// What it is asked with.
+    pub args: Arguments,
     /// The call's identity for whoever serves it.
     pub key: IdempotencyKey,
     /// Which step asks.
@@ -246,12 +325,15 @@ pub fn json_bytes(value: &impl Serialize) -> usize {
     }
 }
 
-/// The hash by which a replayed call is recognised. `args` is the canonical text of the arguments
-/// ([`arguments`](crate::canonical::arguments)).
+/// The hash by which a replayed call is recognised.
 #[must_use]
-pub fn call_hash(function: &FunctionName, args: &str) -> CallHash {
+pub fn call_hash(function: &FunctionName, args: &Arguments) -> CallHash {
     let mut hasher = Sha256::new();
-    for part in [function.interface.as_str(), &function.function, args] {
+    for part in [
+        function.interface.as_str(),
+        &function.function,
+        args.canonical(),
+    ] {
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -295,6 +377,18 @@ mod tests {
     }
 
     #[test]
+    fn arguments_are_printed_as_the_object_they_are() {
+        let text = r#"{"a":[1,null],"z":{"\"":"é\n"}}"#;
+        let args: Arguments = serde_json::from_str(text).unwrap();
+        assert_eq!(args.canonical(), text);
+        let recorded = (&args, "\n", jiff::Timestamp::UNIX_EPOCH);
+        let by_value = serde_json::to_value(recorded).unwrap().to_string();
+        assert_eq!(canonical::of(&recorded).unwrap(), by_value);
+        assert_eq!(serde_json::to_string(&args).unwrap(), text);
+        assert_eq!(args.to_value(), serde_json::to_value(&args).unwrap());
+    }
+
+    #[test]
     fn the_size_is_that_of_the_text() {
         let value = serde_json::json!({"a": [1, "é", null], "b": {"c": "x".repeat(100)}});
         assert_eq!(json_bytes(&value), value.to_string().len());
@@ -306,7 +400,7 @@ mod tests {
             interface: "understudy:dns/dns@0.1.0".parse().unwrap(),
             function: name.to_owned(),
         };
-        let args = |text: &str| crate::canonical::arguments(&serde_json::from_str(text).unwrap());
+        let args = |text: &str| serde_json::from_str::<Arguments>(text).unwrap();
         let base = call_hash(&function("ensure-record"), &args(r#"{"a":1,"b":2}"#));
         assert_eq!(
             base,

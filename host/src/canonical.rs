@@ -21,6 +21,10 @@ pub fn arguments(args: &Map<String, Value>) -> String {
     serde_json::to_string(args).unwrap_or_else(|_| value(&Value::Object(args.clone())))
 }
 
+/// The name of a newtype that has its canonical text at hand: where [`of`] prints one, the serialiser is not human-readable,
+/// and the text that it is given then is taken as it is.
+pub(crate) const PRINTED: &str = "understudy::canonical::PRINTED";
+
 /// The canonical text of anything that has JSON.
 ///
 /// # Errors

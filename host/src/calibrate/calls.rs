@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::spread::Spread;
-use crate::call::{CallError, CallKind, Reply};
+use crate::call::{Arguments, CallError, CallKind, Reply};
 use crate::clock::Instant;
 use crate::journal::record::{Entry, Record};
 use crate::mediation::{CONTROL, poll_pause};
@@ -34,7 +34,7 @@ pub(super) struct Call {
     step: StepId,
     /// When its intent was recorded.
     since: Instant,
-    pub(super) args: Map<String, Value>,
+    pub(super) args: Arguments,
     pub(super) kind: CallKind,
     pub(super) tries: Vec<Try>,
     pub(super) reply: Option<Reply>,

@@ -112,7 +112,7 @@ fn lags(calls: &[Call]) -> BTreeMap<String, Spread> {
     let mut lags: BTreeMap<String, Spread> = BTreeMap::new();
     let mut fenced: BTreeMap<String, Instant> = BTreeMap::new();
     for call in calls {
-        let args = Value::Object(call.args.clone());
+        let args = call.args.to_value();
         let Ok(Place { database }) = Place::deserialize(&args) else {
             continue;
         };
@@ -175,7 +175,7 @@ pub(super) fn propagation(calls: &[Call]) -> BTreeMap<String, Propagation> {
                 }
             }
             "dns/ensure-record" => {
-                let Some((name, target)) = led_to(&Value::Object(call.args.clone())) else {
+                let Some((name, target)) = led_to(&call.args.to_value()) else {
                     continue;
                 };
                 let before = led.insert(name, target.clone());

@@ -20,6 +20,8 @@ pub(super) struct Printer {
     members: Vec<Member>,
     /// Room for the members of one object, in order.
     sorted: Vec<u8>,
+    /// The next text is canonical JSON already.
+    is_printed: bool,
 }
 
 /// Where a member of an object stands in the text.
@@ -53,6 +55,7 @@ impl Printer {
             text: Vec::with_capacity(USUAL_BYTES),
             members: Vec::with_capacity(USUAL_MEMBERS),
             sorted: Vec::new(),
+            is_printed: false,
         }
     }
 
@@ -173,6 +176,7 @@ impl Object<'_> {
             text,
             members,
             sorted,
+            ..
         } = self.printer;
         let own = members.get_mut(self.first..).filter(|_| !self.in_order);
         if let Some(own) = own {
@@ -261,7 +265,15 @@ impl<'p> ser::Serializer for &'p mut Printer {
         self.scalar(&value)
     }
 
+    fn is_human_readable(&self) -> bool {
+        !self.is_printed
+    }
+
     fn serialize_str(self, value: &str) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_printed) {
+            self.put(value);
+            return Ok(());
+        }
         self.scalar(value)
     }
 
@@ -297,9 +309,10 @@ impl<'p> ser::Serializer for &'p mut Printer {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
+        self.is_printed = name == super::PRINTED;
         value.serialize(self)
     }
 

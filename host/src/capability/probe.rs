@@ -466,7 +466,7 @@ impl Service for ProbeService {
         Box::pin(async move {
             let asked = Asked {
                 function: &request.function.function,
-                args: request.args.clone(),
+                args: Map::clone(&request.args),
                 key: &request.key,
                 deadline: request.deadline,
             };

@@ -212,7 +212,7 @@ impl<'k> Caller<'k> {
             seed: 0,
             clock: Arc::clone(&kit.clock),
             journal: kit.journal.clone(),
-            policy: Policy::new(&[everything]),
+            policy: Arc::new(Policy::new(&[everything])),
             routes: Routes::new(kit.routes.clone()),
             control: Control::new(gates, &[]),
             recorded: Mutex::new(recorded),

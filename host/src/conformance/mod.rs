@@ -130,7 +130,7 @@ pub fn header<'d>(
         policy_digest: String::new(),
         host_version: host_version.to_owned(),
         started_by,
-        plan: Plan { steps: Vec::new() },
+        plan: Arc::new(Plan { steps: Vec::new() }),
         dropped: Vec::new(),
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::call::{CallHash, CallKind, CallSite, FunctionName, IdempotencyKey, Operation, Reply};
+use crate::call::{
+    Arguments, CallHash, CallKind, CallSite, FunctionName, IdempotencyKey, Operation, Reply,
+};
 use crate::clock::Instant;
 use crate::name::{PluginDigest, PluginName, RoleName, RunId, StepId, StrategyName};
 use crate::plan::Plan;
@@ -108,7 +111,7 @@ pub struct Header {
     /// Who started it, as given.
     pub started_by: String,
     /// The merged plan.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Steps of the strategies that the runbook takes out of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<StepId>,
@@ -247,7 +250,7 @@ pub enum Record {
     /// A call is about to be made. Effects: durable before anything is sent.
     Intent {
         /// Arguments, secrets redacted.
-        args: Map<String, Value>,
+        args: Arguments,
         /// What is asked.
         function: FunctionName,
         /// Hash over the arguments as they were.
@@ -384,7 +387,7 @@ pub enum Record {
         /// Why; may be empty.
         note: String,
         /// The plan from here on.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
     },
     /// A step is over its budget.
     BudgetExceeded {

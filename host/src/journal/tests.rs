@@ -40,7 +40,7 @@ pub(super) fn header() -> Header {
         policy_digest: "00".repeat(32),
         host_version: "0.1.0".to_owned(),
         started_by: "ic".to_owned(),
-        plan: Plan { steps: Vec::new() },
+        plan: Arc::new(Plan { steps: Vec::new() }),
         dropped: Vec::new(),
     }
 }

@@ -30,10 +30,9 @@ use self::replay::{Recorded, RecordedCall};
 use self::routing::Routes;
 use self::spent::Spent;
 use crate::call::{
-    CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey, Reply,
-    Request, call_hash, hash_text, hex, json_bytes,
+    Arguments, CallError, CallHash, CallKind, CallSite, Direction, FunctionName, IdempotencyKey,
+    Reply, Request, call_hash, hash_text, hex, json_bytes,
 };
-use crate::canonical;
 use crate::clock::{BoxFuture, Clock, Instant};
 use crate::journal::record::Record;
 use crate::journal::{Durability, Journal};
@@ -59,7 +58,7 @@ pub struct Mediation {
     /// The record.
     pub journal: Journal,
     /// What strategies may ask for.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Who serves what.
     pub routes: Routes,
     /// What the host answers itself.
@@ -102,8 +101,8 @@ impl Imports for StepCalls {
     ) -> BoxFuture<'_, Result<Reply, Halt>> {
         Box::pin(async move {
             let ordinal = self.spent.call()?;
-            let canonical = canonical::arguments(&args);
-            self.spent.carry(canonical.len())?;
+            let args = Arguments::from(args);
+            self.spent.carry(args.canonical().len())?;
             let site = CallSite {
                 step: self.step.id.clone(),
                 direction: self.direction,
@@ -113,7 +112,7 @@ impl Imports for StepCalls {
             let span = tracing::info_span!(
                 "call.mediate", step = %site.step, ordinal, call = %function, outcome = tracing::field::Empty
             );
-            let call = Call::identify(&self.mediation.run, site, function, args, &canonical);
+            let call = Call::identify(&self.mediation.run, site, function, args);
             async {
                 // On its own, as below: an allocation of several KiB for every call has the allocator put its small ones
                 // together each time.
@@ -148,23 +147,15 @@ struct Begun {
 struct Call {
     site: CallSite,
     function: FunctionName,
-    args: Map<String, Value>,
-    /// Of the arguments as JSON, in bytes.
-    size: usize,
+    args: Arguments,
     hash: CallHash,
     key: IdempotencyKey,
     kind: CallKind,
 }
 
 impl Call {
-    fn identify(
-        run: &RunId,
-        site: CallSite,
-        function: FunctionName,
-        args: Map<String, Value>,
-        canonical: &str,
-    ) -> Self {
-        let hash = call_hash(&function, canonical);
+    fn identify(run: &RunId, site: CallSite, function: FunctionName, args: Arguments) -> Self {
+        let hash = call_hash(&function, &args);
         let key = key(run, &site);
         let kind = if function.interface.unversioned() == CONTROL {
             crate::run::control::kind_of(&function.function)
@@ -175,7 +166,6 @@ impl Call {
             site,
             function,
             args,
-            size: canonical.len(),
             hash,
             key,
             kind,
@@ -188,8 +178,8 @@ impl Call {
 }
 
 /// A call in one line, for people.
-fn describe(function: &FunctionName, args: &Map<String, Value>) -> String {
-    format!("{function} {}", canonical::arguments(args))
+fn describe(function: &FunctionName, args: &Arguments) -> String {
+    format!("{function} {}", args.canonical())
 }
 
 /// Bytes of a key: enough that no two are ever equal.
@@ -297,10 +287,10 @@ impl StepCalls {
             tracing::warn!(rule = denial.rule, call = %call.function, "call.denied");
             return Some(CallError::Denied(denial));
         }
-        (call.size > limits::PAYLOAD_BYTES).then(|| {
+        let size = call.args.canonical().len();
+        (size > limits::PAYLOAD_BYTES).then(|| {
             CallError::Invalid(format!(
-                "PG0017: the arguments take {} bytes, more than the {} that a step may pass to one call; pass less",
-                call.size,
+                "PG0017: the arguments take {size} bytes, more than the {} that a step may pass to one call; pass less",
                 limits::PAYLOAD_BYTES
             ))
         })
@@ -315,7 +305,7 @@ impl StepCalls {
         on_record: bool,
     ) -> Result<Reply, Halt> {
         if matches!(error, CallError::Invalid(_)) {
-            call.args = Map::new();
+            call.args = Arguments::default();
         }
         if !on_record {
             self.intend(&call).await?;

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use super::dispatch::poll_pause;
-use crate::call::{CallHash, CallSite, FunctionName, Reply};
+use crate::call::{Arguments, CallHash, CallSite, FunctionName, Reply};
 use crate::clock::Instant;
 use crate::journal::record::{Entry, Record};
 
@@ -15,7 +13,7 @@ pub struct RecordedCall {
     /// What was asked.
     pub function: FunctionName,
     /// With which arguments, secrets redacted.
-    pub args: Map<String, Value>,
+    pub args: Arguments,
     /// Hash over the arguments as they were.
     pub hash: CallHash,
     /// When the intent was recorded.

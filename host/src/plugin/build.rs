@@ -18,11 +18,11 @@ use super::inspect;
 /// The one target of plugins.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Settings of the profile `guest`, so that a plugin's own workspace needs none: small, and an abort instead of
-/// unwinding tables that no component can use.
+/// Settings of the profile `guest`, so that a plugin's own workspace needs none: an abort instead of unwinding tables that
+/// no component can use.
 const PROFILE: [&str; 7] = [
     "profile.guest.inherits='release'",
-    "profile.guest.opt-level='s'",
+    "profile.guest.opt-level=3",
     "profile.guest.lto=true",
     "profile.guest.codegen-units=1",
     "profile.guest.panic='abort'",
@@ -33,7 +33,7 @@ const PROFILE: [&str; 7] = [
 /// What is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be used: small and fast.
+    /// To be used: fast.
     Use,
     /// To be tried once: compiled in a fraction of the time, several times as large.
     Trial,

@@ -1,6 +1,7 @@
 //! Values of the component model as JSON and back, directed by their types. `call` describes the shape.
 
 use serde_json::{Map, Number, Value};
+use wasmtime::component::types::ResultType;
 use wasmtime::component::{Type, Val};
 
 use crate::bytes;
@@ -123,6 +124,17 @@ pub fn to_val(value: &Value, ty: &Type) -> Result<Val, ShapeError> {
     lower(value, ty, MAX_DEPTH)
 }
 
+/// One side of a result, by its payload, as a component value of type `ty`.
+///
+/// # Errors
+/// [`ShapeError`] saying where the payload does not fit, or that `ty` is no result.
+pub fn side_to_val(side: Result<&Value, &Value>, ty: &Type) -> Result<Val, ShapeError> {
+    match ty {
+        Type::Result(result) => lower_side(side, result, MAX_DEPTH - 1),
+        _ => Err(ShapeError::plain("the function has no result type")),
+    }
+}
+
 fn lower(value: &Value, ty: &Type, depth: u32) -> Result<Val, ShapeError> {
     let Some(depth) = depth.checked_sub(1) else {
         return Err(ShapeError::plain("nested too deeply"));
@@ -169,7 +181,7 @@ fn lower(value: &Value, ty: &Type, depth: u32) -> Result<Val, ShapeError> {
             named(value, ty, depth)
         }
         Type::Option(option) => lower_option(value, &option.ty(), depth),
-        Type::Result(result) => lower_result(value, result.ok(), result.err(), depth),
+        Type::Result(result) => lower_result(value, result, depth),
         _ => Err(ShapeError::plain("only plain values cross the seam")),
     }
 }
@@ -284,26 +296,34 @@ fn lower_option(value: &Value, inner: &Type, depth: u32) -> Result<Val, ShapeErr
     }
 }
 
-fn lower_result(
-    value: &Value,
-    ok: Option<Type>,
-    err: Option<Type>,
+fn lower_result(value: &Value, ty: &ResultType, depth: u32) -> Result<Val, ShapeError> {
+    let misfit = || ShapeError::new("`{\"ok\": …}` or `{\"err\": …}`", value);
+    let (name, payload) = case_of(value).ok_or_else(misfit)?;
+    let payload = payload.unwrap_or(&Value::Null);
+    match name {
+        "ok" => lower_side(Ok(payload), ty, depth),
+        "err" => lower_side(Err(payload), ty, depth),
+        _ => Err(misfit()),
+    }
+}
+
+fn lower_side(
+    side: Result<&Value, &Value>,
+    ty: &ResultType,
     depth: u32,
 ) -> Result<Val, ShapeError> {
-    let (name, payload) =
-        case_of(value).ok_or_else(|| ShapeError::new("`{\"ok\": …}` or `{\"err\": …}`", value))?;
-    let side = |ty: Option<Type>| match ty {
-        None => Ok(None),
-        Some(ty) => lower(payload.unwrap_or(&Value::Null), &ty, depth)
-            .map_err(|e| e.at(name))
-            .map(Box::new)
-            .map(Some),
+    let (name, payload, ty) = match side {
+        Ok(payload) => ("ok", payload, ty.ok()),
+        Err(payload) => ("err", payload, ty.err()),
     };
-    match name {
-        "ok" => Ok(Val::Result(Ok(side(ok)?))),
-        "err" => Ok(Val::Result(Err(side(err)?))),
-        _ => Err(ShapeError::new("`{\"ok\": …}` or `{\"err\": …}`", value)),
-    }
+    let payload = ty
+        .map(|ty| lower(payload, &ty, depth).map(Box::new))
+        .transpose()
+        .map_err(|e| e.at(name))?;
+    Ok(Val::Result(match side {
+        Ok(_) => Ok(payload),
+        Err(_) => Err(payload),
+    }))
 }
 
 /// The case a JSON value names, with its payload.

@@ -122,12 +122,8 @@ async fn carry(
 /// A reply as the function's own result type. An error case that the type does not have is told as `other`.
 fn reply_val(reply: Reply, ty: &Type) -> Result<Val, json::ShapeError> {
     match reply {
-        // Moved, not copied: it may hold a whole response.
-        Ok(value) => json::to_val(
-            &Value::Object(Map::from_iter([("ok".to_owned(), value)])),
-            ty,
-        ),
-        Err(error) => json::to_val(&json!({ "err": error }), ty)
-            .or_else(|_| json::to_val(&json!({ "err": CallError::Other(error.to_string()) }), ty)),
+        Ok(value) => json::side_to_val(Ok(&value), ty),
+        Err(error) => json::side_to_val(Err(&json!(error)), ty)
+            .or_else(|_| json::side_to_val(Err(&json!(CallError::Other(error.to_string()))), ty)),
     }
 }

@@ -32,7 +32,36 @@ const CONTROL: &str = "understudy:control/control";
 /// The grants of a runbook.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    grants: BTreeMap<StrategyName, Vec<Grant>>,
+    grants: BTreeMap<StrategyName, Vec<Allowed>>,
+}
+
+/// A grant, taken apart: every call asks all of its strategy's.
+#[derive(Debug, Clone)]
+struct Allowed {
+    /// By its short name or by its whole one.
+    contract: String,
+    /// One, or any.
+    function: Option<String>,
+    /// Values that arguments must have.
+    only: BTreeMap<String, Vec<Value>>,
+}
+
+impl Allowed {
+    /// `None` for what names no function, as a runbook cannot.
+    fn of(grant: &Grant) -> Option<Self> {
+        let (contract, function) = grant.allow.rsplit_once('/')?;
+        Some(Self {
+            contract: contract.to_owned(),
+            function: (function != "*").then(|| function.to_owned()),
+            only: grant.only.clone(),
+        })
+    }
+
+    /// Whether it names this function of a contract that goes by these names.
+    fn names(&self, contracts: [&str; 2], function: &str) -> bool {
+        self.function.as_ref().is_none_or(|own| own == function)
+            && contracts.contains(&self.contract.as_str())
+    }
 }
 
 /// Who asks.
@@ -52,12 +81,12 @@ impl Policy {
     /// The policy that these grants make.
     #[must_use]
     pub fn new(grants: &[Grant]) -> Self {
-        let mut by_strategy: BTreeMap<StrategyName, Vec<Grant>> = BTreeMap::new();
+        let mut by_strategy: BTreeMap<StrategyName, Vec<Allowed>> = BTreeMap::new();
         for grant in grants {
             by_strategy
                 .entry(grant.strategy.clone())
                 .or_default()
-                .push(grant.clone());
+                .extend(Allowed::of(grant));
         }
         Self {
             grants: by_strategy,
@@ -94,14 +123,11 @@ impl Policy {
             });
         }
         let contracts = [function.interface.short(), function.interface.unversioned()];
-        let naming: Vec<&Grant> = self
-            .grants
-            .get(asker.strategy)
-            .into_iter()
-            .flatten()
-            .filter(|grant| names_function(&grant.allow, contracts, &function.function))
-            .collect();
-        if naming.iter().any(|grant| {
+        let naming = || {
+            let all = self.grants.get(asker.strategy).into_iter().flatten();
+            all.filter(|grant| grant.names(contracts, &function.function))
+        };
+        if naming().any(|grant| {
             grant
                 .only
                 .iter()
@@ -109,6 +135,7 @@ impl Policy {
         }) {
             return Ok(());
         }
+        let naming: Vec<&Allowed> = naming().collect();
         let rule = if naming.is_empty() {
             NO_GRANT
         } else {
@@ -119,14 +146,6 @@ impl Policy {
             grant: suggestion(asker.strategy, function, args, &naming),
         })
     }
-}
-
-/// Whether `contract/function` or `contract/*` names this function of a contract that goes by these names.
-fn names_function(allow: &str, contracts: [&str; 2], function: &str) -> bool {
-    let mut names = contracts
-        .into_iter()
-        .filter_map(|contract| allow.strip_prefix(contract)?.strip_prefix('/'));
-    names.any(|name| name == "*" || name == function)
 }
 
 /// Whether an argument has one of the allowed values; a list is within when each element is.
@@ -145,7 +164,7 @@ fn suggestion(
     strategy: &StrategyName,
     function: &FunctionName,
     args: &Map<String, Value>,
-    naming: &[&Grant],
+    naming: &[&Allowed],
 ) -> String {
     let restricted = |name: &String| naming.iter().any(|grant| grant.only.contains_key(name));
     let telling = |name: &String| naming.is_empty() && TELLING_ARGUMENTS.contains(&name.as_str());

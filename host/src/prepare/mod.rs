@@ -25,6 +25,7 @@ use crate::plan::{self, Plan, PlannedStep};
 use crate::plugin::engine::Kind;
 use crate::plugin::strategy::{Context, StrategyPlugin};
 use crate::plugin::{Component, Engines};
+use crate::policy::Policy;
 use crate::rules::Violation;
 use crate::run::attempt::{Actor, Actors};
 use crate::run::switch::Alternatives;
@@ -55,6 +56,8 @@ pub struct Prepared {
     pub plan: Arc<Plan>,
     /// Its digest.
     pub plan_digest: String,
+    /// What strategies may ask for.
+    pub policy: Arc<Policy>,
     /// Digest of bindings and grants.
     pub policy_digest: String,
     /// The merged plans that people may switch to.
@@ -113,6 +116,7 @@ pub async fn prepare(
     let contracts = all().flat_map(|plan| contracts(&actors, plan)).collect();
     Ok(Prepared {
         plan_digest: plan.digest(),
+        policy: Arc::new(Policy::new(&runbook.grants)),
         policy_digest: served::policy_digest(&runbook),
         runbook,
         actors,
@@ -268,7 +272,7 @@ impl Prepared {
             policy_digest: self.policy_digest.clone(),
             host_version: host_version.to_owned(),
             started_by: self.order.started_by.clone(),
-            plan: (*self.plan).clone(),
+            plan: Arc::clone(&self.plan),
             dropped: self.dropped(),
         }
     }

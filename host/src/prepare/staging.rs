@@ -11,7 +11,6 @@ use crate::mediation::replay::Recorded;
 use crate::mediation::routing::{Route, Routes};
 use crate::mediation::{Admission, Mediation};
 use crate::name::{InvalidName, StrategyName};
-use crate::policy::Policy;
 use crate::run::control::Control;
 use crate::run::gate::{CurrentPlan, Gatekeeper, Gates};
 use crate::run::switch::Alternatives;
@@ -63,7 +62,7 @@ impl Prepared {
             seed: staging.seed,
             clock: staging.clock,
             journal: staging.journal.clone(),
-            policy: Policy::new(&self.runbook.grants),
+            policy: Arc::clone(&self.policy),
             routes: Routes::new(staging.routes),
             control: Control::new(gates.clone(), staging.entries),
             recorded: Mutex::new(Recorded::from_entries(staging.entries)),

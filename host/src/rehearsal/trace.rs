@@ -8,7 +8,7 @@ mod milestones;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -279,19 +279,23 @@ fn failback_loses_nothing(trace: &Trace<'_>) -> Option<String> {
 }
 
 fn one_intent_one_outcome(trace: &Trace<'_>) -> Option<String> {
-    let (mut keys, mut sites) = (HashSet::new(), HashSet::new());
-    let mut outcomes = HashSet::new();
+    // A call is the intent and the outcome, and seldom more.
+    let calls = trace.entries.len() / 2;
+    let mut keys = HashSet::with_capacity(calls);
+    let mut has_outcome = HashMap::with_capacity(calls);
     trace.entries.iter().find_map(|entry| match &entry.record {
         Record::Intent { site, key, .. } => {
-            let is_new = keys.insert(key) && sites.insert(site);
+            let is_new = keys.insert(key) && has_outcome.insert(site, false).is_none();
             (!is_new).then(|| format!("{} was issued twice under one key", place(site)))
         }
-        Record::Outcome { site, .. } if !outcomes.insert(site) => {
-            Some(format!("{} has two outcomes", place(site)))
-        }
-        Record::Outcome { site, .. } if !sites.contains(site) => {
-            Some(format!("{} has an outcome and no intent", place(site)))
-        }
+        Record::Outcome { site, .. } => match has_outcome.get_mut(site) {
+            None => Some(format!("{} has an outcome and no intent", place(site))),
+            Some(true) => Some(format!("{} has two outcomes", place(site))),
+            Some(known) => {
+                *known = true;
+                None
+            }
+        },
         _ => None,
     })
 }

@@ -82,7 +82,7 @@ pub(super) fn all(entries: &[Entry]) -> Vec<Call<'_>> {
             } => {
                 call.function = Some(function);
                 call.kind = Some(*kind);
-                call.args = Value::Object(args.clone());
+                call.args = args.to_value();
                 call.key = &key.0;
             }
             Record::Retried { error, .. } => call.retries = (call.retries.0 + 1, Some(error)),

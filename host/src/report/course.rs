@@ -1,6 +1,7 @@
 //! What the run was about in the end: the header with every switch from one strategy to another applied.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::journal::record::{Entry, Header, Record};
 use crate::name::StrategyName;
@@ -11,8 +12,8 @@ pub(super) struct Course {
     /// Its strategies are those that were to recover the service in the end. Its plan holds their steps, and before
     /// them the steps of each strategy that was replaced.
     pub(super) header: Header,
-    /// Digest of the plan in force, without what was given up.
-    pub(super) plan_digest: String,
+    /// The plan in force, without what was given up.
+    pub(super) in_force: Arc<Plan>,
     /// By strategy: those in whose place it stands, the first one first.
     pub(super) replaced: BTreeMap<StrategyName, Vec<StrategyName>>,
 }
@@ -21,7 +22,7 @@ impl Course {
     pub(super) fn of(header: &Header, entries: &[Entry]) -> Self {
         let mut course = Self {
             header: header.clone(),
-            plan_digest: header.plan.digest(),
+            in_force: Arc::clone(&header.plan),
             replaced: BTreeMap::new(),
         };
         for entry in entries {
@@ -32,8 +33,8 @@ impl Course {
         course
     }
 
-    fn switch(&mut self, from: &StrategyName, to: &StrategyName, plan: &Plan) {
-        self.plan_digest = plan.digest();
+    fn switch(&mut self, from: &StrategyName, to: &StrategyName, plan: &Arc<Plan>) {
+        self.in_force = Arc::clone(plan);
         for strategy in &mut self.header.strategies {
             if strategy == from {
                 strategy.clone_from(to);
@@ -52,7 +53,7 @@ impl Course {
         let mut steps = plan.steps.clone();
         let at = first.unwrap_or(steps.len());
         steps.splice(at..at, gone);
-        self.header.plan.steps = steps;
+        self.header.plan = Arc::new(Plan { steps });
     }
 
     /// The strategies of a leg: the one that is to end it, after those in whose place it stands.

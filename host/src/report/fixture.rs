@@ -5,6 +5,7 @@
 pub(crate) mod stories;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -151,7 +152,7 @@ impl Journal {
                 function: function.to_owned(),
             },
             kind: CallKind::of(function),
-            args,
+            args: args.into(),
             hash: CallHash("0".repeat(64)),
             key: IdempotencyKey(format!("{step}/{}", site.ordinal)),
         });
@@ -319,7 +320,7 @@ pub(crate) fn header(strategies: &[&str], steps: Vec<Step>) -> Header {
         policy_digest: "e5".repeat(32),
         host_version: "0.1.0".to_owned(),
         started_by: "alex".to_owned(),
-        plan: Plan { steps },
+        plan: Arc::new(Plan { steps }),
         dropped: Vec::new(),
     }
 }

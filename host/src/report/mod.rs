@@ -25,6 +25,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::journal::record::{Ending, Entry, Record};
 use crate::plan::Plan;
 use account::StepLine;
@@ -120,7 +122,7 @@ pub struct Figures {
     /// As [`Report::steps`].
     pub steps: Vec<StepLine>,
     /// The plan in the end, and before it the steps that a switch of strategies gave up.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
 }
 
 impl Figures {
@@ -191,7 +193,7 @@ fn facts(entries: &[Entry], course: &Course, first: &Entry, last: &Entry) -> Run
         id: header.run.clone(),
         runbook: units::one_line(&header.runbook),
         runbook_digest: header.runbook_digest.clone(),
-        plan_digest: course.plan_digest.clone(),
+        plan_digest: course.in_force.digest(),
         policy_digest: header.policy_digest.clone(),
         plugins: header.plugins.clone(),
         started_by: units::one_line(&header.started_by),

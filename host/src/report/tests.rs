@@ -1,6 +1,7 @@
 //! Reports of made-up journals: files for whole pages, single facts for everything that must hold.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::account::{EffectOutcome, GateResult, IssueKind, Severity};
 use super::fixture::{self, Journal, stories};
@@ -63,7 +64,7 @@ fn a_strategy_that_took_over_ends_the_leg_of_the_one_it_replaced() {
         to: "restore".parse().unwrap(),
         by: "sam".to_owned(),
         note: "it hangs".to_owned(),
-        plan: Box::new(Plan {
+        plan: Arc::new(Plan {
             steps: steps(&then),
         }),
     });

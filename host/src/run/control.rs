@@ -117,7 +117,7 @@ struct Evidence {
 
 /// Arguments as their type, or the error the plugin is told.
 fn read<T: DeserializeOwned>(request: &Request) -> Result<T, CallError> {
-    T::deserialize(&request.args)
+    T::deserialize(&*request.args)
         .map_err(|error| CallError::Invalid(format!("`{}`: {error}", request.function)))
 }
 

@@ -93,7 +93,7 @@ impl Execution<'_> {
             to: switch.to,
             by: switch.by,
             note: switch.note,
-            plan: Box::new((*plan).clone()),
+            plan: Arc::clone(&plan),
         })
         .await?;
         self.run.gates.plan.replace(plan.digest());

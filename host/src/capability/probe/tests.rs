@@ -540,7 +540,7 @@ async fn strategies_call_it_as_a_service() {
             interface: format!("{}@0.1.0", probe.interface()).parse().unwrap(),
             function: "observe-journey".to_owned(),
         },
-        args,
+        args: args.into(),
         key: IdempotencyKey("k".to_owned()),
         site: CallSite {
             step: "replica/check".parse().unwrap(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::call::{CallHash, CallKind, Direction, FunctionName, IdempotencyKey};
+use crate::call::{Arguments, CallHash, CallKind, Direction, FunctionName, IdempotencyKey};
 use crate::clock::Instant;
 use crate::journal::record::{GateKind, Mode, Record};
 use crate::rehearsal::world::Hazard;
@@ -28,7 +28,7 @@ impl Case {
             panic!("a journal begins with its header");
         };
         Self {
-            plan: header.plan.clone(),
+            plan: (*header.plan).clone(),
             scenario: Scenario::parse(SCENARIO).unwrap(),
             truth: Truth {
                 rto: Some(Duration::from_secs(500)),
@@ -117,7 +117,7 @@ fn call(step: &StepId, function: &str, number: usize) -> [Record; 2] {
             function: function.to_owned(),
         },
         kind: CallKind::of(function),
-        args: serde_json::Map::new(),
+        args: Arguments::default(),
         hash: CallHash(String::new()),
         key: IdempotencyKey(format!("key {number}")),
     };

@@ -181,17 +181,13 @@ impl Cache {
         None
     }
 
-    /// The next moment at which resolving `name` may give another answer than now, and the one until which it needs to
-    /// ask nobody.
-    fn outlook(&self, zone: &Zone, name: &str) -> (Option<Instant>, Instant) {
+    /// The next moment at which resolving `name` may give another answer than now.
+    fn next_change(&self, zone: &Zone, name: &str) -> Option<Instant> {
         let (mut name, mut next) = (name, None::<Instant>);
-        let mut fresh_until = Instant(u64::MAX);
         for _ in 0..MAX_CHAIN {
             let Some(entry) = self.entries.get(name) else {
-                fresh_until = Instant(0);
                 break;
             };
-            fresh_until = fresh_until.min(entry.expires);
             let current = zone.get(name, entry.kind).map(|record| &record.values);
             if current != Some(&entry.record.values) {
                 next = Some(next.map_or(entry.expires, |next| next.min(entry.expires)));
@@ -201,7 +197,7 @@ impl Cache {
                 _ => break,
             }
         }
-        (next, fresh_until)
+        next
     }
 }
 
@@ -212,8 +208,6 @@ struct Client {
     /// Empty for none.
     address: String,
     next_change: Option<Instant>,
-    /// Before that the cache asks nobody.
-    fresh_until: Instant,
 }
 
 impl Client {
@@ -222,7 +216,7 @@ impl Client {
         let address = record.as_deref().and_then(|record| record.values.first());
         self.address.clear();
         self.address.push_str(address.map_or("", String::as_str));
-        (self.next_change, self.fresh_until) = self.cache.outlook(zone, name);
+        self.next_change = self.cache.next_change(zone, name);
     }
 }
 
@@ -273,7 +267,6 @@ impl Population {
                     cache: warm(share_ppm, habit, zone, name, age, at),
                     address: String::new(),
                     next_change: None,
-                    fresh_until: at,
                 });
             }
         }
@@ -297,14 +290,29 @@ impl Population {
         population
     }
 
-    /// Brings every cache up to `at`. Must be called before the zone changes, and again after.
+    /// Brings every cache up to `at`, where the zone is about to change: what caches ask from now on is answered otherwise.
+    pub(crate) fn renew(&mut self, zone: &Zone, at: Instant) {
+        for client in &mut self.clients {
+            client.settle(zone, &self.name, at);
+        }
+        self.renew_panel(zone, at);
+    }
+
+    fn renew_panel(&mut self, zone: &Zone, at: Instant) {
+        for (_, cache) in &mut self.panel {
+            cache.resolve(zone, &self.name, at);
+        }
+    }
+
+    /// Brings the shares up to `at`. Must be called after the zone has changed, and before by [`renew`](Self::renew). A cache
+    /// that asked for what it has already would not change them: it asks when it is looked at again.
     pub(crate) fn settle(&mut self, zone: &Zone, at: Instant) {
         let changed = self.settled.replace(zone.version) != Some(zone.version);
         // Clients get two or three addresses in all.
         let mut shares = Vec::<(String, u64)>::new();
         let mut next = None::<Instant>;
         for client in &mut self.clients {
-            if changed || client.fresh_until <= at {
+            if changed || client.next_change.is_some_and(|due| due <= at) {
                 client.settle(zone, &self.name, at);
             }
             let known = shares
@@ -321,9 +329,7 @@ impl Population {
         }
         if changed {
             self.follow(zone, at);
-        }
-        for (_, cache) in &mut self.panel {
-            cache.resolve(zone, &self.name, at);
+            self.renew_panel(zone, at);
         }
         shares.sort_unstable();
         self.next_change = next;
@@ -478,7 +484,7 @@ mod tests {
     }
 
     fn flip(population: &mut Population, zone: &mut Zone, at: Instant, target: &str, ttl: u32) {
-        population.settle(zone, at);
+        population.renew(zone, at);
         zone.set(ACTIVE, "CNAME", vec![target.to_owned()], ttl);
         population.settle(zone, at);
     }

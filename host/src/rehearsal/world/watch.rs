@@ -307,8 +307,12 @@ impl World {
         within.next().map_or(0.0, |(time, _)| float(time))
     }
 
-    /// Time in milliseconds within which so many percent of the successful requests were answered.
-    fn quantile(&self, by_slowness: &BTreeMap<u64, u64>, percent: u64) -> f64 {
+    /// Times in milliseconds within which so many percent of the successful requests were answered; fewer first.
+    fn quantiles<const N: usize>(
+        &self,
+        by_slowness: &BTreeMap<u64, u64>,
+        percents: [u64; N],
+    ) -> [f64; N] {
         let mut times = Vec::<(u64, u128)>::with_capacity(by_slowness.len() * TAIL.len());
         for (slowness, requests) in by_slowness {
             for (time, share) in self.latencies(*slowness) {
@@ -317,31 +321,29 @@ impl World {
         }
         times.sort_unstable();
         let whole: u128 = times.iter().map(|(_, weight)| weight).sum();
-        let mut seen = 0;
-        for (time, weight) in times {
-            seen += weight;
-            if seen * 100 >= whole * u128::from(percent) {
-                return float(time);
+        let (mut seen, mut times) = (0, times.into_iter().peekable());
+        percents.map(|percent| {
+            while let Some((time, weight)) = times.peek() {
+                if (seen + weight) * 100 >= whole * u128::from(percent) {
+                    return float(*time);
+                }
+                seen += weight;
+                times.next();
             }
-        }
-        0.0
+            0.0
+        })
     }
 
     /// Figures beyond RTO and RPO.
     pub(crate) fn figures(&self) -> BTreeMap<String, f64> {
         let watch = &self.watch;
         let requests = float(watch.requests.max(1));
+        let [p90, p99] = self.quantiles(&watch.slowness, [90, 99]);
         let mut figures = BTreeMap::from([
             ("error-ratio".to_owned(), float(watch.failed) / requests),
             ("stale-ratio".to_owned(), float(watch.stale) / requests),
-            (
-                "latency-p90-ms".to_owned(),
-                self.quantile(&watch.slowness, 90),
-            ),
-            (
-                "latency-p99-ms".to_owned(),
-                self.quantile(&watch.slowness, 99),
-            ),
+            ("latency-p90-ms".to_owned(), p90),
+            ("latency-p99-ms".to_owned(), p99),
             (
                 "recovery-downtime-ms".to_owned(),
                 float(watch.down_before_ms),

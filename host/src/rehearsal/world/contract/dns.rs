@@ -103,7 +103,7 @@ impl World {
         let ttl = now.map(|record| record.ttl_seconds);
         self.note_change(&wanted.name, ttl, wanted.ttl_seconds, !same);
         let before = self.current_address();
-        self.population.settle(&self.zone, self.now);
+        self.population.renew(&self.zone, self.now);
         self.zone.set(
             &wanted.name,
             &wanted.kind,

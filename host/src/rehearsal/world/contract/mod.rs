@@ -24,7 +24,7 @@ use crate::call::{CallError, Outcome, Reply, Request};
 /// # Errors
 /// `invalid`, in the reader's words.
 pub(crate) fn args<T: DeserializeOwned>(request: &Request) -> Result<T, CallError> {
-    T::deserialize(&request.args).map_err(|error| {
+    T::deserialize(&*request.args).map_err(|error| {
         CallError::Invalid(format!("arguments of `{}`: {error}", request.function))
     })
 }

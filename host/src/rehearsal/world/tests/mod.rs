@@ -81,7 +81,7 @@ impl Hand {
                     .unwrap(),
                 function: function.to_owned(),
             },
-            args,
+            args: args.into(),
             key: IdempotencyKey(format!("run-1/{}", self.ordinal)),
             site: CallSite {
                 step: "replica/step".parse().unwrap(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use wit_parser::{Resolve, Type, TypeDefKind, UnresolvedPackageGroup, Variant};
 
 use super::{Hand, scenario, sites};
-use crate::call::{CallSite, Direction, FunctionName, IdempotencyKey, Request};
+use crate::call::{Arguments, CallSite, Direction, FunctionName, IdempotencyKey, Request};
 use crate::clock::Instant;
 use crate::rehearsal::scenario::contracts::{CONTRACTS, functions};
 use crate::rehearsal::world::World;
@@ -178,7 +178,7 @@ pub(super) fn sample_request(contract: &str, function: &str) -> Request {
                 .unwrap(),
             function: function.to_owned(),
         },
-        args: Map::new(),
+        args: Arguments::default(),
         key: IdempotencyKey("run-1/sample".to_owned()),
         site: CallSite {
             step: "replica/sample".parse().unwrap(),
