@@ -165,7 +165,7 @@ struct Attempt {
     actor: Actor,
     guest: Guest,
     step: String,
-    replies: VecDeque<Reply>,
+    replies: VecDeque<Arc<Reply>>,
 }
 
 impl Recorded {
@@ -300,22 +300,26 @@ impl Recorded {
 }
 
 /// What every attempt was told, by step and attempt, in the order of its calls.
-fn replies(entries: &[Entry]) -> BTreeMap<(String, u32), VecDeque<Reply>> {
-    let mut all: BTreeMap<(String, u32), VecDeque<Reply>> = BTreeMap::new();
+fn replies(entries: &[Entry]) -> BTreeMap<(String, u32), VecDeque<Arc<Reply>>> {
+    let mut all: BTreeMap<(String, u32), VecDeque<Arc<Reply>>> = BTreeMap::new();
     for entry in entries {
         if let Record::Outcome { site, reply, .. } = &entry.record {
             let attempt = (site.step.to_string(), site.attempt);
-            all.entry(attempt).or_default().push_back(reply.clone());
+            all.entry(attempt).or_default().push_back(Arc::clone(reply));
         }
     }
     all
 }
 
 /// Imports that answer as they did.
-struct Told(Mutex<VecDeque<Reply>>);
+struct Told(Mutex<VecDeque<Arc<Reply>>>);
 
 impl Imports for Told {
-    fn call(&self, _: FunctionName, _: Map<String, Value>) -> BoxFuture<'_, Result<Reply, Halt>> {
+    fn call(
+        &self,
+        _: FunctionName,
+        _: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<Arc<Reply>, Halt>> {
         Box::pin(async { Ok(self.0.lock().unwrap().pop_front().unwrap()) })
     }
 }

@@ -356,7 +356,9 @@ pub(crate) fn hash_text(hasher: &mut Sha256, text: fmt::Arguments<'_>) {
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    HEXLOWER.encode(bytes)
+    let mut text = String::with_capacity(HEXLOWER.encode_len(bytes.len()));
+    HEXLOWER.encode_append(bytes, &mut text);
+    text
 }
 
 #[cfg(test)]

@@ -102,6 +102,34 @@ mod tests {
     }
 
     #[derive(Serialize)]
+    struct Odd {
+        b: u8,
+        #[serde(rename = "\u{e9}")]
+        accented: u8,
+        c: u8,
+        #[serde(rename = "\"")]
+        quote: u8,
+        #[serde(rename = "d d")]
+        spaced: u8,
+    }
+
+    #[test]
+    fn fields_with_odd_names_are_sorted_like_others() {
+        let odd = Odd {
+            b: 1,
+            accented: 2,
+            c: 3,
+            quote: 4,
+            spaced: 5,
+        };
+        assert_eq!(of(&odd).unwrap(), by_value(&odd));
+        assert_eq!(
+            of(&[odd]).unwrap(),
+            r#"[{"\"":4,"b":1,"c":3,"d d":5,"é":2}]"#
+        );
+    }
+
+    #[derive(Serialize)]
     struct Unit;
 
     #[derive(Serialize)]

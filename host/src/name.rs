@@ -215,6 +215,13 @@ impl InterfaceName {
         self.0.split_once('@').map_or(&self.0, |(name, _)| name)
     }
 
+    /// Whether this is what stands before the version.
+    #[must_use]
+    pub fn is(&self, unversioned: &str) -> bool {
+        let rest = self.0.strip_prefix(unversioned);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
+    }
+
     /// The namespace: `understudy` of `understudy:dns/dns@0.1.0`.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -241,6 +248,7 @@ mod tests {
             (interface.short(), interface.unversioned()),
             ("dns", "understudy:dns/dns")
         );
+        assert!(interface.is("understudy:dns/dns") && !interface.is("understudy:dns/dn"));
         assert!("understudy:dns".parse::<InterfaceName>().is_err());
     }
 }

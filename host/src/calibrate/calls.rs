@@ -205,7 +205,7 @@ impl Reader {
                 let Some(step) = self.at_work.get_mut(&site.step) else {
                     return;
                 };
-                if function.interface.unversioned() == CONTROL {
+                if function.interface.is(CONTROL) {
                     if WAITS.contains(&function.function.as_str()) {
                         step.open = Open::Wait;
                     }

@@ -87,6 +87,7 @@ impl Printer {
         Object {
             first: self.members.len(),
             in_order: true,
+            newest: "",
             printer: self,
             closing,
         }
@@ -128,6 +129,8 @@ pub(super) struct Object<'p> {
     first: usize,
     /// They have come in order so far.
     in_order: bool,
+    /// The field that came last, where the object is a type's.
+    newest: &'static str,
     closing: &'static str,
 }
 
@@ -159,6 +162,33 @@ impl Object<'_> {
         self.in_order &= before.is_none_or(|before| before.key(text) <= member.key(text));
         printer.members.push(member);
         printer.put(":");
+        Ok(())
+    }
+
+    /// As [`key`](Self::key), for the name of a type's field: nearly every key of a journal is one.
+    fn field(&mut self, name: &'static str) -> Result<(), Error> {
+        let is_plain = |byte| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+        if !name.bytes().all(is_plain) {
+            self.in_order = false;
+            return self.key(name);
+        }
+        let printer = &mut *self.printer;
+        if printer.members.len() > self.first {
+            printer.put(",");
+        }
+        let start = printer.text.len();
+        printer.put("\"");
+        printer.put(name);
+        printer.put("\"");
+        let end = printer.text.len();
+        printer.put(":");
+        printer.members.push(Member {
+            key: start..end,
+            is_escaped: false,
+            end: start,
+        });
+        self.in_order &= self.newest <= name;
+        self.newest = name;
         Ok(())
     }
 
@@ -410,7 +440,7 @@ macro_rules! fields {
                 key: &'static str,
                 value: &T,
             ) -> Result<(), Error> {
-                self.key(key)?;
+                self.field(key)?;
                 self.value(value)
             }
 

@@ -188,7 +188,7 @@ impl<'k> Caller<'k> {
             Poll::Pending => Poll::Pending,
         });
         Ok(Called {
-            reply: replied.await.transpose()?,
+            reply: replied.await.transpose()?.map(Arc::unwrap_or_clone),
             seen: seam.seen(),
         })
     }

@@ -285,7 +285,7 @@ pub enum Record {
         /// Attempts it took, from 1; 0 where policy refused and nothing was sent.
         attempts: u32,
         /// `Ok` payload or error, secrets redacted.
-        reply: Reply,
+        reply: Arc<Reply>,
         /// Where in the run.
         site: CallSite,
     },

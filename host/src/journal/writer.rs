@@ -27,6 +27,9 @@ pub const MAX_BATCH: usize = 512;
 /// that run at once; beyond it the disk is not keeping up and the run must not go on.
 pub const MAX_QUEUED: usize = 16_384;
 
+/// Room for the entries of most runs from the start.
+const USUAL_ENTRIES: usize = 1_024;
+
 /// Told of every entry once it is written, in order. It must not append: that would wait for itself.
 pub type Hook = Arc<dyn Fn(&Entry) + Send + Sync>;
 
@@ -163,7 +166,7 @@ impl Journal {
         header: Header,
     ) -> Result<Self, JournalError> {
         let first = Record::RunStarted(Box::new(header));
-        Self::start(store, setup, 0, Vec::new(), first)
+        Self::start(store, setup, 0, Vec::with_capacity(USUAL_ENTRIES), first)
     }
 
     /// Takes over the journal of a run: checks its chain, begins the next epoch and says so, durably. Returns the

@@ -60,7 +60,7 @@ impl StepCalls {
     ) -> Result<(Reply, u32), Halt> {
         let clock = Arc::clone(&self.mediation.clock);
         let since = begun.since;
-        if request.function.interface.unversioned() == CONTROL {
+        if request.function.interface.is(CONTROL) {
             let control = Box::pin(self.mediation.control.call(self, request, since));
             let answered = self.deadline.bound(&*clock, control).await;
             return Ok((answered.unwrap_or_else(|| Ok(Err(timed_out(request))))?, 1));

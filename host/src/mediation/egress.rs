@@ -67,16 +67,14 @@ impl Imports for ProviderCalls {
         &self,
         function: FunctionName,
         args: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<Reply, Halt>> {
+    ) -> BoxFuture<'_, Result<Arc<Reply>, Halt>> {
         Box::pin(async move {
             if self.calls.fetch_add(1, Ordering::Relaxed) >= limits::CALLS_PER_PROVIDER_CALL {
                 return Err(Halt::TooManyCalls(limits::CALLS_PER_PROVIDER_CALL));
             }
             let Some(capability) = self.capabilities.get(&function.interface) else {
-                return Ok(Err(CallError::Invalid(format!(
-                    "this host does not offer {}",
-                    function.interface
-                ))));
+                let refused = format!("this host does not offer {}", function.interface);
+                return Ok(Arc::new(Err(CallError::Invalid(refused))));
             };
             let begun = self.clock.now();
             let asked = Asked {
@@ -102,7 +100,7 @@ impl Imports for ProviderCalls {
             };
             let recorded = self.journal.append(record, Durability::Buffered).await;
             recorded.map_err(|error| Halt::Journal(error.with_cause()))?;
-            Ok(used.reply)
+            Ok(Arc::new(used.reply))
         })
     }
 }

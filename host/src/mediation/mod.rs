@@ -98,7 +98,7 @@ impl Imports for StepCalls {
         &self,
         function: FunctionName,
         args: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<Reply, Halt>> {
+    ) -> BoxFuture<'_, Result<Arc<Reply>, Halt>> {
         Box::pin(async move {
             let ordinal = self.spent.call()?;
             let args = Arguments::from(args);
@@ -118,8 +118,8 @@ impl Imports for StepCalls {
                 // together each time.
                 let reply = Box::pin(self.mediate(call)).await;
                 let outcome = match &reply {
-                    Ok(Ok(_)) => "ok",
-                    Ok(Err(_)) => "error",
+                    Ok(reply) if reply.is_ok() => "ok",
+                    Ok(_) => "error",
                     Err(_) => "halted",
                 };
                 tracing::Span::current().record("outcome", outcome);
@@ -157,7 +157,7 @@ impl Call {
     fn identify(run: &RunId, site: CallSite, function: FunctionName, args: Arguments) -> Self {
         let hash = call_hash(&function, &args);
         let key = key(run, &site);
-        let kind = if function.interface.unversioned() == CONTROL {
+        let kind = if function.interface.is(CONTROL) {
             crate::run::control::kind_of(&function.function)
         } else {
             CallKind::of(&function.function)
@@ -205,7 +205,7 @@ fn key(run: &RunId, site: &CallSite) -> IdempotencyKey {
 }
 
 impl StepCalls {
-    async fn mediate(&self, call: Call) -> Result<Reply, Halt> {
+    async fn mediate(&self, call: Call) -> Result<Arc<Reply>, Halt> {
         let recorded = self.replay(&call)?;
         let known = match recorded {
             Some(RecordedCall {
@@ -246,9 +246,8 @@ impl StepCalls {
         };
         let dispatched = Box::pin(self.dispatch(&mut request, call.kind, known));
         let (reply, attempts) = dispatched.await?;
-        self.conclude(request.site, call.kind, &reply, attempts)
-            .await?;
-        Ok(reply)
+        self.conclude(request.site, call.kind, reply, attempts)
+            .await
     }
 
     /// Step 2. `Ok(None)`: nobody made this call before.
@@ -303,16 +302,15 @@ impl StepCalls {
         mut call: Call,
         error: CallError,
         on_record: bool,
-    ) -> Result<Reply, Halt> {
+    ) -> Result<Arc<Reply>, Halt> {
         if matches!(error, CallError::Invalid(_)) {
             call.args = Arguments::default();
         }
         if !on_record {
             self.intend(&call).await?;
         }
-        let reply = Err(error);
-        self.conclude(call.site, CallKind::Read, &reply, 0).await?;
-        Ok(reply)
+        self.conclude(call.site, CallKind::Read, Err(error), 0)
+            .await
     }
 
     /// Step 5: the intent. Answers when it was recorded.
@@ -328,20 +326,22 @@ impl StepCalls {
         self.append(record, durability(call.kind)).await
     }
 
-    /// Step 8: the outcome.
+    /// Step 8: the outcome. Answers it once it is recorded.
     async fn conclude(
         &self,
         site: CallSite,
         kind: CallKind,
-        reply: &Reply,
+        reply: Reply,
         attempts: u32,
-    ) -> Result<(), Halt> {
+    ) -> Result<Arc<Reply>, Halt> {
+        let reply = Arc::new(reply);
         let record = Record::Outcome {
             site,
-            reply: reply.clone(),
+            reply: Arc::clone(&reply),
             attempts,
         };
-        self.append(record, durability(kind)).await.map(drop)
+        self.append(record, durability(kind)).await?;
+        Ok(reply)
     }
 
     pub(super) async fn append(

@@ -1,6 +1,7 @@
 //! What the journal already knows: calls that a resumed step will make again, and the answers they had.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::dispatch::poll_pause;
 use crate::call::{Arguments, CallHash, CallSite, FunctionName, Reply};
@@ -23,7 +24,7 @@ pub struct RecordedCall {
     /// When it was to be made again, after waiting or a failed attempt; none before the first.
     pub next_at: Option<Instant>,
     /// What came of it; `None` if the host died in between (*in doubt*).
-    pub reply: Option<Reply>,
+    pub reply: Option<Arc<Reply>>,
 }
 
 /// The recorded calls of a run, by where they stand. Each is taken once.
@@ -70,7 +71,7 @@ impl Recorded {
                 }
                 Record::Outcome { site, reply, .. } => {
                     if let Some(call) = calls.get_mut(site) {
-                        call.reply = Some(reply.clone());
+                        call.reply = Some(Arc::clone(reply));
                     }
                 }
                 _ => {}

@@ -139,9 +139,7 @@ impl Component {
     /// The exported interface of this name whatever its version.
     #[must_use]
     pub fn exported(&self, unversioned: &str) -> Option<&InterfaceName> {
-        self.exports
-            .keys()
-            .find(|name| name.unversioned() == unversioned)
+        self.exports.keys().find(|name| name.is(unversioned))
     }
 
     /// Functions of an exported interface.

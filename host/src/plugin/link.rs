@@ -25,7 +25,7 @@ pub trait Imports: Send + Sync {
         &self,
         function: FunctionName,
         args: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<Reply, Halt>>;
+    ) -> BoxFuture<'_, Result<Arc<Reply>, Halt>>;
 }
 
 /// What a store holds for its guest.
@@ -44,7 +44,7 @@ impl Imports for NoImports {
         &self,
         function: FunctionName,
         _: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<Reply, Halt>> {
+    ) -> BoxFuture<'_, Result<Arc<Reply>, Halt>> {
         Box::pin(async move {
             Err(Halt::Cancelled(format!(
                 "`{function}` was called where no call is allowed"
@@ -114,15 +114,15 @@ async fn carry(
     }
     let result_type = ty.results().next();
     if let (Some(slot), Some(result_type)) = (results.first_mut(), result_type) {
-        *slot = reply_val(reply, &result_type).map_err(wasmtime::Error::new)?;
+        *slot = reply_val(&reply, &result_type).map_err(wasmtime::Error::new)?;
     }
     Ok(())
 }
 
 /// A reply as the function's own result type. An error case that the type does not have is told as `other`.
-fn reply_val(reply: Reply, ty: &Type) -> Result<Val, json::ShapeError> {
+fn reply_val(reply: &Reply, ty: &Type) -> Result<Val, json::ShapeError> {
     match reply {
-        Ok(value) => json::side_to_val(Ok(&value), ty),
+        Ok(value) => json::side_to_val(Ok(value), ty),
         Err(error) => json::side_to_val(Err(&json!(error)), ty)
             .or_else(|_| json::side_to_val(Err(&json!(CallError::Other(error.to_string()))), ty)),
     }

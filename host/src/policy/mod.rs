@@ -57,10 +57,10 @@ impl Allowed {
         })
     }
 
-    /// Whether it names this function of a contract that goes by these names.
-    fn names(&self, contracts: [&str; 2], function: &str) -> bool {
-        self.function.as_ref().is_none_or(|own| own == function)
-            && contracts.contains(&self.contract.as_str())
+    fn names(&self, asked: &FunctionName) -> bool {
+        let function = self.function.as_ref();
+        function.is_none_or(|function| *function == asked.function)
+            && (self.contract == asked.interface.short() || asked.interface.is(&self.contract))
     }
 }
 
@@ -113,7 +113,7 @@ impl Policy {
                 grant: String::new(),
             });
         }
-        if function.interface.unversioned() == CONTROL {
+        if function.interface.is(CONTROL) {
             return Ok(());
         }
         if asker.read_only && CallKind::of(&function.function).is_effect() {
@@ -122,10 +122,9 @@ impl Policy {
                 grant: String::new(),
             });
         }
-        let contracts = [function.interface.short(), function.interface.unversioned()];
         let naming = || {
             let all = self.grants.get(asker.strategy).into_iter().flatten();
-            all.filter(|grant| grant.names(contracts, &function.function))
+            all.filter(|grant| grant.names(function))
         };
         if naming().any(|grant| {
             grant

@@ -244,7 +244,7 @@ impl Prepared {
     pub fn contract(&self, unversioned: &str) -> Option<&InterfaceName> {
         self.contracts
             .iter()
-            .find(|contract| contract.unversioned() == unversioned)
+            .find(|contract| contract.is(unversioned))
     }
 
     /// The header of a run of this.

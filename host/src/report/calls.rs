@@ -9,6 +9,7 @@ use super::units;
 use crate::call::{CallError, CallKind, CallSite, FunctionName, Reply};
 use crate::clock::{Instant, millis};
 use crate::journal::record::{Entry, Record};
+use crate::mediation::CONTROL;
 use crate::name::PluginName;
 
 /// Longest reply shown in one line, in characters.
@@ -51,7 +52,7 @@ impl Call<'_> {
 
 /// True for calls to the host itself: they change the record, not the world.
 pub(super) fn is_control(function: &FunctionName) -> bool {
-    function.interface.unversioned() == "understudy:control/control"
+    function.interface.is(CONTROL)
 }
 
 /// Every call in the order of its first record.

@@ -189,7 +189,7 @@ impl Teller {
             }
             Record::Outcome { site, reply, .. } => {
                 let name = self.name(site);
-                let text = match reply {
+                let text = match &**reply {
                     Ok(Value::String(outcome)) if outcome == "changed" => format!("{name} changed"),
                     Ok(_) => return None,
                     Err(error) => format!("{name}: {}", calls::explain(error)),

@@ -162,7 +162,7 @@ impl Journal {
     pub(crate) fn outcome(&mut self, site: &CallSite, reply: Reply, attempts: u32) -> &mut Self {
         self.say(Record::Outcome {
             site: site.clone(),
-            reply,
+            reply: Arc::new(reply),
             attempts,
         })
     }

@@ -269,11 +269,10 @@ fn unasked(entries: &[Entry], step: &StepId) -> Vec<Unasked> {
                 };
                 made = Some((site, call));
             }
-            Record::Outcome {
-                site,
-                reply: Err(error),
-                ..
-            } => {
+            Record::Outcome { site, reply, .. } => {
+                let Err(error) = &**reply else {
+                    continue;
+                };
                 let is_answer = matches!(
                     error,
                     CallError::NotFound(_) | CallError::Conflict(_) | CallError::Invalid(_)

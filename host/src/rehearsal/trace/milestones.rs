@@ -44,9 +44,7 @@ pub(super) fn milestones_are_earned(trace: &Trace<'_>) -> Option<String> {
     for entry in trace.entries {
         match &entry.record {
             Record::Intent { site, function, .. } => asked.push((site, function)),
-            Record::Outcome {
-                site, reply: Ok(_), ..
-            } => {
+            Record::Outcome { site, reply, .. } if reply.is_ok() => {
                 let call = asked.iter().rev().find(|(other, _)| *other == site);
                 done.extend(call.map(|(site, function)| (&site.step, *function)));
             }

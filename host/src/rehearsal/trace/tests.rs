@@ -1,5 +1,6 @@
 //! Every rule is kept by a run that did nothing wrong and broken by one thing gone wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -123,7 +124,7 @@ fn call(step: &StepId, function: &str, number: usize) -> [Record; 2] {
     };
     let outcome = Record::Outcome {
         site,
-        reply: Ok(serde_json::json!("changed")),
+        reply: Arc::new(Ok(serde_json::json!("changed"))),
         attempts: 1,
     };
     [intent, outcome]
