@@ -112,8 +112,7 @@ fn lags(calls: &[Call]) -> BTreeMap<String, Spread> {
     let mut lags: BTreeMap<String, Spread> = BTreeMap::new();
     let mut fenced: BTreeMap<String, Instant> = BTreeMap::new();
     for call in calls {
-        let args = call.args.to_value();
-        let Ok(Place { database }) = Place::deserialize(&args) else {
+        let Ok(Place { database }) = Place::deserialize(&*call.args) else {
             continue;
         };
         match (call.asked.call.as_str(), &call.reply) {

@@ -135,12 +135,17 @@ pub(super) struct Object<'p> {
 }
 
 impl Object<'_> {
-    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        let printer = &mut *self.printer;
-        if printer.members.len() > self.first {
-            printer.put(",");
+    /// Where the next member stands.
+    fn begin(&mut self) -> usize {
+        if self.printer.members.len() > self.first {
+            self.printer.put(",");
         }
-        let start = printer.text.len();
+        self.printer.text.len()
+    }
+
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        let start = self.begin();
+        let printer = &mut *self.printer;
         key.serialize(&mut *printer)?;
         match printer.text.get(start) {
             Some(b'"') => {}
@@ -172,11 +177,8 @@ impl Object<'_> {
             self.in_order = false;
             return self.key(name);
         }
+        let start = self.begin();
         let printer = &mut *self.printer;
-        if printer.members.len() > self.first {
-            printer.put(",");
-        }
-        let start = printer.text.len();
         printer.put("\"");
         printer.put(name);
         printer.put("\"");

@@ -181,11 +181,7 @@ impl Component {
                 "does not export `{marker}`; see `wit/plugin` for the world to build for"
             )));
         }
-        for interface in self
-            .imports
-            .keys()
-            .filter(|interface| interface.unversioned() != TYPES)
-        {
+        for interface in self.imports.keys().filter(|interface| !interface.is(TYPES)) {
             let capability = CAPABILITIES.contains(&interface.unversioned());
             let problem = match self.kind {
                 Kind::Provider if !capability => "providers import host capabilities only",

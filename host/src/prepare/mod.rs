@@ -221,7 +221,7 @@ fn contracts(actors: &Actors, plan: &Plan) -> BTreeSet<InterfaceName> {
         let imports = actor.plugin.component().imports();
         let imported = imports
             .map(|(interface, _)| interface)
-            .filter(|interface| interface.unversioned() != CONTROL);
+            .filter(|interface| !interface.is(CONTROL));
         used.extend(
             imported
                 .filter(|interface| step.uses.iter().any(|name| name == interface.short()))

@@ -40,7 +40,7 @@ pub fn calls(entries: &[Entry], unsent: &BTreeSet<CallSite>) -> Vec<Seen> {
                 key,
                 kind,
                 ..
-            } if function.interface.unversioned() != CONTROL => {
+            } if !function.interface.is(CONTROL) => {
                 let request = Request {
                     function: function.clone(),
                     args: args.clone(),

@@ -322,7 +322,7 @@ fn calls_of<'a>(prepared: &'a Prepared, step: &'a Step) -> impl Iterator<Item = 
         .into_iter()
         .flat_map(|(_, actor)| actor.plugin.component().imports());
     let used = imports.filter(|(interface, _)| {
-        interface.unversioned() != CONTROL && step.uses.iter().any(|name| name == interface.short())
+        !interface.is(CONTROL) && step.uses.iter().any(|name| name == interface.short())
     });
     used.flat_map(|(interface, functions)| {
         functions.keys().map(|function| FunctionName {
