@@ -14,6 +14,7 @@ pub mod conformance;
 pub mod coverage;
 pub mod estimate;
 pub mod explain;
+pub mod file;
 pub mod journal;
 pub mod junit;
 pub mod live;

@@ -21,7 +21,8 @@ pub(super) struct Found {
     pub(super) ttl_seconds: BTreeMap<(String, String), u64>,
     /// Smallest TTL that the zone takes, in seconds.
     pub(super) min_ttl_seconds: Option<u64>,
-    /// Replicas that ran, by site and application.
+    /// Replicas that were asked for, by site and application: whether they were ready then is a matter of what else the
+    /// site had lost, and of a readiness check's moment.
     pub(super) replicas: BTreeMap<(SiteName, String), u64>,
     /// From a commit until a replica had applied it, by database.
     pub(super) lag: BTreeMap<String, Spread>,
@@ -59,8 +60,8 @@ impl Found {
                 "workload/observe" => {
                     let app = call.args.get("app").and_then(Value::as_str);
                     let place = call.asked.site.clone().zip(app.map(str::to_owned));
-                    if let (Some(place), Some(ready)) = (place, number("ready")) {
-                        found.replicas.entry(place).or_insert(ready);
+                    if let (Some(place), Some(desired)) = (place, number("desired")) {
+                        found.replicas.entry(place).or_insert(desired);
                     }
                 }
                 _ => {}

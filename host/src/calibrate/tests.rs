@@ -109,8 +109,9 @@ fn people_records_and_replicas_are_taken_over() {
             0.25,
             limits,
         );
+        // Replicas whose database is lost run, and are not ready: a strategy restarts them as it would any others.
         let app =
-            json!({"desired": 2, "ready": 2, "database-endpoint": "db", "maintenance": false});
+            json!({"desired": 2, "ready": 0, "database-endpoint": "db", "maintenance": false});
         j.call(
             "replica/go",
             "workload/observe",

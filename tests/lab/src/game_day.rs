@@ -20,6 +20,7 @@ use self::watch::Watch;
 use crate::backups::LogKeeper;
 use crate::clock::{eventually, now_ms};
 use crate::host::Host;
+use crate::kubernetes::objects::{APP, WORDPRESS};
 use crate::platform::Platform;
 use crate::wordpress::users::{Missing, Writers, audit};
 use crate::zone::LIMIT;
@@ -147,6 +148,9 @@ impl Drill {
         let lost_zone = self.disaster.takes_zone();
         if self.disaster.takes_copy() {
             databases.bz.execute(LOSE_COPY).await?;
+            // The application there has felt it: a run that comes sooner would find what a moment later is not so.
+            let cluster = platform.bz.cluster().await?;
+            cluster.unready(APP, WORDPRESS, LIMIT).await?;
         } else {
             databases.bz.stop_receiving().await?;
         }

@@ -368,6 +368,24 @@ impl Cluster {
         .await
     }
 
+    /// Waits until no pod of a deployment is ready.
+    ///
+    /// # Errors
+    /// Where one still is after `limit`.
+    pub async fn unready(&self, namespace: &str, deployment: &str, limit: Duration) -> Result<()> {
+        let what = format!("no ready pod of {namespace}/{deployment}");
+        eventually(&what, limit, async || {
+            let object = self
+                .get(Kind::DEPLOYMENT, namespace, deployment)
+                .await?
+                .context("there is none")?;
+            let ready = object.pointer("/status/readyReplicas");
+            let none = ready.and_then(Value::as_u64).unwrap_or(0) == 0;
+            Ok(none.then_some(()))
+        })
+        .await
+    }
+
     /// One event for every change of objects of a kind from now on, until the API ends it.
     ///
     /// # Errors
