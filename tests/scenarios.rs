@@ -92,6 +92,56 @@ fn a_host_that_is_killed_where_it_hurts_does_what_one_that_lives_does() {
     assert_eq!(effects(&written), effects(&records(&alive.journal())));
 }
 
+/// What an exported journal says of budgets, and when.
+fn about_budgets(journal: &str) -> Vec<String> {
+    let lines = journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let times = lines.map(|line: Value| line["at"].as_u64().unwrap());
+    let timed = times.zip(records(journal)).filter(|(_, record)| {
+        let gate = record["body"]["gate"].as_str().unwrap_or_default();
+        record["type"] == "budget-exceeded" || gate.contains(":over-budget:")
+    });
+    let lines = timed.map(|(at, record)| {
+        let body = &record["body"];
+        format!(
+            "{at} {} {} {}",
+            record["type"], body["gate"], body["choice"]
+        )
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_budget_is_given_once_more_for_each_answer_however_often_the_host_dies() {
+    let slow = |deaths: &str| {
+        let stage = unchanged().locked();
+        let path = stage.path("scenarios/restore.toml");
+        let shipped = std::fs::read_to_string(&path).unwrap();
+        let slower = shipped.replace(
+            "restore-mib-per-second = 40.0",
+            "restore-mib-per-second = 0.5",
+        );
+        assert_ne!(slower, shipped);
+        std::fs::write(&path, slower + deaths).unwrap();
+        let output = rehearse(&stage, &["--scenario", "restore"]);
+        let said = text(&output.stderr);
+        assert!(!said.contains("rule broken"), "{said}");
+        stage.journal()
+    };
+    let alive = about_budgets(&slow(""));
+    // Exceeded, asked and answered, five times.
+    assert_eq!(alive.len(), 15, "{alive:#?}");
+    let deaths = [("gate-opened", 2), ("budget-exceeded", 4)].map(|(kind, nth)| {
+        format!("\n[[crashes]]\nafter = \"{kind}\"\nstep = \"restore/restore\"\nnth = {nth}\n")
+    });
+    let killed = slow(&deaths.concat());
+    let resumed = records(&killed);
+    let resumed = resumed.iter().filter(|r| r["type"] == "run-resumed");
+    assert_eq!(resumed.count(), 2);
+    assert_eq!(about_budgets(&killed), alive);
+}
+
 #[test]
 fn a_refused_call_whose_host_died_is_on_record_once() {
     let elsewhere = |text: String| text.replace("channel = [\"status\"]", "channel = [\"none\"]");

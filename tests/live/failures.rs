@@ -109,6 +109,23 @@ async fn an_application_whose_certificate_does_not_verify_is_sent_nothing() {
         .unwrap();
 }
 
+#[tokio::test]
+async fn a_provider_that_issues_nothing_does_not_pass_for_an_issuer() {
+    let lab = lab().await.unwrap();
+    let lines = "issued-elsewhere = false\ntest-issue = false\n";
+    let overlay = format!("[strategies.replica.parameters.certificate]\n{lines}");
+    let said = taken_back(&lab, &overlay).await;
+    said.unwrap()
+        .tells(&[
+            "issuer-left-ready (",
+            "issuer-gone-to-ready (",
+            "cannot issue any, so it knows nothing of issuer `production`",
+            "`certificate.issued-elsewhere = true`",
+            "hint: `replica/check-sites` failed: ",
+        ])
+        .unwrap();
+}
+
 /// Says go to whatever the run asks, once for each question, until it ends.
 async fn decide_until_ended(host: &Host, running: &mut Child) -> Result<ExitStatus> {
     let mut decided = BTreeSet::new();

@@ -65,6 +65,15 @@ impl Roots {
     pub(crate) fn of(handout: &Handout) -> Self {
         Self::Handout(Box::new((handout.clone(), Kept::default())))
     }
+
+    /// Where they are said.
+    const fn place(&self) -> &'static str {
+        match self {
+            Self::Binding => "the binding's `trust`",
+            Self::Own(_) => "the roots that the connection's `trust` names",
+            Self::Handout(_) => "the roots that the connection's `trust` is handed out",
+        }
+    }
 }
 
 impl Login {
@@ -342,10 +351,9 @@ fn bounded(args: RunArgs) -> Result<RunArgs, Fault> {
 
 /// TLS that did not verify, with what to do about it.
 fn not_verified(login: &Login, tls: &rustls::Error) -> Fault {
+    let (authority, name, roots) = (login.authority(), login.server_name(), login.roots.place());
     let text = format!(
-        "TLS with {} did not verify for `{}`: {tls}; if the server is right, add its issuer to the binding's `trust` or set the connection's `server-name`",
-        login.authority(),
-        login.server_name()
+        "TLS with {authority} did not verify for `{name}`: {tls}; if the server is right, add its issuer to {roots} or set the connection's `server-name`"
     );
     Fault::unavailable(UNBELIEVED, text)
 }

@@ -239,6 +239,7 @@ mod tests {
             gate: gate.to_owned(),
             step: "replica/flip".parse().unwrap(),
             kind: GateKind::Before,
+            tries: 0,
             rule: Gate {
                 role: "dns-lead".parse().unwrap(),
                 quorum: 1,

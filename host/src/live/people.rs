@@ -107,10 +107,10 @@ impl People {
     /// An answer given beforehand. A step that keeps failing is tried again a few times, later each time: nobody
     /// looks at why it fails.
     async fn as_given(&self, go: bool, question: &Question) -> Answer {
-        let asked = times_asked(&question.gate);
+        let tries = question.tries;
         let (failed, enough, what) = match question.kind {
-            GateKind::Failed => (asked, asked > RETRIES_WITHOUT_PEOPLE, "attempts"),
-            GateKind::OverBudget => (0, asked >= EXTENSIONS_WITHOUT_PEOPLE, "extensions"),
+            GateKind::Failed => (tries, tries > RETRIES_WITHOUT_PEOPLE, "attempts"),
+            GateKind::OverBudget => (0, tries >= EXTENSIONS_WITHOUT_PEOPLE, "extensions"),
             _ => (0, false, ""),
         };
         if go && !enough {
@@ -125,7 +125,7 @@ impl People {
             by: "command line".to_owned(),
             role: question.rule.role.clone(),
             note: match go && enough {
-                true => format!("{asked} {what} without people are enough"),
+                true => format!("{tries} {what} without people are enough"),
                 false => String::new(),
             },
             source: AnswerSource::CommandLine,
@@ -143,12 +143,6 @@ impl People {
                 .await;
         }
     }
-}
-
-/// How often a gate of this identity has been asked, counting this time: the number it ends with.
-fn times_asked(gate: &str) -> u32 {
-    let number = gate.rsplit_once(':').map(|(_, number)| number);
-    number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 /// A decision by mail as an answer to this question; `None` if it is about another.

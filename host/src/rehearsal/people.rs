@@ -23,6 +23,8 @@ impl Gatekeeper for SimulatedPeople {
                 let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
                 let person = GateQuestion {
                     gate: question.gate.clone(),
+                    kind: question.kind,
+                    tries: question.tries,
                     role: question.rule.role.clone(),
                     person: asked.answers,
                     alternatives: question.alternatives.clone(),

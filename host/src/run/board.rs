@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::RunError;
 use super::state::{Event, StepState, next};
 use crate::clock::Instant;
-use crate::journal::record::{Entry, Record};
+use crate::journal::record::{Choice, Entry, GateKind, Record};
 use crate::journal::{Durability, Journal};
 use crate::name::StepId;
 use crate::plan::{Plan, Reversal, Step};
@@ -18,8 +18,24 @@ pub struct Square {
     pub state: StepState,
     /// Attempts begun; 0 before the first.
     pub attempt: u32,
-    /// When the current attempt began.
+    /// Since when its budget counts: the current attempt began then, or was given its budget once more.
     pub since: Option<Instant>,
+    /// Times the current attempt was given its budget once more.
+    pub extensions: u32,
+    /// It is over its budget, and nobody has given it another yet.
+    pub over_budget: bool,
+}
+
+impl Square {
+    const fn fresh(state: StepState) -> Self {
+        Self {
+            state,
+            attempt: 0,
+            since: None,
+            extensions: 0,
+            over_budget: false,
+        }
+    }
 }
 
 /// The steps of a run.
@@ -60,11 +76,30 @@ impl Board {
             rolling_back: false,
         };
         board.lay_out(plan);
+        let mut of_budgets: BTreeMap<&str, &StepId> = BTreeMap::new();
         for entry in entries {
             match &entry.record {
                 Record::StepChanged {
                     step, attempt, to, ..
                 } => board.set(step, *to, *attempt, entry.at),
+                Record::BudgetExceeded { step, .. } => board.exceed(step),
+                Record::GateOpened {
+                    gate,
+                    step,
+                    kind: GateKind::OverBudget,
+                    ..
+                } => {
+                    of_budgets.insert(gate, step);
+                }
+                Record::GateAnswered {
+                    gate,
+                    choice: Choice::Go,
+                    ..
+                } => {
+                    if let Some(step) = of_budgets.get(gate.as_str()) {
+                        board.extend(step, entry.at);
+                    }
+                }
                 Record::AbortAsked { .. } => board.rolling_back = true,
                 Record::StrategySwitched { plan, .. } => board.lay_out(plan),
                 _ => {}
@@ -76,18 +111,13 @@ impl Board {
     /// Puts the steps of a plan on the board. Those that are there already stand where they stand.
     pub fn lay_out(&mut self, plan: &Plan) {
         for step in &plan.steps {
-            let fresh = Square {
-                state: StepState::Pending,
-                attempt: 0,
-                since: None,
-            };
             let place = self.place(&step.id);
             match place.and_then(|place| self.steps.get_mut(place)) {
                 Some(known) => *known = Arc::new(step.clone()),
                 None => {
                     self.places.insert(step.id.clone(), self.steps.len());
                     self.steps.push(Arc::new(step.clone()));
-                    self.squares.push(fresh);
+                    self.squares.push(Square::fresh(StepState::Pending));
                 }
             }
         }
@@ -104,31 +134,49 @@ impl Board {
         self.places.get(step).copied()
     }
 
+    fn square_mut(&mut self, step: &StepId) -> Option<&mut Square> {
+        let place = self.place(step)?;
+        self.squares.get_mut(place)
+    }
+
     fn set(&mut self, step: &StepId, state: StepState, attempt: u32, at: Instant) {
-        let place = self.place(step);
-        let Some(square) = place.and_then(|place| self.squares.get_mut(place)) else {
+        let Some(square) = self.square_mut(step) else {
             return;
         };
         square.state = state;
         if state == StepState::Running {
-            square.attempt = attempt;
-            square.since = Some(at);
+            *square = Square {
+                attempt,
+                since: Some(at),
+                ..Square::fresh(state)
+            };
             self.begun.retain(|begun| begun != step);
             self.begun.push(step.clone());
+        }
+    }
+
+    /// Notes that a step is over its budget.
+    pub fn exceed(&mut self, step: &StepId) {
+        if let Some(square) = self.square_mut(step) {
+            square.over_budget = true;
+        }
+    }
+
+    /// Gives a step its budget once more, from now on.
+    pub fn extend(&mut self, step: &StepId, now: Instant) {
+        if let Some(square) = self.square_mut(step) {
+            square.since = Some(now);
+            square.extensions += 1;
+            square.over_budget = false;
         }
     }
 
     /// Where a step stands.
     #[must_use]
     pub fn square(&self, step: &StepId) -> Square {
-        let nowhere = Square {
-            state: StepState::Skipped,
-            attempt: 0,
-            since: None,
-        };
         let place = self.place(step);
         let square = place.and_then(|place| self.squares.get(place));
-        square.copied().unwrap_or(nowhere)
+        square.copied().unwrap_or(Square::fresh(StepState::Skipped))
     }
 
     /// Steps in this state, in order of their ids.

@@ -280,6 +280,7 @@ impl Control {
             gate: format!("{}:question:{}:{}", site.step, site.attempt, site.ordinal),
             step: calls.step.id.clone(),
             kind: GateKind::Question,
+            tries: 0,
             rule: Gate {
                 role,
                 quorum: 1,

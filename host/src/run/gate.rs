@@ -25,6 +25,8 @@ pub struct Question {
     pub step: StepId,
     /// What it is about.
     pub kind: GateKind,
+    /// What it has taken so far: attempts that failed, or times the budget was given once more; 0 for other kinds.
+    pub tries: u32,
     /// Who may answer, how many, for how long.
     pub rule: Gate,
     /// The question in one line.
@@ -345,6 +347,7 @@ mod tests {
             gate: "replica/flip:before:1".into(),
             step: "replica/flip".parse().unwrap(),
             kind: GateKind::Before,
+            tries: 0,
             rule: Gate {
                 role,
                 quorum,

@@ -1,5 +1,6 @@
 //! What people are asked about a step, and how a question is put.
 
+use super::board::Square;
 use super::error::RunError;
 use super::gate::Question;
 use super::scheduler::{Execution, Happening};
@@ -14,11 +15,15 @@ impl Execution<'_> {
         let Some(step) = self.step(id) else {
             return Ok(());
         };
-        self.append(Record::BudgetExceeded {
-            step: id.clone(),
-            budget_ms: step.budget_ms,
-        })
-        .await?;
+        // After a crash the same question goes on, and is no second excess.
+        if !self.board.square(id).over_budget {
+            self.append(Record::BudgetExceeded {
+                step: id.clone(),
+                budget_ms: step.budget_ms,
+            })
+            .await?;
+            self.board.exceed(id);
+        }
         let title = format!(
             "`{}` is over its budget of {} s. Go on?",
             step.title,
@@ -74,10 +79,16 @@ impl Execution<'_> {
             GateKind::After => step.gate_after.clone(),
             _ => None,
         };
+        let square = self.board.square(&step.id);
         let question = Question {
             gate: self.identity(step, kind),
             step: step.id.clone(),
             kind,
+            tries: match kind {
+                GateKind::Failed => square.attempt,
+                GateKind::OverBudget => square.extensions,
+                GateKind::Before | GateKind::After | GateKind::Question => 0,
+            },
             rule: own.unwrap_or_else(|| self.commander_alone()),
             title,
             detail,
@@ -106,14 +117,17 @@ impl Execution<'_> {
 
     /// Identity of a question within the run, stable over a crash.
     fn identity(&self, step: &Step, kind: GateKind) -> String {
-        let attempt = self.board.square(&step.id).attempt;
+        let Square {
+            attempt,
+            extensions,
+            ..
+        } = self.board.square(&step.id);
         match kind {
             GateKind::Before => format!("{}:before:{}", step.id, attempt + 1),
             GateKind::After => format!("{}:after:{attempt}", step.id),
             GateKind::Failed => format!("{}:failed:{attempt}", step.id),
             GateKind::OverBudget | GateKind::Question => {
-                let extension = self.extensions.get(&step.id).copied().unwrap_or_default();
-                format!("{}:over-budget:{attempt}:{extension}", step.id)
+                format!("{}:over-budget:{attempt}:{extensions}", step.id)
             }
         }
     }

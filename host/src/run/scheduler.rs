@@ -99,8 +99,6 @@ pub(super) struct Execution<'a> {
     /// What can be withdrawn, by step: its attempt, its budget and its gates.
     handles: BTreeMap<StepId, Vec<AbortHandle>>,
     deadlines: BTreeMap<StepId, Deadline>,
-    /// Times the budget was extended, by step.
-    pub(super) extensions: BTreeMap<StepId, u32>,
     /// A step is stuck: what runs may finish, nothing new starts.
     pub(super) stuck: Option<String>,
     pub(super) commander: RoleName,
@@ -121,7 +119,6 @@ impl Run {
             active: 0,
             handles: BTreeMap::new(),
             deadlines: BTreeMap::new(),
-            extensions: BTreeMap::new(),
             stuck: None,
             commander: COMMANDER.parse()?,
         };
@@ -352,8 +349,8 @@ impl<'a> Execution<'a> {
                 self.launch(&step)?;
             }
             (GateKind::OverBudget, StepState::Running) => {
-                *self.extensions.entry(id.clone()).or_default() += 1;
                 let now = self.now();
+                self.board.extend(id, now);
                 if let Some(deadline) = self.deadlines.get(id) {
                     deadline.extend(now.after(step.budget() * PATIENCE));
                 }
@@ -437,7 +434,6 @@ impl<'a> Execution<'a> {
             .flatten()
             .for_each(|handle| handle.abort());
         self.deadlines.remove(step);
-        self.extensions.remove(step);
     }
 
     /// Ends everything that is under way. What was sent and has no outcome is in doubt, and the journal says so.

@@ -64,16 +64,8 @@ pub fn problem_with(
 
 fn certify(recovery: &Recovery) -> Result<String, Error> {
     let (to, wanted) = (recovery.to(), &recovery.parameters.certificate);
-    match certificates::observe_issuer(to, &wanted.issuer) {
-        Ok(issuer) if issuer.ready => {}
-        // A certificate that is there needs no issuer, and a limit of rates passes: ordering says which it is.
-        Ok(issuer) => warn(&format!(
-            "issuer `{}` at {to} is not ready: {}",
-            wanted.issuer, issuer.problem
-        ))?,
-        // A provider that looks at what is served and cannot issue.
-        Err(Error::Invalid(text)) => warn(&text)?,
-        Err(error) => return Err(error),
+    if !wanted.issued_elsewhere {
+        look_at_issuer(recovery)?;
     }
     let how = match order(recovery, recovery.parameters.min_valid_ms()) {
         // A provider that cannot tell the time; `check-certificate` measures the validity of what is served.
@@ -88,6 +80,21 @@ fn certify(recovery: &Recovery) -> Result<String, Error> {
         wanted.name,
         wanted.dns_names.join(", ")
     ))
+}
+
+/// Warns where the issuer is not ready, or nothing can be said of it: a certificate that is there needs none, and a limit of
+/// rates passes. Ordering says which it is.
+fn look_at_issuer(recovery: &Recovery) -> Result<(), Error> {
+    let (to, issuer) = (recovery.to(), &recovery.parameters.certificate.issuer);
+    match certificates::observe_issuer(to, issuer) {
+        Ok(status) if status.ready => Ok(()),
+        Ok(status) => warn(&format!(
+            "issuer `{issuer}` at {to} is not ready: {}",
+            status.problem
+        )),
+        Err(Error::Invalid(text)) => warn(&text),
+        Err(error) => Err(error),
+    }
 }
 
 fn order(recovery: &Recovery, min_valid_ms: u64) -> Result<&'static str, Error> {

@@ -23,7 +23,8 @@ pub fn is_graceful(recovery: &Recovery) -> bool {
 /// True where a throw-away certificate is issued first.
 #[must_use]
 pub fn tests_issuing(recovery: &Recovery) -> bool {
-    is_graceful(recovery) && recovery.parameters.certificate.test_issue
+    let certificate = &recovery.parameters.certificate;
+    is_graceful(recovery) && certificate.test_issue && !certificate.issued_elsewhere
 }
 
 /// True where uploads are kept in a bucket.
@@ -176,8 +177,8 @@ pub fn site_left(recovery: &Recovery) -> Vec<Finding> {
                 )
             },
         ),
-        issuer(recovery, "issuer-left-ready", from),
     ];
+    found.extend(issuer(recovery, "issuer-left-ready", from));
     if let Some(journey) = parameters.journeys.first() {
         found.push(judged(
             "served-by-site-left",
@@ -205,20 +206,22 @@ pub fn site_left(recovery: &Recovery) -> Vec<Finding> {
     found
 }
 
-fn issuer(recovery: &Recovery, id: &str, site: &str) -> Finding {
-    let name = &recovery.parameters.certificate.issuer;
-    match certificates::observe_issuer(site, name) {
-        // A provider that looks at what is served and cannot issue: what it sees is checked before the flip.
-        Err(Error::Invalid(text)) => finding(id, true, text),
-        read => judged(id, read, |status| {
-            let state = if status.ready {
-                "is ready"
-            } else {
-                status.problem.as_str()
-            };
-            (status.ready, format!("issuer `{name}` at {site} {state}"))
-        }),
+/// The issuer at a site; nothing where certificates come from elsewhere: what is served is looked at before the flip.
+fn issuer(recovery: &Recovery, id: &str, site: &str) -> Option<Finding> {
+    let certificate = &recovery.parameters.certificate;
+    if certificate.issued_elsewhere {
+        return None;
     }
+    let name = &certificate.issuer;
+    let read = certificates::observe_issuer(site, name);
+    Some(judged(id, read, |status| {
+        let state = if status.ready {
+            "is ready"
+        } else {
+            status.problem.as_str()
+        };
+        (status.ready, format!("issuer `{name}` at {site} {state}"))
+    }))
 }
 
 /// What must hold of the data at the site gone to.
@@ -275,14 +278,12 @@ pub fn source_finding(recovery: &Recovery, source: Source) -> Finding {
 #[must_use]
 pub fn site_gone_to(recovery: &Recovery) -> Vec<Finding> {
     let (to, parameters) = (recovery.to(), &recovery.parameters);
-    let mut found = vec![
-        judged(
-            "app-gone-to-exists",
-            workload::observe(to, &parameters.app),
-            |seen| (true, format!("{} replicas asked for at {to}", seen.desired)),
-        ),
-        issuer(recovery, "issuer-gone-to-ready", to),
-    ];
+    let mut found = vec![judged(
+        "app-gone-to-exists",
+        workload::observe(to, &parameters.app),
+        |seen| (true, format!("{} replicas asked for at {to}", seen.desired)),
+    )];
+    found.extend(issuer(recovery, "issuer-gone-to-ready", to));
     if let Some(bucket) = &parameters.media_bucket {
         found.push(judged(
             "media-reachable",

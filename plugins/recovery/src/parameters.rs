@@ -100,6 +100,9 @@ pub struct Certificate {
     /// True where a throw-away certificate is issued before a graceful run, to prove that issuing works.
     #[serde(default = "yes")]
     pub test_issue: bool,
+    /// True where the provider looks at certificates and issues none: somebody else does, and nobody asks for the issuer.
+    #[serde(default)]
+    pub issued_elsewhere: bool,
 }
 
 /// What of the cluster at `to` to look at where users are not served as they should be.
@@ -248,7 +251,8 @@ const SHARED: &str = r#""from":{"type":"string","description":"Site that is left
 "name":{"type":"string"},"issuer":{"type":"string"},
 "dns-names":{"type":"array","items":{"type":"string"},"minItems":1},
 "min-valid-hours":{"type":"integer","minimum":1,"maximum":8760,"default":168},
-"test-issue":{"type":"boolean","default":true,"description":"Issue a throw-away certificate before a graceful run"}}},
+"test-issue":{"type":"boolean","default":true,"description":"Issue a throw-away certificate before a graceful run"},
+"issued-elsewhere":{"type":"boolean","default":false,"description":"The provider looks at certificates and issues none: the issuer is not asked, and no throw-away certificate is issued"}}},
 "journeys":{"type":"array","items":{"type":"string"},"minItems":1,"description":"Journeys of [probe]; the first is the one a client is served by"},
 "objectives":{"type":"array","items":{"type":"string"},"default":[]},
 "stability-window-ms":{"type":"integer","minimum":0,"maximum":86400000},

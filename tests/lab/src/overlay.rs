@@ -57,7 +57,7 @@ impl Lab {
         set(
             &mut parameters,
             "certificate",
-            json!({ "test-issue": false }),
+            json!({ "issued-elsewhere": true }),
         );
         let standby = self.options.standby_replicas;
         let no_cluster = json!({

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::clock::Instant;
-use crate::journal::record::Choice;
+use crate::journal::record::{Choice, GateKind};
 use crate::name::{RoleName, StrategyName};
 use crate::rehearsal::scenario::events::{PAST_NO_RETURN, PersonSays};
 
@@ -16,6 +16,10 @@ const EXTENSIONS: u32 = 20;
 pub struct GateQuestion {
     /// Identity of the gate within the run.
     pub gate: String,
+    /// What it is about.
+    pub kind: GateKind,
+    /// What it has taken so far: attempts that failed, or times the budget was given once more.
+    pub tries: u32,
     /// Who is asked.
     pub role: RoleName,
     /// Which person of that role, from 0: a gate with a quorum asks several.
@@ -51,12 +55,10 @@ impl World {
             u64::from(question.person),
         );
         let by = format!("{}-{}", question.role, question.person + 1);
-        let tried = number_after(":failed:", &question.gate);
-        let extended = number_after(":over-budget:", &question.gate);
-        let asked_over_budget = if question.gate.contains(":over-budget:") {
-            extended.saturating_add(1)
-        } else {
-            0
+        let (failed, extended, asked) = match question.kind {
+            GateKind::Failed => (question.tries, 0, question.tries),
+            GateKind::OverBudget => (0, question.tries, question.tries.saturating_add(1)),
+            GateKind::Before | GateKind::After | GateKind::Question => (0, 0, 0),
         };
         let patience = if question.no_way_back {
             person.patience.saturating_mul(PAST_NO_RETURN)
@@ -67,11 +69,11 @@ impl World {
         let other = person.switch_to.as_ref().map(|other| other.as_ref());
         let other = other.filter(|other| question.alternatives.contains(*other));
         let (after, choice, note) = match (person.answer, other) {
-            (PersonSays::Go, Some(other)) if tried.max(asked_over_budget) >= switch_after => {
+            (PersonSays::Go, Some(other)) if asked >= switch_after => {
                 (Some(after), Choice::Switch(other.clone()), String::new())
             }
-            (PersonSays::Go, _) if tried >= patience => {
-                let note = format!("{tried} attempts are enough");
+            (PersonSays::Go, _) if failed >= patience => {
+                let note = format!("{failed} attempts are enough");
                 (Some(after), Choice::NoGo, note)
             }
             (PersonSays::Go, _) if extended >= EXTENSIONS => {
@@ -93,12 +95,4 @@ impl World {
             note,
         }
     }
-}
-
-/// The last number of a gate's name where it holds `words`, for example the attempts of `STEP:failed:ATTEMPTS`; 0 for
-/// other gates.
-fn number_after(words: &str, gate: &str) -> u32 {
-    let numbers = gate.rsplit_once(words).map(|(_, numbers)| numbers);
-    let last = numbers.and_then(|numbers| numbers.rsplit(':').next());
-    last.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

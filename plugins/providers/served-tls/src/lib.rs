@@ -12,7 +12,8 @@
 //!   the name and stays valid long enough; else `conflict` that says what is missing for which name. `name` and
 //!   `issuer` are not looked at: what counts is what clients get. More names than asked for are fine.
 //! * `observe-issuer`, `ensure-test-issued`: `invalid`. There is no issuer here, and saying "ready" would let a plan
-//!   rely on an issuance that cannot happen.
+//!   rely on an issuance that cannot happen. Strategies that come with the host do not ask where their parameters say
+//!   `certificate.issued-elsewhere = true`.
 //!
 //! # Limits
 //! At most 100 names per call. The time is as right as the server that tells it, to the second.
@@ -114,7 +115,7 @@ impl certificates::Guest for ServedTls {
 fn cannot_issue(issuer: &str) -> Error {
     Error::Invalid(format!(
         "the served-tls provider looks at certificates and cannot issue any, so it knows nothing of issuer `{issuer}`; bind a \
-         provider that issues, or leave the step out of the plan"
+         provider that issues, or say `certificate.issued-elsewhere = true` in the strategy's parameters"
     ))
 }
 

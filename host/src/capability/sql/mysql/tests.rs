@@ -406,6 +406,11 @@ async fn transport_that_does_not_verify(server: &Server) {
     binding.trust = vec!["ca.pem".into()];
     let used = texts(&own(&binding, "other.pem").unwrap(), &select).await;
     assert!(reason(&used).contains("CP0011"), "{}", reason(&used));
+    assert!(
+        reason(&used).contains("connection's `trust`"),
+        "{}",
+        reason(&used)
+    );
     std::fs::write(server.folder.path().join("none.pem"), "no certificate").unwrap();
     let refused = own(&binding, "none.pem").err().unwrap();
     assert_eq!(refused.code(), "CP0008");

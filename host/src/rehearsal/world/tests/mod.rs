@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use super::{GateQuestion, World};
 use crate::call::{CallError, CallSite, Direction, FunctionName, IdempotencyKey, Reply, Request};
 use crate::clock::Instant;
+use crate::journal::record::{Choice, GateKind};
 use crate::name::SiteName;
 use crate::rehearsal::scenario::Scenario;
 use crate::rehearsal::truth::Truth;
@@ -140,18 +141,36 @@ impl Hand {
     }
 
     pub(super) fn answer(&mut self, gate: &str, role: &str) -> super::PersonAnswer {
-        self.answer_once(gate, role, false)
+        self.asked((gate, GateKind::Before, 0), role, false)
     }
 
-    /// What a person says, where the run can or cannot be taken back any more.
-    pub(super) fn answer_once(
+    /// What a person says of a promotion that has failed, or was given its budget once more, so many times.
+    pub(super) fn answer_after(&mut self, kind: GateKind, tries: u32, role: &str) -> Choice {
+        self.answer_where(kind, tries, role, false)
+    }
+
+    /// The same, where the run can or cannot be taken back any more.
+    pub(super) fn answer_where(
         &mut self,
-        gate: &str,
+        kind: GateKind,
+        tries: u32,
+        role: &str,
+        no_way_back: bool,
+    ) -> Choice {
+        let gate = format!("replica/promote:{kind:?}:{tries}");
+        self.asked((&gate, kind, tries), role, no_way_back).choice
+    }
+
+    fn asked(
+        &mut self,
+        (gate, kind, tries): (&str, GateKind, u32),
         role: &str,
         no_way_back: bool,
     ) -> super::PersonAnswer {
         let question = GateQuestion {
             gate: gate.to_owned(),
+            kind,
+            tries,
             role: role.parse().unwrap(),
             person: 0,
             alternatives: vec!["restore".parse().unwrap()],

@@ -1,6 +1,6 @@
 //! One model at a time: replication, fencing, certificates, workloads, faults, people, scenarios at the door.
 
-use crate::journal::record::Choice;
+use crate::journal::record::{Choice, GateKind};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -442,19 +442,16 @@ fn people_hand_over_to_another_strategy_when_their_patience_ends() {
     let extra = "[people.incident-commander]\npatience = 2\nswitch-to = 'restore'\n[people.db-lead]\nswitch-to = 'failback'\n";
     let mut hand = hand("planned", extra);
     let switch = Choice::Switch("restore".parse().unwrap());
-    for (gate, choice) in [
-        ("replica/promote:over-budget:1:0", Choice::Go),
-        ("replica/promote:over-budget:1:1", switch.clone()),
-        ("replica/promote:failed:1", Choice::Go),
-        ("replica/promote:failed:2", switch),
+    for (kind, tries, choice) in [
+        (GateKind::OverBudget, 0, Choice::Go),
+        (GateKind::OverBudget, 1, switch.clone()),
+        (GateKind::Failed, 1, Choice::Go),
+        (GateKind::Failed, 2, switch),
     ] {
-        assert_eq!(
-            hand.answer(gate, "incident-commander").choice,
-            choice,
-            "{gate}"
-        );
+        let said = hand.answer_after(kind, tries, "incident-commander");
+        assert_eq!(said, choice, "{kind:?} {tries}");
     }
-    let offered_another = hand.answer("replica/promote:failed:4", "db-lead").choice;
+    let offered_another = hand.answer_after(GateKind::Failed, 4, "db-lead");
     assert_eq!(offered_another, Choice::NoGo);
 }
 
@@ -462,8 +459,8 @@ fn people_hand_over_to_another_strategy_when_their_patience_ends() {
 fn people_switch_sooner_than_they_give_up_and_give_up_late_where_that_undoes_nothing() {
     let extra = "[people.incident-commander]\npatience = 3\nswitch-to = 'restore'\nswitch-after = 1\n[people.db-lead]\npatience = 3\n";
     let mut hand = hand("planned", extra);
-    let switched = hand.answer("replica/promote:failed:1", "incident-commander");
-    assert_eq!(switched.choice, Choice::Switch("restore".parse().unwrap()));
+    let switched = hand.answer_after(GateKind::Failed, 1, "incident-commander");
+    assert_eq!(switched, Choice::Switch("restore".parse().unwrap()));
     for (attempt, no_way_back, choice) in [
         (2, false, Choice::Go),
         (3, false, Choice::NoGo),
@@ -471,9 +468,8 @@ fn people_switch_sooner_than_they_give_up_and_give_up_late_where_that_undoes_not
         (11, true, Choice::Go),
         (12, true, Choice::NoGo),
     ] {
-        let gate = format!("replica/flip:failed:{attempt}");
-        let answer = hand.answer_once(&gate, "db-lead", no_way_back);
-        assert_eq!(answer.choice, choice, "{gate} {no_way_back}");
+        let answer = hand.answer_where(GateKind::Failed, attempt, "db-lead", no_way_back);
+        assert_eq!(answer, choice, "{attempt} {no_way_back}");
     }
 }
 
@@ -487,13 +483,9 @@ fn people_answer_as_the_scenario_says() {
         (Some(Duration::from_secs(90)), Choice::NoGo)
     );
     assert_eq!(hand.answer("g-1", "db-lead").after, None);
-    let after = |hand: &mut Hand, gate: &str| hand.answer(gate, "dns-lead").choice;
-    assert_eq!(after(&mut hand, "replica/flip:failed:3"), Choice::Go);
-    assert_eq!(
-        after(&mut hand, "replica/flip:failed:4"),
-        Choice::NoGo,
-        "nobody tries forever"
-    );
+    let mut after = |failed| hand.answer_after(GateKind::Failed, failed, "dns-lead");
+    assert_eq!(after(3), Choice::Go);
+    assert_eq!(after(4), Choice::NoGo, "nobody tries forever");
     let usual = hand.answer("g-1", "dns-lead");
     assert!(usual.choice == Choice::Go && usual.after.is_some());
     assert_eq!(usual, hand.answer("g-1", "dns-lead"));
