@@ -4,7 +4,7 @@ use std::ops::Range as Span;
 
 use super::contracts::{CONTRACTS, EVENTUAL, WAITING, functions};
 use super::crash::{KINDS, KINDS_OF_CALLS, Moment};
-use super::events::{Action, Inject};
+use super::events::{Action, Inject, RecordEdit};
 use super::expect::{Bound, FIGURES};
 use super::script::{Cued, MILESTONES};
 use super::time::{Length, Offset};
@@ -114,19 +114,12 @@ impl Scenario {
                 site(at)?;
                 self.check_node(at.as_ref(), name)
             }
+            Action::EditRecord(edit) => self.check_edit(edit),
             Action::CrashLoop {
                 site: name, app, ..
             } => {
                 site(name)?;
-                let start = self.sites.get(name.as_ref());
-                let apps = start.map(|start| start.as_ref().apps.keys());
-                let span = Some(app.span());
-                known(
-                    "application at this site",
-                    app.as_ref(),
-                    apps.unwrap_or_default(),
-                    span,
-                )
+                self.check_app(name.as_ref(), app)
             }
         }
     }
@@ -138,6 +131,35 @@ impl Scenario {
         let nodes: Vec<String> = nodes.collect();
         let span = Some(name.span());
         known("node of this site", name.as_ref(), nodes.iter(), span)
+    }
+
+    fn check_app(&self, site: &SiteName, app: &Spanned<String>) -> Result<(), ScenarioError> {
+        let start = self.sites.get(site);
+        let apps = start.map(|start| start.as_ref().apps.keys());
+        let (apps, span) = (apps.unwrap_or_default(), Some(app.span()));
+        known("application at this site", app.as_ref(), apps, span)
+    }
+
+    fn check_edit(&self, edit: &RecordEdit) -> Result<(), ScenarioError> {
+        let span = || Some(edit.record.span());
+        let records = self.dns.records.iter();
+        let records = records.filter(|record| record.kind == edit.kind);
+        let names = records.map(|record| &record.name);
+        known("record of this type", edit.record.as_ref(), names, span())?;
+        if edit.values.is_none() && edit.ttl_seconds.is_none() {
+            return impossible("an edit has `values`, `ttl-seconds` or both", span());
+        }
+        if edit.values.as_ref().is_some_and(Vec::is_empty) {
+            return impossible("a record holds one value or more", span());
+        }
+        let least = self.dns.min_ttl_seconds;
+        match edit.ttl_seconds {
+            Some(ttl_seconds) if ttl_seconds < least => {
+                let problem = format!("the zone takes no TTL below {least} s");
+                impossible(&problem, span())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_backups(&self, name: &Spanned<String>) -> Result<(), ScenarioError> {

@@ -97,6 +97,22 @@ pub enum Action {
         /// True where it holds from now on.
         holds: bool,
     },
+    /// Somebody edits a record of the zone by hand.
+    EditRecord(RecordEdit),
+}
+
+/// `edit` of an inject: what somebody makes of a record that is there from the beginning.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RecordEdit {
+    /// Its name.
+    pub record: Spanned<String>,
+    /// Its type.
+    pub kind: String,
+    /// What it holds from now on; the same as before, where it is left out.
+    pub values: Option<Vec<String>>,
+    /// Its TTL from now on; the same as before, where it is left out.
+    pub ttl_seconds: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +131,7 @@ struct RawInject {
     read_only: Option<ReadOnlyTarget>,
     crash_loop: Option<AppTarget>,
     node: Option<NodeTarget>,
+    edit: Option<RecordEdit>,
     lag: Option<LagTarget>,
 }
 
@@ -255,6 +272,7 @@ impl TryFrom<RawInject> for Inject {
                 condition: target.condition,
                 holds: target.holds,
             }),
+            raw.edit.map(Action::EditRecord),
         ]
         .into_iter()
         .flatten();
@@ -262,7 +280,7 @@ impl TryFrom<RawInject> for Inject {
             (Some(action), None) => Ok(Self { at: raw.at, action }),
             (None, _) => Err(
                 "an inject does one thing: add one of `fail`, `heal`, `partition`, `stall`, `resume`, `corrupt`, \
-                 `damage`, `limit`, `expire`, `read-only`, `crash-loop`, `node`, `lag`",
+                 `damage`, `limit`, `expire`, `read-only`, `crash-loop`, `node`, `edit`, `lag`",
             ),
             _ => Err("an inject does one thing: write the others as injects of their own"),
         }

@@ -65,6 +65,21 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "'bz-4'",
     ),
     (
+        "[[injects]]\nat = 'T+1m'\nedit = { record = 'wp-cz.example.test', kind = 'A', ttl-seconds = 600 }\n",
+        "RH0002",
+        "'wp-cz.example.test'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\nedit = { record = 'wp-bz.example.test', kind = 'A', ttl-seconds = 1 }\n",
+        "RH0003",
+        "'wp-bz.example.test'",
+    ),
+    (
+        "[[injects]]\nat = 'T+1m'\nedit = { record = 'wp-bz.example.test', kind = 'A' }\n",
+        "RH0003",
+        "'wp-bz.example.test'",
+    ),
+    (
         "[[faults]]\ncall = 'dns/get-record'\nnth = 1\nkind = 'melt'\n",
         "RH0001",
         "'melt'",

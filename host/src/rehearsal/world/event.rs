@@ -7,7 +7,7 @@ use super::job::Subject;
 use super::site::{Condition, Crashing};
 use crate::clock::Instant;
 use crate::name::SiteName;
-use crate::rehearsal::scenario::events::Action;
+use crate::rehearsal::scenario::events::{Action, RecordEdit};
 
 /// Something that happens at a time.
 #[derive(Debug, Clone)]
@@ -209,7 +209,19 @@ impl World {
                     found.set_condition(site.as_ref(), name.into_inner(), condition, holds);
                 }
             }
+            Action::EditRecord(edit) => self.edit_record(edit),
         }
+    }
+
+    /// What a person does to the zone is no call of a strategy: rules on those do not see it.
+    fn edit_record(&mut self, edit: RecordEdit) {
+        let (name, kind) = (edit.record.into_inner(), edit.kind);
+        let Some(record) = self.zone.get(&name, &kind) else {
+            return;
+        };
+        let values = edit.values.unwrap_or_else(|| record.values.clone());
+        let ttl_seconds = edit.ttl_seconds.unwrap_or(record.ttl_seconds);
+        self.set_record(&name, &kind, values, ttl_seconds);
     }
 
     fn damage(&mut self, database: &str, tables: u32) {

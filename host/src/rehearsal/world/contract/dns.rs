@@ -102,19 +102,31 @@ impl World {
         }
         let ttl = now.map(|record| record.ttl_seconds);
         self.note_change(&wanted.name, ttl, wanted.ttl_seconds, !same);
-        let before = self.current_address();
-        self.population.renew(&self.zone, self.now);
-        self.zone.set(
+        self.set_record(
             &wanted.name,
             &wanted.kind,
             wanted.values,
             wanted.ttl_seconds,
         );
+        outcome(Outcome::Changed)
+    }
+
+    /// Puts a record into the zone, whoever wants it.
+    pub(crate) fn set_record(
+        &mut self,
+        name: &str,
+        kind: &str,
+        mut values: Vec<String>,
+        ttl_seconds: u32,
+    ) {
+        values.sort();
+        let before = self.current_address();
+        self.population.renew(&self.zone, self.now);
+        self.zone.set(name, kind, values, ttl_seconds);
         self.population.settle(&self.zone, self.now);
         if self.current_address() != before {
             self.note_flip();
         }
-        outcome(Outcome::Changed)
     }
 
     /// The address that the service's name leads to, as authoritative servers have it.

@@ -259,6 +259,36 @@ fn an_image_is_pulled_once_where_no_replica_ever_ran() {
 }
 
 #[test]
+fn what_somebody_edits_by_hand_is_what_resolvers_get() {
+    let extra = "[[injects]]\nat = 'T+1m'\nedit = { record = 'wp-active.example.test', kind = 'CNAME', values = ['wp-bz.example.test'] }\n\
+                 [[injects]]\nat = 'T+2m'\nedit = { record = 'wp-active.example.test', kind = 'CNAME', ttl-seconds = 900 }\n";
+    let mut hand = hand("planned", extra);
+    let name = "wp-active.example.test";
+    let record = |hand: &mut Hand| {
+        let found = hand.must("dns/get-record", json!({ "name": name, "kind": "CNAME" }));
+        (found["values"][0].clone(), found["ttl-seconds"].clone())
+    };
+    assert_eq!(record(&mut hand), (json!("wp-pz.example.test"), json!(300)));
+    hand.wait(Duration::from_secs(90));
+    assert_eq!(record(&mut hand), (json!("wp-bz.example.test"), json!(300)));
+    hand.wait(Duration::from_secs(60));
+    assert_eq!(record(&mut hand), (json!("wp-bz.example.test"), json!(900)));
+    let stale = json!({ "name": name, "kind": "CNAME", "expected": ["wp-pz.example.test"],
+        "values": ["wp-pz.example.test"], "ttl-seconds": 60 });
+    let refused = hand.once("dns/ensure-record", stale);
+    assert!(
+        matches!(refused, Err(CallError::Conflict(_))),
+        "{refused:?}"
+    );
+    hand.wait(Duration::from_secs(3_600));
+    let led = hand.must(
+        "probe/observe-names",
+        json!({ "name": name, "kind": "CNAME" }),
+    );
+    assert_eq!(led[0]["values"][0], "wp-bz.example.test", "{led}");
+}
+
+#[test]
 fn replicas_in_a_crash_loop_are_there_and_never_ready_until_it_ends() {
     let extra = "[[injects]]\nat = 'T+1m'\ncrash-loop = { site = 'pz', app = 'wordpress', for = '10m' }\n\
                  [[injects]]\nat = 'T+1m'\ncrash-loop = { site = 'bz', app = 'wordpress' }\n";
