@@ -15,6 +15,9 @@ use crate::name::{SiteName, StepId};
 /// Functions of the host itself whose time is not its own: people answer, or it waits on purpose.
 const WAITS: [&str; 2] = ["decide", "sleep"];
 
+/// Function that waits until a journey passes.
+const JOURNEY: &str = "probe/ensure-journey";
+
 /// What was asked: a function, of a site where it has one, by any step or by one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Asked {
@@ -93,6 +96,18 @@ impl Call {
         [self.asked.clone(), here]
     }
 
+    /// What a site took until it let users in, where a journey straight to it was to pass once and did not at first. The way in
+    /// follows an application that has become ready after a while that no world knows of: the answer is as late as that.
+    fn let_in_after(&self) -> Option<Duration> {
+        let asks = self.asked.call == JOURNEY
+            && self.args.get("entry").and_then(Value::as_str) == Some("direct")
+            && self.args.get("consecutive").and_then(Value::as_u64) == Some(1);
+        let answered = |tried: &Try| tried.came != Came::Nothing;
+        let waited = self.tries.len() > 1 && self.tries.iter().all(answered);
+        let (first, last) = (self.tries.first()?, self.tries.last()?);
+        (asks && waited).then(|| last.until.since(first.from) + self.after)
+    }
+
     fn has_changed(&self) -> bool {
         matches!(&self.reply, Some(Ok(Value::String(outcome))) if outcome == "changed")
     }
@@ -121,6 +136,13 @@ pub(super) struct Times {
 pub(super) fn times(calls: &[Call]) -> Measured {
     let mut measured = Measured::default();
     for call in calls {
+        if let Some(late) = call.let_in_after() {
+            for asked in call.kinds() {
+                let times = measured.by_asked.entry(asked).or_default();
+                times.answer.add(late);
+            }
+            continue;
+        }
         for (place, tried) in call.tries.iter().enumerate() {
             let mut took = tried.until.since(tried.from);
             if tried.came == Came::Nothing {

@@ -91,6 +91,25 @@ fn answers_work_and_looks_are_told_apart() {
 }
 
 #[test]
+fn a_way_in_that_follows_late_makes_the_answer_late() {
+    let walked = |entry: &str| {
+        let entries = run(|j| {
+            let journey =
+                json!({"site": "bz", "journey": "login", "entry": entry, "consecutive": 1});
+            let walk = j.intent("replica/go", "probe/ensure-journey", journey);
+            j.at(0.25);
+            waiting(j, &walk, 1_000);
+            j.at(1.5).outcome(&walk, Ok(json!("changed")), 1);
+            j.at(1.75).done("replica/go", "done");
+        });
+        timing(&fitted(&entries), "probe/ensure-journey", "bz")
+    };
+    assert_eq!(walked("direct"), "1750..1750 - 250");
+    // How late users follow is said of their resolvers.
+    assert_eq!(walked("public"), "250..500 - 1000");
+}
+
+#[test]
 fn people_records_and_replicas_are_taken_over() {
     let entries = run(|j| {
         let record = json!({"name": "wp-active.example.test", "kind": "CNAME", "values": ["wp-pz.example.test"], "ttl-seconds": 7});
