@@ -14,7 +14,9 @@ PLUGINS    = $(dir $(wildcard plugins/strategies/*/Cargo.toml plugins/providers/
 rehearse: plugins
 	$(UNDERSTUDY) rehearse $(RUNBOOK) --procedure drill --scenario primary-lost
 
-## Everything that can fail, with real servers on loopback.
+## Everything that can fail, with real servers on loopback. An error that ends a test stands by itself: its backtrace is that of
+## the machinery of async, pages of it.
+test: export RUST_BACKTRACE = 0
 test: setup
 	$(MAKE) -j2 kubernetes mysql plugins BUILT="$(BOTH)"
 	cargo test --workspace

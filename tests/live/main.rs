@@ -33,11 +33,10 @@ mod zones;
 
 use std::time::Duration;
 
+use understudy_lab::clock::LIMIT;
 use understudy_lab::host;
 use understudy_lab::lab::{Lab, Options};
 
-/// Longest wait for anything that a person would call immediate.
-const LIMIT: Duration = Duration::from_secs(60);
 /// Time between two posts of the users.
 const PACE: Duration = Duration::from_millis(50);
 /// Changes of `wp-active` in one direction: TTL lowered, flipped, TTL restored.

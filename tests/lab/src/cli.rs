@@ -9,14 +9,13 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::game_day::play;
 use crate::game_day::table::{fidelity, table};
 use crate::host::Host;
@@ -28,8 +27,6 @@ use crate::{agent, app};
 const USAGE: &str = "usage: understudy-lab game-day | up [--kubernetes] FOLDER | status FOLDER | down FOLDER | app FILE | agent FILE";
 /// Asks for the lab with two whole zones.
 const KUBERNETES: &str = "--kubernetes";
-/// How long a lab may take to go down.
-const DOWN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Either lab, while it is up.
 #[derive(Debug)]
@@ -239,7 +236,7 @@ async fn down(folder: &Path) -> Result<()> {
     if is_alive(process) {
         kill_process(id, Signal::TERM)?;
     }
-    eventually("the lab to go down", DOWN_LIMIT, async || {
+    eventually("the lab to go down", LIMIT, async || {
         Ok((!is_alive(process)).then_some(()))
     })
     .await

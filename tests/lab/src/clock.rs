@@ -8,6 +8,9 @@ use anyhow::{Result, bail};
 /// How often a condition is looked at again.
 const POLL: Duration = Duration::from_millis(20);
 
+/// Longest wait for anything in a test or a lab. It is no claim about speed: the machine may be a slow one with much to do.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[expect(clippy::disallowed_methods, reason = "the lab runs in real time")]
 #[must_use]

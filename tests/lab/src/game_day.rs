@@ -18,12 +18,11 @@ use self::fidelity::Fidelity;
 use self::figures::{Felt, Reported, Seen};
 use self::watch::Watch;
 use crate::backups::LogKeeper;
-use crate::clock::{eventually, now_ms};
+use crate::clock::{LIMIT, eventually, now_ms};
 use crate::host::Host;
 use crate::kubernetes::objects::{APP, WORDPRESS};
 use crate::platform::Platform;
 use crate::wordpress::users::{Missing, Writers, audit};
-use crate::zone::LIMIT;
 
 /// Time between two things that the users do.
 const PACE: Duration = Duration::from_millis(200);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::cluster::Cluster;
 use self::pki::Pki;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::programs::{Programs, ZonePrograms};
@@ -25,8 +25,6 @@ pub mod definitions;
 pub mod objects;
 mod pki;
 
-/// How long a server may take to start on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(300);
 /// How long etcd may take to end in order.
 const END_LIMIT: Duration = Duration::from_secs(20);
 /// Controllers that run: what becomes of deployments, of what is deleted, and of nodes that went silent. None for
@@ -216,7 +214,7 @@ impl ControlPlane {
         )?;
         let http = crate::client::plain()?;
         let health = format!("{url}/health");
-        eventually("etcd to be healthy", START_LIMIT, async || {
+        eventually("etcd to be healthy", LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }
@@ -249,7 +247,7 @@ impl ControlPlane {
         let process = self.server.insert(process);
         let kubeconfig = self.pki.kubeconfig(pki::ADMIN);
         let cluster = Cluster::connect(&kubeconfig).await?;
-        eventually("kube-apiserver to be ready", START_LIMIT, async || {
+        eventually("kube-apiserver to be ready", LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }

@@ -7,13 +7,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use mysql_async::{Conn, Opts, OptsBuilder, Row, SslOpts};
 
 use crate::authority::Certificate;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::local::Local;
 use crate::process::Process;
 use crate::programs::Programs;
@@ -23,9 +22,6 @@ pub mod replication;
 
 pub use accounts::Passwords;
 pub use replication::ReplicaStatus;
-
-/// How long a start, a stop or a crash recovery may take on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -99,7 +95,7 @@ impl Server {
     /// Where it is not running or does not end.
     pub async fn shut_down(&mut self) -> Result<()> {
         let mut process = self.process.take().context("the server is not running")?;
-        process.terminate(START_LIMIT).await.map(drop)
+        process.terminate(LIMIT).await.map(drop)
     }
 
     /// Stops it without ending it: connections stay open and nothing answers.
@@ -300,7 +296,7 @@ impl Server {
             arguments,
             &self.setup.folder.join("install.log"),
         )?;
-        let status = process.ended(START_LIMIT).await?;
+        let status = process.ended(LIMIT).await?;
         ensure!(
             status.success(),
             "mariadb-install-db failed ({status})\n{}",
@@ -351,7 +347,7 @@ impl Server {
 
     async fn reachable(&mut self, password: &str) -> Result<()> {
         let what = format!("mariadbd {} to answer", self.setup.name);
-        let waited = eventually(&what, START_LIMIT, async || {
+        let waited = eventually(&what, LIMIT, async || {
             if let Some(process) = self.process.as_mut() {
                 // An ended server never answers: stop waiting with its own words.
                 if let Err(ended) = process.alive() {

@@ -8,23 +8,16 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
 use crate::authority::Certificate;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::local::{Local, text};
 use crate::process::Process;
 use crate::programs::MysqlPrograms;
 use crate::secret;
-
-/// How long a start may take on a busy machine, or a replica to run.
-const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long an empty server may take to be made.
-const INSTALL_LIMIT: Duration = Duration::from_secs(180);
 
 /// Schema of the application.
 pub const DATABASE: &str = "wordpress";
@@ -104,7 +97,7 @@ impl Server {
             arguments,
             &setup.folder.join("install.log"),
         )?;
-        let status = process.ended(INSTALL_LIMIT).await?;
+        let status = process.ended(LIMIT).await?;
         ensure!(
             status.success(),
             "mysqld --initialize failed ({status})\n{}",
@@ -220,7 +213,7 @@ impl Server {
         ))
         .await?;
         let what = format!("{} to replicate", self.setup.name);
-        eventually(&what, START_LIMIT, async || {
+        eventually(&what, LIMIT, async || {
             let rows = self.local().rows("SHOW REPLICA STATUS").await?;
             let row = rows.first().context("it is no replica")?;
             let runs = |column| Ok::<bool, anyhow::Error>(text(row, column)? == "Yes");
@@ -243,7 +236,7 @@ impl Server {
         let received = text(received, "Retrieved_Gtid_Set")?;
         let wait = format!(
             "SELECT WAIT_FOR_EXECUTED_GTID_SET('{received}', {})",
-            START_LIMIT.as_secs()
+            LIMIT.as_secs()
         );
         let left = self.value(&wait).await?;
         ensure!(
@@ -310,7 +303,7 @@ impl Server {
     async fn reachable(&mut self) -> Result<()> {
         let what = format!("mysqld {} to answer", self.setup.name);
         let local = self.local();
-        let waited = eventually(&what, START_LIMIT, async || {
+        let waited = eventually(&what, LIMIT, async || {
             // An ended server never answers: stop waiting with its own words.
             if let Err(ended) = self.process.alive() {
                 return Ok(Some(Err(ended)));

@@ -3,17 +3,14 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::authority::Authority;
+use crate::clock::LIMIT;
 use crate::mariadb::{Passwords, Server, Setup};
 use crate::programs::Programs;
 use crate::secret;
-
-/// How long the replica may take for the few statements that make the schema.
-const SEED_LIMIT: Duration = Duration::from_secs(30);
 
 /// The application's database.
 const DATABASE: &str = "CREATE DATABASE wordpress CHARACTER SET utf8mb4";
@@ -85,7 +82,7 @@ impl Pair {
             pz.execute(tables).await?;
         }
         pz.set_read_only(false).await?;
-        bz.applied(&pz.position().await?, SEED_LIMIT).await?;
+        bz.applied(&pz.position().await?, LIMIT).await?;
         let backups = folder.join("backups");
         fs::create_dir_all(&backups)?;
         Ok(Self { pz, bz, backups })

@@ -4,19 +4,16 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::authority::Authority;
 use crate::client;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::process::Process;
 use crate::programs::Programs;
 
-/// How long it may take to answer on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
 /// Leave out the pause before each proof, which is there to expose impatient clients.
 const NO_PAUSE: &str = "PEBBLE_VA_NOSLEEP=1";
 
@@ -69,7 +66,7 @@ impl Pebble {
             &folder.join("log"),
         )?;
         let http = client::verified(authority.root(), None)?;
-        let text = eventually("pebble to answer", START_LIMIT, async || {
+        let text = eventually("pebble to answer", LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::agent::{Agent, Config};
 use crate::authority::Authority;
 use crate::board::Board;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::kubernetes::cluster::{Kind, is_condition_true, list};
 use crate::kubernetes::objects::{
     self, APP, CONTROLLER, CONTROLLER_NAMESPACE, Contents, TLS_SECRET, WORDPRESS,
@@ -35,7 +35,7 @@ use crate::secret;
 use crate::wordpress::Files;
 use crate::wordpress::session::{self, Session};
 use crate::wordpress::users::{Users, Writers};
-use crate::zone::{Addresses, LIMIT, Zone};
+use crate::zone::{Addresses, Zone};
 
 /// Addresses of the primary zone.
 pub const PRIMARY: Addresses = Addresses {

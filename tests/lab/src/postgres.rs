@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::authority::Certificate;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::process::Process;
 use crate::programs::PostgresPrograms;
 
@@ -26,9 +26,6 @@ mod keeper;
 pub mod pair;
 
 pub use accounts::Passwords;
-
-/// How long a start, a stop or a crash recovery may take on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The user of the package, and its group.
 const USER: &str = "postgres";
@@ -376,7 +373,7 @@ impl Server {
             &self.setup.folder.join("log"),
         )?;
         let what = format!("{name} to answer");
-        let waited = eventually(&what, START_LIMIT, async || {
+        let waited = eventually(&what, LIMIT, async || {
             // An ended keeper never starts it: stop waiting with its words.
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));

@@ -5,14 +5,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use self::editor::set;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::process::Process;
 use crate::programs::Programs;
 use crate::{resolve, secret};
@@ -25,8 +24,6 @@ pub use editor::Editor;
 pub const ZONE: &str = "example.test";
 /// Name of the key that signs dynamic updates of the zone.
 pub const UPDATE_KEY: &str = "understudy";
-/// How long the server may take to answer on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
 /// TTL of the records that nobody changes, in seconds.
 const FIXED_TTL_SECONDS: u32 = 300;
 
@@ -215,7 +212,7 @@ impl Authoritative {
                 zone.ttl_seconds,
             ),
         ];
-        eventually("pdns_server to take the zone", START_LIMIT, async || {
+        eventually("pdns_server to take the zone", LIMIT, async || {
             if let Err(ended) = self.process.alive() {
                 return Ok(Some(Err(ended)));
             }
@@ -234,7 +231,7 @@ impl Authoritative {
     /// Waits until it answers for the service's name.
     async fn answers(&mut self) -> Result<()> {
         let dns = self.editor.dns;
-        eventually("pdns_server to answer", START_LIMIT, async || {
+        eventually("pdns_server to answer", LIMIT, async || {
             if let Err(ended) = self.process.alive() {
                 return Ok(Some(Err(ended)));
             }

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -19,13 +18,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::client;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::programs::program;
-
-/// How long it may take to answer on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 const HOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -145,7 +141,7 @@ impl Prometheus {
         let http = client::plain()?;
         // Of the exporter alone: what else is scraped may be down on purpose. The query is `up{job="lab"}`.
         let url = format!("http://{address}/api/v1/query?query=up%7Bjob%3D%22lab%22%7D");
-        eventually("prometheus to scrape", START_LIMIT, async || {
+        eventually("prometheus to scrape", LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }
@@ -173,20 +169,16 @@ impl Prometheus {
     /// # Errors
     /// Where they were not within a minute.
     pub async fn looked(&self) -> Result<()> {
-        eventually(
-            "targets and rules to be looked at",
-            START_LIMIT,
-            async || {
-                for function in ["targets", "rules"] {
-                    let url = format!("{}/api/v1/{function}", self.url());
-                    let text = self.http.get(url).send().await?.text().await?;
-                    if text.contains(r#""health":"unknown""#) {
-                        return Ok(None);
-                    }
+        eventually("targets and rules to be looked at", LIMIT, async || {
+            for function in ["targets", "rules"] {
+                let url = format!("{}/api/v1/{function}", self.url());
+                let text = self.http.get(url).send().await?.text().await?;
+                if text.contains(r#""health":"unknown""#) {
+                    return Ok(None);
                 }
-                Ok(Some(()))
-            },
-        )
+            }
+            Ok(Some(()))
+        })
         .await
     }
 
@@ -221,7 +213,7 @@ impl Prometheus {
     /// # Errors
     /// Where it was not within a minute.
     pub async fn scraped(&self, series: &str, value: &str, times: usize) -> Result<()> {
-        eventually("a value to be scraped", START_LIMIT, async || {
+        eventually("a value to be scraped", LIMIT, async || {
             let samples = self.samples(series).await?;
             let same = samples.iter().rev().take_while(|(_, text)| text == value);
             Ok((same.count() >= times).then_some(()))

@@ -2,18 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::powerdns::ZONE;
 use crate::process::Process;
 use crate::programs::Programs;
 use crate::resolve::{self, Answer};
-
-/// How long the resolver may take to answer on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running resolver.
 #[derive(Debug)]
@@ -62,7 +58,7 @@ impl Recursor {
             arguments,
             &folder.join("log"),
         )?;
-        eventually("pdns_recursor to answer", START_LIMIT, async || {
+        eventually("pdns_recursor to answer", LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }

@@ -3,19 +3,15 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::app::config::{Config, Settings};
 use crate::client;
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::process::Process;
 use crate::programs::Programs;
-
-/// How long the application may take to start or restart on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running (or killed) application.
 #[derive(Debug)]
@@ -70,7 +66,7 @@ impl Site {
             ["app".into(), self.file.clone().into_os_string()],
             &self.file.with_extension("log"),
         )?;
-        eventually(&format!("{name} to answer"), START_LIMIT, async || {
+        eventually(&format!("{name} to answer"), LIMIT, async || {
             if let Err(ended) = process.alive() {
                 return Ok(Some(Err(ended)));
             }
@@ -135,7 +131,7 @@ impl Site {
     /// Where it is not after half a minute.
     pub async fn becomes(&self, field: &str, value: &Value) -> Result<()> {
         let what = format!("{field} of app {} to be {value}", self.config.site);
-        eventually(&what, START_LIMIT, async || {
+        eventually(&what, LIMIT, async || {
             let seen = self.observe().await?;
             ensure!(seen.get(field) == Some(value), "it is {seen}");
             Ok(Some(()))

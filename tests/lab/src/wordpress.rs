@@ -4,10 +4,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::clock::LIMIT;
 use crate::process::Process;
 use crate::programs::{Programs, ZonePrograms};
 
@@ -21,8 +21,6 @@ pub const READY_PATH: &str = "/ready.php";
 const MAINTENANCE: &str = ".maintenance";
 /// A time that never passes: WordPress takes a maintenance older than ten minutes for forgotten.
 const MAINTENANCE_TEXT: &str = "<?php $upgrading = time();\n";
-/// How long the copy of the package may take.
-const COPY_LIMIT: Duration = Duration::from_secs(300);
 
 /// What a pod is told: the same names as in its container's environment. Two databases' servers with one certificate
 /// authority; nothing may leave the machine, and nothing happens by itself.
@@ -98,7 +96,7 @@ impl Files {
                 to.as_os_str().to_owned(),
             ];
             let mut copy = Process::start(&programs.setpriv, "cp", &zone.cp, arguments, &log)?;
-            let status = copy.ended(COPY_LIMIT).await?;
+            let status = copy.ended(LIMIT).await?;
             ensure!(
                 status.success(),
                 "cannot copy WordPress ({status})\n{}",

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -101,6 +100,3 @@ pub struct Addresses {
     /// Its load balancer.
     pub public: IpAddr,
 }
-
-/// How long something in a zone may take to become so.
-pub const LIMIT: Duration = Duration::from_secs(300);

@@ -10,12 +10,10 @@ use mysql_async::{Conn, OptsBuilder};
 use serde_json::{Value, json};
 use understudy_lab::audit::audit;
 use understudy_lab::cli::{State, is_alive};
-use understudy_lab::clock::eventually;
+use understudy_lab::clock::{LIMIT, eventually};
 use understudy_lab::lab::{BZ, Lab, Options, PZ};
 use understudy_lab::mariadb::Server;
 use understudy_lab::powerdns::ZONE;
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 fn options() -> Options {
     Options::new(env!("CARGO_BIN_EXE_understudy-lab"))

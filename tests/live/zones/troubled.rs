@@ -26,8 +26,6 @@ use crate::LIMIT;
 
 /// Who is asked before the step that is to notice.
 const ON_CALL: &str = "on-call";
-/// How long the step that notices may take to say what it found: it looks for half a minute first.
-const FOUND_LIMIT: Duration = Duration::from_secs(300);
 
 /// An overlay by which somebody is asked before a step.
 fn asked_before(step: &str) -> Value {
@@ -36,21 +34,17 @@ fn asked_before(step: &str) -> Value {
 
 /// Waits until somebody is asked before a step, and answers by what the question goes.
 async fn asked(host: &Host, running: &mut Child, step: &str) -> Result<String> {
-    eventually(
-        &format!("a question before {step}"),
-        FOUND_LIMIT,
-        async || {
-            ensure!(running.try_wait()?.is_none(), "{}", host.log());
-            let opened = |record: &Value| {
-                let body = &record["body"];
-                let is_ours = record["type"] == "gate-opened"
-                    && body["step"] == step
-                    && body["rule"]["role"] == ON_CALL;
-                is_ours.then(|| text(body, "/gate").to_owned())
-            };
-            Ok(host.records()?.iter().find_map(opened))
-        },
-    )
+    eventually(&format!("a question before {step}"), LIMIT, async || {
+        ensure!(running.try_wait()?.is_none(), "{}", host.log());
+        let opened = |record: &Value| {
+            let body = &record["body"];
+            let is_ours = record["type"] == "gate-opened"
+                && body["step"] == step
+                && body["rule"]["role"] == ON_CALL;
+            is_ours.then(|| text(body, "/gate").to_owned())
+        };
+        Ok(host.records()?.iter().find_map(opened))
+    })
     .await
 }
 
@@ -67,7 +61,7 @@ fn written(host: &Host, step: &str, kind: &str, field: &str) -> Result<Vec<Strin
 
 /// Waits until a step has warned of what it found, and answers that.
 async fn found(host: &Host, running: &mut Child, step: &str) -> Result<String> {
-    eventually("a cause to be found", FOUND_LIMIT, async || {
+    eventually("a cause to be found", LIMIT, async || {
         ensure!(running.try_wait()?.is_none(), "{}", host.log());
         let lines = written(host, step, "logged", "/message")?;
         Ok(lines.into_iter().find(|line| line.contains("look at ")))

@@ -1,8 +1,6 @@
 //! What is in a zone's cluster when the lab is up, as an operator would have put it there: WordPress with what it is
 //! told, the ingress controller behind its load balancer, and who issues certificates.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Kind, is_condition_true};
 use super::{access, definitions};
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 
 /// Namespace of the application.
 pub const APP: &str = "app";
@@ -40,9 +38,6 @@ pub const SOLVER_SECRET: &str = "powerdns";
 pub const WORDPRESS_IMAGE: &str = "wordpress";
 /// Image of the ingress controller's pods.
 pub const CONTROLLER_IMAGE: &str = "ingress-nginx/controller";
-
-/// How long the API may take to serve a kind it was just taught.
-const DEFINITION_LIMIT: Duration = Duration::from_secs(30);
 
 /// What differs between zones.
 #[derive(Debug, Clone)]
@@ -90,18 +85,14 @@ pub async fn create(cluster: &Cluster, contents: &Contents) -> Result<()> {
     for definition in definitions::objects() {
         let name = super::cluster::text(&definition, "/metadata/name").to_owned();
         cluster.create(definition).await?;
-        eventually(
-            &format!("{name} to be served"),
-            DEFINITION_LIMIT,
-            async || {
-                let seen = cluster
-                    .get(Kind::DEFINITION, "", &name)
-                    .await?
-                    .context("it is not there")?;
-                ensure!(is_condition_true(&seen, "Established"), "not established");
-                Ok(Some(()))
-            },
-        )
+        eventually(&format!("{name} to be served"), LIMIT, async || {
+            let seen = cluster
+                .get(Kind::DEFINITION, "", &name)
+                .await?
+                .context("it is not there")?;
+            ensure!(is_condition_true(&seen, "Established"), "not established");
+            Ok(Some(()))
+        })
         .await?;
     }
     for object in access::objects() {
@@ -115,7 +106,7 @@ pub async fn create(cluster: &Cluster, contents: &Contents) -> Result<()> {
     .concat();
     for object in objects {
         // A kind is established a moment before every request for it is served.
-        eventually("an object to be created", DEFINITION_LIMIT, async || {
+        eventually("an object to be created", LIMIT, async || {
             cluster.create(object.clone()).await.map(Some)
         })
         .await?;

@@ -5,18 +5,15 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::{DATABASE, Passwords, Server, Setup, as_its_user, keeper};
 use crate::authority::Authority;
+use crate::clock::LIMIT;
 use crate::programs::PostgresPrograms;
 use crate::secret;
-
-/// How long the replica may take for what the primary has written so far.
-const SEED_LIMIT: Duration = Duration::from_secs(30);
 
 /// Folder in which the provider keeps how far a copy is.
 const COPIES: &str = "postgres-copies";
@@ -94,7 +91,7 @@ impl Pair {
         let pz = Server::create(&programs, setup("pz", "bz", pz)?).await?;
         let bz = Server::copy(&programs, setup("bz", "pz", bz)?, &pz).await?;
         pz.execute(statements).await?;
-        bz.applied(&pz, SEED_LIMIT).await?;
+        bz.applied(&pz, LIMIT).await?;
         Ok(Self {
             pz,
             bz,

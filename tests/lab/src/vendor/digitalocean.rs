@@ -16,7 +16,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -24,7 +23,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Media, Standin, Vendor};
-use crate::clock::eventually;
+use crate::clock::{LIMIT, eventually};
 use crate::openapi::Document;
 use door::Way;
 use estate::{Backup, Machine, Restored, Work};
@@ -61,9 +60,6 @@ pub const PASSWORD: &str = "wv78n3zpz42xezdk";
 
 /// Size of what is there from the beginning.
 const SIZE: &str = "db-s-1vcpu-1gb";
-
-/// How long a replica may take to run on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(180);
 
 /// How the address within the vendor's network begins.
 const PRIVATE: &str = "private-";
@@ -158,7 +154,7 @@ impl Digitalocean {
             body: &body,
         });
         ensure!(answer.status == 201, "no replica of {of}: {answer:?}");
-        eventually(name, START_LIMIT, async || {
+        eventually(name, LIMIT, async || {
             self.pass()?;
             let mut replicas = self.clusters.iter().flat_map(|cluster| &cluster.replicas);
             let online = |replica: &Replica| {

@@ -3,15 +3,13 @@
 //! The public name is reached at whatever address the caller's client was pinned to, so one session can be used
 //! through another zone: both have the same users and sign with the same salt.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-/// How long the installation may take on a busy machine.
-const INSTALL_LIMIT: Duration = Duration::from_secs(120);
+use crate::clock::LIMIT;
+
 /// Of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A picture of one transparent pixel: the smallest thing the media library takes.
@@ -33,7 +31,7 @@ pub async fn install(client: &Client, home: &str, user: &str, password: &str) ->
     );
     let request = client
         .post(format!("{home}/wp-admin/install.php?step=2"))
-        .timeout(INSTALL_LIMIT);
+        .timeout(LIMIT);
     let response = request.header(CONTENT_TYPE, FORM).body(form).send().await?;
     let (status, text) = (response.status(), response.text().await?);
     ensure!(

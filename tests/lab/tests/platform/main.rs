@@ -13,17 +13,14 @@ mod writing;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use understudy_lab::cli::is_alive;
-use understudy_lab::clock::eventually;
+use understudy_lab::clock::{LIMIT, eventually};
 use understudy_lab::lab::Options;
 use understudy_lab::platform::{ADMIN, Platform};
 use understudy_lab::wordpress::session::Session;
 use understudy_lab::zone::Zone;
-
-const LIMIT: Duration = Duration::from_secs(300);
 
 fn options() -> Options {
     Options::new(env!("CARGO_BIN_EXE_understudy-lab"))

@@ -1,21 +1,17 @@
 //! The `digitalocean` provider with real servers: what the API says and what the databases say is one world.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpSocket;
-use understudy_lab::clock::{eventually, now_ms};
+use understudy_lab::clock::{LIMIT, eventually, now_ms};
 use understudy_lab::vendor::Standin;
 use understudy_lab::vendor::digitalocean::{
     APPLICATION, BZ, CA, Digitalocean, Estate, PZ, RECOVERY,
 };
 
 use crate::host::Host;
-
-/// How long a first backup may take.
-const BACKUP_LIMIT: Duration = Duration::from_secs(60);
 
 struct Stage {
     vendor: Standin<Digitalocean>,
@@ -54,7 +50,7 @@ impl Stage {
 
     /// Waits for the vendor's first backup of any cluster.
     async fn backed_up(&self) {
-        eventually("a first backup", BACKUP_LIMIT, async || {
+        eventually("a first backup", LIMIT, async || {
             let points = self.host.call(call("list-recovery-points", "bz")).await;
             Ok((!points["ok"].as_array().unwrap().is_empty()).then_some(()))
         })
@@ -183,7 +179,7 @@ async fn an_instant_is_restored_with_what_was_written_before_it() {
         json!({ "ok": "changed" })
     );
     let last = now_ms() / 1_000;
-    let second = eventually("the next second", BACKUP_LIMIT, async || {
+    let second = eventually("the next second", LIMIT, async || {
         let now = now_ms() / 1_000;
         Ok((now > last).then_some(now))
     });

@@ -257,7 +257,7 @@ async fn a_gap_is_not_held() {
     let url = format!("{}/api/v1/query?query=count(errors)", stage.server.url());
     understudy_lab::clock::eventually(
         "the series to be gone",
-        std::time::Duration::from_secs(30),
+        understudy_lab::clock::LIMIT,
         async || {
             let text = understudy_lab::client::plain()?
                 .get(&url)

@@ -201,14 +201,11 @@ async fn the_real_one_is_looked_at_applied_and_destroyed() {
     let mut somebody = code.command("bz", &apply);
     somebody.stdout(std::process::Stdio::null());
     let mut somebody = somebody.spawn().unwrap();
-    let lock = understudy_lab::clock::eventually(
-        "the lock",
-        std::time::Duration::from_secs(20),
-        async || {
+    let lock =
+        understudy_lab::clock::eventually("the lock", understudy_lab::clock::LIMIT, async || {
             let lock = stage.host.call(call("observe-lock", "bz")).await;
             Ok(lock["ok"]["id"].is_string().then_some(lock))
-        },
-    );
+        });
     assert!(
         lock.await.unwrap()["ok"]["holder"]
             .as_str()
