@@ -13,7 +13,10 @@ use crate::mediation::{CONTROL, poll_pause};
 use crate::name::{SiteName, StepId};
 
 /// Functions of the host itself whose time is not its own: people answer, or it waits on purpose.
-const WAITS: [&str; 2] = ["decide", "sleep"];
+const WAITS: [&str; 2] = ["control/decide", SLEEP];
+
+/// The one that waits on purpose.
+pub(super) const SLEEP: &str = "control/sleep";
 
 /// Function that waits until a journey passes.
 const JOURNEY: &str = "probe/ensure-journey";
@@ -96,16 +99,30 @@ impl Call {
         [self.asked.clone(), here]
     }
 
-    /// What a site took until it let users in, where a journey straight to it was to pass once and did not at first. The way in
-    /// follows an application that has become ready after a while that no world knows of: the answer is as late as that.
-    fn let_in_after(&self) -> Option<Duration> {
-        let asks = self.asked.call == JOURNEY
-            && self.args.get("entry").and_then(Value::as_str) == Some("direct")
-            && self.args.get("consecutive").and_then(Value::as_u64) == Some(1);
+    /// What it took until the answer was the one that was waited for, where no world knows of that while: the answer is as late
+    /// as that. So it is with a read that was made again after a pause, and with a journey straight to a site that was to pass
+    /// once and did not at first: the way in follows an application that has become ready.
+    fn awaited(&self) -> Option<Duration> {
         let answered = |tried: &Try| tried.came != Came::Nothing;
         let waited = self.tries.len() > 1 && self.tries.iter().all(answered);
         let (first, last) = (self.tries.first()?, self.tries.last()?);
-        (asks && waited).then(|| last.until.since(first.from) + self.after)
+        let late = self.kind == CallKind::Read || self.lets_in();
+        (late && waited).then(|| last.until.since(first.from) + self.after)
+    }
+
+    /// Waits until a site itself lets users in.
+    fn lets_in(&self) -> bool {
+        self.asked.call == JOURNEY
+            && self.args.get("entry").and_then(Value::as_str) == Some("direct")
+            && self.args.get("consecutive").and_then(Value::as_u64) == Some(1)
+    }
+
+    /// A read with an answer, in the same words.
+    fn is_asked_again(&self, call: &str, args: &Arguments) -> bool {
+        self.kind == CallKind::Read
+            && matches!(self.reply, Some(Ok(_)))
+            && self.asked.call == call
+            && self.args == *args
     }
 
     fn has_changed(&self) -> bool {
@@ -136,7 +153,7 @@ pub(super) struct Times {
 pub(super) fn times(calls: &[Call]) -> Measured {
     let mut measured = Measured::default();
     for call in calls {
-        if let Some(late) = call.let_in_after() {
+        if let Some(late) = call.awaited() {
             for asked in call.kinds() {
                 let times = measured.by_asked.entry(asked).or_default();
                 times.answer.add(late);
@@ -178,7 +195,8 @@ fn work(call: &Call) -> Option<Duration> {
     Some(last.from.since(first.until))
 }
 
-/// The calls of a run in the order in which they were made. One that a host's death interrupted is left out.
+/// The calls of a run in the order in which they were made. One that a host's death interrupted is left out; a read that a step
+/// made again in the same words after a pause, with nothing else between, is one call.
 pub(super) fn read(entries: &[Entry]) -> Vec<Call> {
     let mut reader = Reader::default();
     for entry in entries {
@@ -201,6 +219,9 @@ struct AtWork {
     since: Instant,
     /// The call it made last.
     last: Option<usize>,
+    /// That call too, where nothing came after it but sleep.
+    slept_on: Option<usize>,
+    slept: bool,
     open: Open,
 }
 
@@ -228,9 +249,19 @@ impl Reader {
                     return;
                 };
                 if function.interface.is(CONTROL) {
-                    if WAITS.contains(&function.function.as_str()) {
+                    if WAITS.iter().any(|wait| function.is(wait)) {
                         step.open = Open::Wait;
                     }
+                    step.slept = function.is(SLEEP);
+                    step.slept_on = step.slept_on.filter(|_| step.slept);
+                    return;
+                }
+                let before = step.slept_on.take().filter(|_| step.slept);
+                let call = before.and_then(|place| Some((place, self.calls.get(place)?)));
+                if let Some((place, call)) = call
+                    && call.is_asked_again(&function.to_string(), args)
+                {
+                    step.open = Open::World(place, step.since);
                     return;
                 }
                 let named = args.get("site").and_then(Value::as_str);
@@ -285,6 +316,8 @@ impl Reader {
         let at_work = AtWork {
             since: at,
             last: None,
+            slept_on: None,
+            slept: false,
             open: Open::Nothing,
         };
         self.at_work.insert(step.clone(), at_work);
@@ -323,6 +356,7 @@ impl Reader {
             Open::Wait => (step.since, step.last) = (at, None),
             Open::World(place, _) => {
                 (step.since, step.last) = (at, Some(place));
+                (step.slept_on, step.slept) = (Some(place), false);
                 if let Some(call) = self.calls.get_mut(place) {
                     call.reply = Some(reply.clone());
                 }

@@ -3,6 +3,9 @@
 //! The order of steps is that in which they began. What ran one after the other live must begin in the same order
 //! rehearsed. Steps that ran side by side have no order between them, nor have those that began at the same time, as
 //! exactly as a rehearsal knows it ([`SAME_TIME`]).
+//!
+//! A call that a step makes again in the same words after a pause, with nothing else between, is the same as one: how often
+//! something is looked at until it is so is a matter of time, and shows in how long the step took.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +13,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::call::{CallSite, Direction};
+use super::calls::SLEEP;
+use crate::call::{Arguments, CallSite, Direction, FunctionName};
 use crate::clock::{Instant, millis};
 use crate::journal::record::{Entry, Record};
 use crate::name::{StepId, StrategyName};
@@ -50,7 +54,7 @@ pub struct StepPair {
     pub live: Option<Course>,
     /// Rehearsed; `None` where it did not begin.
     pub rehearsed: Option<Course>,
-    /// Every call was made in both, in the same order.
+    /// Every call was made in both, in the same order; one that was made again after a pause counts once.
     pub same_calls: bool,
     /// It did not begin before anything that it began after live.
     pub same_order: bool,
@@ -134,7 +138,7 @@ impl Fidelity {
             let calls = pair
                 .0
                 .zip(pair.1)
-                .map(|(a, b)| differing(&a.calls, &b.calls));
+                .map(|(live, rehearsed)| differing(live, rehearsed));
             let overtaken = live.overtaken(&rehearsed, step);
             let same_calls = calls == Some(None);
             let same_order = overtaken.is_none();
@@ -205,13 +209,11 @@ fn legs(live: &[Leg], rehearsed: &[Leg]) -> Vec<LegPair> {
 }
 
 /// The first call that is not the same, in words; `None` where all are.
-fn differing(live: &[Call], rehearsed: &[Call]) -> Option<String> {
-    let length = live.len().max(rehearsed.len());
-    let differs = |place: &usize| live.get(*place) != rehearsed.get(*place);
-    let place = (0..length).find(differs)?;
-    let word = |calls: &[Call]| {
-        calls
-            .get(place)
+fn differing(live: &Life, rehearsed: &Life) -> Option<String> {
+    let length = live.calls.len().max(rehearsed.calls.len());
+    let place = (0..length).find(|place| live.call(*place) != rehearsed.call(*place))?;
+    let word = |life: &Life| {
+        life.call(place)
             .map_or_else(|| "none".to_owned(), Call::words)
     };
     Some(format!(
@@ -233,10 +235,11 @@ struct Call {
 }
 
 impl Call {
-    fn of(place: &CallSite, function: String, site: Option<&Value>) -> Self {
+    fn of(place: &CallSite, function: &FunctionName, args: &Arguments) -> Self {
+        let site = args.get("site").and_then(Value::as_str);
         Self {
-            function,
-            site: site.and_then(Value::as_str).unwrap_or_default().to_owned(),
+            function: function.to_string(),
+            site: site.unwrap_or_default().to_owned(),
             direction: place.direction,
             attempt: place.attempt,
         }
@@ -262,7 +265,10 @@ struct Life {
     place: u64,
     begun_at: Instant,
     ended_at: Instant,
-    calls: Vec<Call>,
+    /// How many it made.
+    made: u64,
+    /// Those, without what was asked again after a pause, with what was given to each.
+    calls: Vec<(Call, Arguments)>,
 }
 
 impl Life {
@@ -271,7 +277,23 @@ impl Life {
             place: self.place,
             begun_ms: millis(self.begun_at.since(started_at)),
             took_ms: millis(self.ended_at.since(self.begun_at)),
-            calls: count(self.calls.len()),
+            calls: self.made,
+        }
+    }
+
+    fn call(&self, place: usize) -> Option<&Call> {
+        self.calls.get(place).map(|(call, _)| call)
+    }
+
+    fn make(&mut self, call: Call, args: &Arguments) {
+        self.made += 1;
+        if let [.., before, (pause, _)] = self.calls.as_slice()
+            && pause.function == SLEEP
+            && (&before.0, &before.1) == (&call, args)
+        {
+            self.calls.pop();
+        } else {
+            self.calls.push((call, args.clone()));
         }
     }
 }
@@ -295,6 +317,7 @@ impl Lives {
                             place: count(lives.order.len()),
                             begun_at: entry.at,
                             ended_at: entry.at,
+                            made: 0,
                             calls: Vec::new(),
                         };
                         lives.by_step.insert(step.clone(), life);
@@ -307,8 +330,7 @@ impl Lives {
                     ..
                 } => {
                     if let Some(life) = lives.by_step.get_mut(&site.step) {
-                        let call = Call::of(site, function.to_string(), args.get("site"));
-                        life.calls.push(call);
+                        life.make(Call::of(site, function, args), args);
                     }
                 }
                 _ => {}

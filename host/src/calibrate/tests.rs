@@ -109,6 +109,31 @@ fn a_way_in_that_follows_late_makes_the_answer_late() {
     assert_eq!(walked("public"), "250..500 - 1000");
 }
 
+/// A run that looks twice at an application, with this between the looks.
+fn looked_twice(between: &[&str]) -> Vec<Entry> {
+    let app = json!({"site": "bz", "app": "wordpress"});
+    run(|j| {
+        let first = j.intent("replica/go", "workload/observe", app.clone());
+        j.at(0.1).outcome(&first, Ok(json!({"desired": 2})), 1);
+        for call in between {
+            let control = j.intent("replica/go", call, json!({}));
+            j.at(5.1).outcome(&control, Ok(json!(null)), 1);
+        }
+        let second = j.intent("replica/go", "workload/observe", app);
+        j.at(5.3).outcome(&second, Ok(json!({"desired": 2})), 1);
+        j.done("replica/go", "done");
+    })
+}
+
+#[test]
+fn a_look_that_is_taken_again_after_a_pause_is_an_answer_that_came_late() {
+    let took = |between: &[&str]| timing(&fitted(&looked_twice(between)), "workload/observe", "bz");
+    assert_eq!(took(&["control/sleep"]), "5300..5300 - -");
+    // Another call between makes them two looks.
+    assert_eq!(took(&["control/sleep", "control/log"]), "100..200 - -");
+    assert_eq!(took(&["control/log"]), "100..5200 - -");
+}
+
 #[test]
 fn people_records_and_replicas_are_taken_over() {
     let entries = run(|j| {
@@ -280,6 +305,27 @@ fn the_same_run_is_as_it_was_and_a_recovery_may_take_a_fifth_longer() {
     assert!(
         late[0].starts_with("the RTO of `replica` is off by 22 %"),
         "{late:?}"
+    );
+}
+
+#[test]
+fn how_often_something_is_looked_at_again_is_no_difference() {
+    let looks = |between: &[&str]| {
+        let once = run(|j| {
+            let app = json!({"site": "bz", "app": "wordpress"});
+            let look = j.intent("replica/go", "workload/observe", app);
+            j.at(5.3).outcome(&look, Ok(json!({"desired": 2})), 1);
+            j.done("replica/go", "done");
+        });
+        Fidelity::of(&looked_twice(between), &once).unwrap()
+    };
+    let again = looks(&["control/sleep"]);
+    assert_eq!(again.differences, Vec::<String>::new());
+    assert_eq!(again.steps[0].live.as_ref().unwrap().calls, 3);
+    let logged = looks(&["control/log"]);
+    assert_eq!(
+        logged.differences,
+        ["`replica/go`: call 2 is control/log live and none in the rehearsal"]
     );
 }
 

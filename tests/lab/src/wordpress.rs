@@ -17,6 +17,8 @@ pub mod users;
 
 /// Path that answers 200 while the application can serve.
 pub const READY_PATH: &str = "/ready.php";
+/// How long it may take to say so, in seconds: on a busy machine PHP is slow and well.
+pub const READY_SECONDS: u64 = 3;
 /// File whose presence makes WordPress answer 503 to everybody: its own maintenance mode.
 const MAINTENANCE: &str = ".maintenance";
 /// A time that never passes: WordPress takes a maintenance older than ten minutes for forgotten.

@@ -13,7 +13,7 @@ use understudy_lab::platform::Platform;
 use understudy_lab::prometheus::Exporter;
 use understudy_lab::terraform::{self, Code, TOKEN_VARIABLE};
 
-use super::standby::names;
+use super::standby::look_names;
 use super::{PACE, zones};
 use crate::LIMIT;
 
@@ -110,14 +110,13 @@ async fn a_zone_of_code_is_built_by_the_run_and_a_look_names_what_differs_and_wh
 /// A look names what is missing, the run builds it, and then nothing is.
 async fn what_was_never_built(stage: &Stage) {
     let (host, at) = (&stage.host, stage.node.address().to_string());
-    let look = host.look("standby").await.unwrap();
     let unbuilt = [
         "app-in-maintenance",
         "stack-platform-built",
         "stack-zone-built",
         "targets-of-bz-up",
     ];
-    names(&look, &unbuilt);
+    let look = look_names(host, &unbuilt).await;
     let missed = look.missed();
     let create = "applying zone would create terraform_data.node";
     assert_eq!(missed["stack-zone-built"], create);
@@ -131,7 +130,7 @@ async fn what_was_never_built(stage: &Stage) {
     assert!(targets.contains(&at), "{targets}");
     assert_eq!(size(&stage.zone), "1");
     assert_eq!(applied(host), ["zone", "platform"]);
-    names(&host.look("standby").await.unwrap(), &[]);
+    look_names(host, &[]).await;
 }
 
 /// The code has gone on, and what is measured is silent: a look names both, and the run asks before it loses a node, and names
@@ -143,8 +142,7 @@ async fn what_differs_and_is_silent(stage: Stage) {
     let up = format!("up{{job=\"{JOB}\"}}");
     let silent = stage.monitoring.server.scraped(&up, "0", 2);
     silent.await.unwrap();
-    let look = host.look("standby").await.unwrap();
-    names(&look, &["stack-zone-built", "targets-of-bz-up"]);
+    let look = look_names(host, &["stack-zone-built", "targets-of-bz-up"]).await;
     let missed = look.missed();
     let replace = "applying zone would replace terraform_data.node";
     assert_eq!(missed["stack-zone-built"], replace);
@@ -170,7 +168,7 @@ async fn what_differs_and_is_silent(stage: Stage) {
     let asked =
         |record: &Value| record["type"] == "gate-opened" && text(&record["body"], "/title") == lost;
     assert!(records.iter().any(asked), "nobody was asked");
-    names(&host.look("standby").await.unwrap(), &[]);
+    look_names(host, &[]).await;
     for written in host.written().unwrap() {
         let written = String::from_utf8_lossy(&written);
         assert!(!written.contains(TOKEN), "a token is on record");

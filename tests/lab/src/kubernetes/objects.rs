@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, Kind, is_condition_true};
 use super::{access, definitions};
 use crate::clock::{LIMIT, eventually};
+use crate::wordpress::{READY_PATH, READY_SECONDS};
 
 /// Namespace of the application.
 pub const APP: &str = "app";
@@ -159,7 +160,11 @@ impl Contents {
                 { "name": "WORDPRESS_HOME", "value": self.home },
             ],
             "ports": [{ "name": "http", "containerPort": self.pod_port }],
-            "readinessProbe": { "httpGet": { "path": crate::wordpress::READY_PATH, "port": "http" }, "periodSeconds": 1 },
+            "readinessProbe": {
+                "httpGet": { "path": READY_PATH, "port": "http" },
+                "periodSeconds": 1,
+                "timeoutSeconds": READY_SECONDS,
+            },
         });
         let port = json!({ "name": "http", "port": 80, "targetPort": "http" });
         vec![

@@ -11,13 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Files, READY_PATH};
+use super::{Files, READY_PATH, READY_SECONDS};
 use crate::nginx;
 use crate::process::Process;
 use crate::programs::ZonePrograms;
 
-/// How long the readiness check may take, as a probe of Kubernetes' may by default.
-const READY_LIMIT: Duration = Duration::from_secs(1);
 /// Longest request, in seconds: the installation, on a busy machine.
 const REQUEST_SECONDS: u32 = 60;
 /// Longest wait for the database, in seconds: one that does not answer holds up a worker for this long.
@@ -117,7 +115,10 @@ impl Server {
 
     /// The readiness check: whether it answers and has its database.
     pub async fn is_ready(&self) -> bool {
-        let request = self.http.get(&self.ready).timeout(READY_LIMIT);
+        let request = self
+            .http
+            .get(&self.ready)
+            .timeout(Duration::from_secs(READY_SECONDS));
         request
             .send()
             .await
