@@ -5,7 +5,8 @@
 //! exactly as a rehearsal knows it ([`SAME_TIME`]).
 //!
 //! A call that a step makes again in the same words after a pause, with nothing else between, is the same as one: how often
-//! something is looked at until it is so is a matter of time, and shows in how long the step took.
+//! something is looked at until it is so is a matter of time, and shows in how long the step took. Where a step was tried again,
+//! the calls of its last attempt are compared; that it was tried again in only one of the two is a difference of its own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub struct StepPair {
     pub live: Option<Course>,
     /// Rehearsed; `None` where it did not begin.
     pub rehearsed: Option<Course>,
-    /// Every call was made in both, in the same order; one that was made again after a pause counts once.
+    /// Every call of the last attempt was made in both, in the same order; one that was made again after a pause counts once.
     pub same_calls: bool,
     /// It did not begin before anything that it began after live.
     pub same_order: bool,
@@ -72,6 +73,8 @@ pub struct Course {
     pub took_ms: u64,
     /// How many calls it made, all attempts together.
     pub calls: u64,
+    /// How often it was tried.
+    pub attempts: u32,
 }
 
 /// A strategy, live and rehearsed. Times in milliseconds.
@@ -135,13 +138,13 @@ impl Fidelity {
         let mut steps = Vec::new();
         for step in live.steps_with(&rehearsed) {
             let pair = (live.of_step(step), rehearsed.of_step(step));
-            let calls = pair
-                .0
-                .zip(pair.1)
-                .map(|(live, rehearsed)| differing(live, rehearsed));
+            let both = pair.0.zip(pair.1);
+            let tried = both.and_then(|(live, rehearsed)| tried_otherwise(live, rehearsed));
+            let calls = both.map(|(live, rehearsed)| differing(live, rehearsed));
             let overtaken = live.overtaken(&rehearsed, step);
             let same_calls = calls == Some(None);
             let same_order = overtaken.is_none();
+            differences.extend(tried.map(|how| format!("`{step}` {how}")));
             differences.extend(calls.flatten().map(|which| format!("`{step}`: {which}")));
             differences.extend(overtaken.map(|other| {
                 format!("`{step}` began before `{other}` in the rehearsal, which it came after")
@@ -208,6 +211,19 @@ fn legs(live: &[Leg], rehearsed: &[Leg]) -> Vec<LegPair> {
     live.iter().map(pair).collect()
 }
 
+/// That it was not tried as often, in words; `None` where it was.
+fn tried_otherwise(live: &Life, rehearsed: &Life) -> Option<String> {
+    let times = |attempts: u32| match attempts {
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    };
+    let (live, rehearsed) = (live.attempt, rehearsed.attempt);
+    (live != rehearsed).then(|| {
+        let (live, rehearsed) = (times(live), times(rehearsed));
+        format!("was tried {live} live and {rehearsed} in the rehearsal")
+    })
+}
+
 /// The first call that is not the same, in words; `None` where all are.
 fn differing(live: &Life, rehearsed: &Life) -> Option<String> {
     let length = live.calls.len().max(rehearsed.calls.len());
@@ -231,7 +247,6 @@ struct Call {
     /// The argument `site`; empty for none.
     site: String,
     direction: Direction,
-    attempt: u32,
 }
 
 impl Call {
@@ -241,7 +256,6 @@ impl Call {
             function: function.to_string(),
             site: site.unwrap_or_default().to_owned(),
             direction: place.direction,
-            attempt: place.attempt,
         }
     }
 
@@ -265,9 +279,11 @@ struct Life {
     place: u64,
     begun_at: Instant,
     ended_at: Instant,
-    /// How many it made.
+    /// The last one, from 1.
+    attempt: u32,
+    /// How many calls it made, all attempts together.
     made: u64,
-    /// Those, without what was asked again after a pause, with what was given to each.
+    /// Those of the last attempt, without what was asked again after a pause, with what was given to each.
     calls: Vec<(Call, Arguments)>,
 }
 
@@ -278,6 +294,7 @@ impl Life {
             begun_ms: millis(self.begun_at.since(started_at)),
             took_ms: millis(self.ended_at.since(self.begun_at)),
             calls: self.made,
+            attempts: self.attempt,
         }
     }
 
@@ -307,16 +324,23 @@ impl Lives {
         };
         for entry in entries {
             match &entry.record {
-                Record::StepChanged { step, to, .. } => {
+                Record::StepChanged {
+                    step, to, attempt, ..
+                } => {
                     use crate::run::state::StepState;
                     if let Some(life) = lives.by_step.get_mut(step) {
                         life.ended_at = entry.at;
+                        if *attempt > life.attempt {
+                            life.attempt = *attempt;
+                            life.calls.clear();
+                        }
                     } else if *to == StepState::Running {
                         lives.order.push(step.clone());
                         let life = Life {
                             place: count(lives.order.len()),
                             begun_at: entry.at,
                             ended_at: entry.at,
+                            attempt: *attempt,
                             made: 0,
                             calls: Vec::new(),
                         };

@@ -10,6 +10,7 @@ use crate::journal::record::{Entry, GateKind, Record};
 use crate::rehearsal::scenario::Scenario;
 use crate::report::fixture::stories;
 use crate::report::fixture::{Journal, header, plain_step};
+use crate::run::state::StepState;
 
 const BASE: &str = include_str!("../../../runbooks/wordpress/scenarios/primary-lost.toml");
 
@@ -327,6 +328,45 @@ fn how_often_something_is_looked_at_again_is_no_difference() {
         logged.differences,
         ["`replica/go`: call 2 is control/log live and none in the rehearsal"]
     );
+}
+
+#[test]
+fn a_step_that_was_tried_again_in_only_one_of_the_two_is_named() {
+    let tried = |fails: bool| {
+        run(|j| {
+            let app = json!({"site": "bz", "app": "wordpress"});
+            if fails {
+                let look = j.intent("replica/go", "workload/observe", app.clone());
+                j.at(0.1).outcome(&look, Ok(json!({"desired": 2})), 1);
+                let failed = "conflict: not ready";
+                j.state("replica/go", StepState::Running, StepState::Failed, failed);
+                j.state("replica/go", StepState::Failed, StepState::Running, "");
+            }
+            j.call(
+                "replica/go",
+                "workload/observe",
+                app,
+                0.1,
+                json!({"desired": 2}),
+            );
+            j.call(
+                "replica/go",
+                "dns/get-zone-limits",
+                json!({}),
+                0.1,
+                json!(null),
+            );
+            j.done("replica/go", "done");
+        })
+    };
+    let fidelity = Fidelity::of(&tried(true), &tried(false)).unwrap();
+    assert_eq!(
+        fidelity.differences,
+        ["`replica/go` was tried 2 times live and once in the rehearsal"]
+    );
+    assert!(fidelity.steps[0].same_calls);
+    let again = Fidelity::of(&tried(true), &tried(true)).unwrap();
+    assert_eq!(again.differences, Vec::<String>::new());
 }
 
 #[test]

@@ -21,7 +21,7 @@ use understudy::report::units::{duration, duration_or_dash};
 /// Fit a scenario to a run: its calls, rollouts, promotions, resolvers and people take as long as they did there.
 ///
 /// With `--compare` the run is rehearsed in it at once and the two are laid side by side: the order of the steps, their
-/// calls, RTO and RPO. Exit code 1 where order or calls differ, or an RTO by more than 20 %.
+/// attempts and calls, RTO and RPO. Exit code 1 where one of the first three differs, or an RTO by more than 20 %.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run: as much of its name as is needed, its folder, or an exported journal

@@ -28,8 +28,8 @@ use crate::wordpress::users::{Missing, Writers, audit};
 const PACE: Duration = Duration::from_millis(200);
 /// Things that users must have been acknowledged before a drill begins, and wherever it has moved them.
 const SOME: usize = 10;
-/// How long pictures may take to follow to the other zone before they count as lost.
-const FOLLOWING: Duration = Duration::from_secs(10);
+/// How long pictures may take to follow to the other zone before they count as lost, where a zone was.
+const FOLLOWING: Duration = Duration::from_secs(20);
 
 /// A run there and back.
 #[derive(Debug, Clone, Copy)]
@@ -178,7 +178,8 @@ impl Drill {
         host.ends_well(running).await?;
         users.acknowledged_by("pz", SOME, LIMIT).await?;
 
-        let missing = missing(platform, users, lost).await?;
+        let limit = if lost_zone { FOLLOWING } else { LIMIT };
+        let missing = missing(platform, users, lost, limit).await?;
         lost.extend(missing.numbers());
         let report = host.report().await?;
         let fidelity = Fidelity::of(host, self.scenario).await?;
@@ -206,11 +207,16 @@ impl Drill {
     }
 }
 
-/// What `pz` does not have of what was acknowledged, besides what drills before have `lost`.
-async fn missing(platform: &Platform, users: &Writers, lost: &BTreeSet<u64>) -> Result<Missing> {
+/// What `pz` does not have of what was acknowledged, besides what drills before have `lost`, and does not get in time.
+async fn missing(
+    platform: &Platform,
+    users: &Writers,
+    lost: &BTreeSet<u64>,
+    limit: Duration,
+) -> Result<Missing> {
     let log = users.log();
     let mut missing = None;
-    let followed = eventually("everything to be there", FOLLOWING, async || {
+    let followed = eventually("everything to be there", limit, async || {
         let found = audit(&log, &platform.databases.pz, &platform.pz.files).await?;
         let found = found.without(lost);
         let nothing = found.is_empty();
