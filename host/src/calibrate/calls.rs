@@ -147,6 +147,8 @@ pub(super) struct Times {
     pub(super) work: Spread,
     /// When it asked to come back.
     pub(super) look: Spread,
+    /// Until a place that does not answer is given up.
+    pub(super) given_up: Spread,
 }
 
 /// The times of calls, by function and site.
@@ -164,6 +166,10 @@ pub(super) fn times(calls: &[Call]) -> Measured {
             let mut took = tried.until.since(tried.from);
             if tried.came == Came::Nothing {
                 measured.given_up.add(took);
+                for asked in call.kinds() {
+                    let times = measured.by_asked.entry(asked).or_default();
+                    times.given_up.add(took);
+                }
                 continue;
             }
             if place + 1 == call.tries.len() {

@@ -74,6 +74,7 @@ impl Calibration {
                 ("answer", spread(&times.answer).map(range)),
                 ("work", spread(&times.work).filter(|_| !waits).map(range)),
                 ("look", waits.then(|| length(look).into())),
+                ("given-up", spread(&times.given_up).map(range)),
             ];
             for (name, value) in fields {
                 timing.extend(value.map(|value| (name.to_owned(), value)));

@@ -253,6 +253,10 @@ fn a_site_comes_back_when_it_answered_again() {
     });
     let scenario = fitted(&entries);
     let start = scenario.world.start;
+    let timings = scenario.timings.iter();
+    let mut fences = timings.filter(|timing| timing.call.as_ref() == "database/ensure-fenced");
+    let given_up = fences.next().and_then(|timing| timing.given_up).unwrap();
+    assert_eq!((given_up.min.ms(), given_up.max.ms()), (10_000, 10_000));
     // Away at 10 s, and there when it was asked at 30 s.
     assert_eq!(
         scenario.injects[1].at.from_start(start),

@@ -378,7 +378,9 @@ impl Scenario {
             let function = name.split_once('/').map_or("", |(_, function)| function);
             let begins = CallKind::of(function).is_effect() && !WAITING.contains(&name.as_str());
             let problem = match timing {
-                timing if timing.is_empty() => "a timing has `answer`, `work` or `look`",
+                timing if timing.is_empty() => {
+                    "a timing has `answer`, `work`, `look` or `given-up`"
+                }
                 timing if timing.work.is_some() && !begins => {
                     "this function begins no work; `look` says when to come back"
                 }

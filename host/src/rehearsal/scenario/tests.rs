@@ -187,7 +187,10 @@ fn a_timing_is_of_a_function_that_can_have_it() {
             "call = 'dns/get-record'\nsite = 'qz'\nanswer = '1s'",
             "no site `qz`",
         ),
-        ("call = 'dns/get-record'", "has `answer`, `work` or `look`"),
+        (
+            "call = 'dns/get-record'",
+            "has `answer`, `work`, `look` or `given-up`",
+        ),
         ("call = 'dns/get-record'\nwork = '1s'", "begins no work"),
         (
             "call = 'probe/ensure-served'\nwork = '1s'",

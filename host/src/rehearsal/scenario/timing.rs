@@ -25,11 +25,17 @@ pub struct Timing {
     pub work: Option<Range>,
     /// How soon callers are asked to come back about what nobody knows the length of. Left out: as the world has it.
     pub look: Option<Length>,
+    /// Until a place that cannot be reached is given up: a port that nobody listens at says so at once, a machine that is gone
+    /// never does. Left out: `connect-timeout` of `[durations]`.
+    pub given_up: Option<Range>,
 }
 
 impl Timing {
     /// Whether it says anything at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.answer.is_none() && self.work.is_none() && self.look.is_none()
+        self.answer.is_none()
+            && self.work.is_none()
+            && self.look.is_none()
+            && self.given_up.is_none()
     }
 }

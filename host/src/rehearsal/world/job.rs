@@ -241,12 +241,9 @@ impl World {
     }
 
     pub(crate) fn give_up_after(&self) -> Duration {
-        self.draws.within(
-            self.durations.connect_timeout,
-            "connect-timeout",
-            "",
-            self.now.0,
-        )
+        let measured = self.pace.given_up;
+        let range = measured.unwrap_or(self.durations.connect_timeout);
+        self.draws.within(range, "connect-timeout", "", self.now.0)
     }
 
     /// A length drawn for the work that the current call begins.

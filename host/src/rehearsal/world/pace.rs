@@ -19,6 +19,8 @@ pub(crate) struct Pace {
     pub(crate) work: Option<Range>,
     /// When callers are asked to come back.
     look: Option<Length>,
+    /// Until a place that cannot be reached is given up.
+    pub(crate) given_up: Option<Range>,
 }
 
 impl World {
@@ -51,10 +53,11 @@ impl World {
             answer: timing.answer,
             work: timing.work,
             look: timing.look,
+            given_up: timing.given_up,
         })
     }
 
-    /// Has the answer to the call at hand take as long as was measured. Nothing was measured of a place that is away.
+    /// Has the answer to the call at hand take as long as was measured. A place that is away does not answer.
     pub(crate) fn keep_pace(&mut self, reply: &Reply, poll: u32) {
         if let (Some(range), false) = (self.pace.answer, is_away(reply)) {
             self.took = self
